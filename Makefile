@@ -1,0 +1,134 @@
+# Needs GNU make, git and Python 3.11 or newer; everything else is installed under .venv/.
+
+PYTHON ?= python3
+AIRFLOW_NEWEST := 3.3.2
+AIRFLOW_OLDEST := 2.11.2
+
+# Nothing of the developer's own Airflow or Python path gets in.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP $(filter AIRFLOW%,$(.VARIABLES))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# --- which Pythons -------------------------------------------------------------------------------
+# $(call python_of,candidates,newest minor allowed) -> "command minor" of the first that runs
+python_of = $(shell for p in $(1); do m=$$("$$p" -c 'import sys, venv; v = sys.version_info; \
+  print(v.minor) if (3, 11) <= v[:2] <= (3, $(2)) else sys.exit(1)' 2>/dev/null) && echo "$$p $$m" && break; done)
+
+FALLBACKS := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
+NEWEST_PY := $(call python_of,$(PYTHON) $(FALLBACKS),14)
+# Airflow 2.11 runs on Python up to 3.12.
+OLDEST_PY := $(call python_of,$(PYTHON) python3.12 python3.11,12)
+NEWEST := $(if $(NEWEST_PY),.venv/newest/ready-3.$(lastword $(NEWEST_PY)),no-python)
+OLDEST := $(if $(OLDEST_PY),.venv/oldest/ready-3.$(lastword $(OLDEST_PY)))
+
+.PHONY: no-python
+no-python:
+	@echo "Python 3.11 or newer (with the venv module) is needed, and $(PYTHON) is not: give one as PYTHON=..." >&2
+	@exit 1
+
+# --- environments --------------------------------------------------------------------------------
+# A stamp carries the Python's version, so that `make PYTHON=...` builds anew.
+define install
+	@echo "== installing Airflow $(AIRFLOW_$(1)) on Python 3.$(lastword $($(1)_PY)) into $(@D)"
+	@rm -rf $(@D)
+	@$(firstword $($(1)_PY)) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -qq -c $(2) pip
+	@$(@D)/bin/python -m pip install -qq -r $(2)
+	@$(@D)/bin/python -m pip install -qq --no-build-isolation --no-deps -e .
+	@$(@D)/bin/python -m pip check
+	@touch $@
+endef
+
+.venv/newest/ready-%: pyproject.toml constraints/newest.txt
+	$(call install,NEWEST,constraints/newest.txt)
+
+.venv/oldest/ready-%: pyproject.toml constraints/oldest.txt
+	$(call install,OLDEST,constraints/oldest.txt)
+
+# $(call in_venv,newest|oldest,command): with an empty AIRFLOW_HOME that goes away again
+in_venv = @home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
+  AIRFLOW_HOME="$$home" VIRTUAL_ENV="$(CURDIR)/.venv/$(1)" PATH="$(CURDIR)/.venv/$(1)/bin:$$PATH" $(2)
+
+# --- what there is to do -------------------------------------------------------------------------
+.PHONY: help
+help:  ## this list
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+
+.PHONY: demo
+demo: $(NEWEST)  ## run every example DAG in a real Airflow against the emulator
+	$(call in_venv,newest,python -m tests.e2e.demo)
+
+.PHONY: ui
+ui: $(NEWEST)  ## the same Airflow, left running with its web page until Ctrl-C
+	$(call in_venv,newest,python -m tests.e2e.demo --ui)
+
+.PHONY: lint
+lint: $(NEWEST)  ## ruff and mypy
+	@echo "== ruff, mypy"
+	$(call in_venv,newest,ruff check)
+	$(call in_venv,newest,ruff format --check)
+	$(call in_venv,newest,mypy)
+
+.PHONY: check
+check: lint unit-newest  ## lint and the unit tests on the newest Airflow
+
+.PHONY: test
+test:  ## everything: lint, unit and end-to-end tests on the newest and the oldest Airflow
+	@$(MAKE) -j2 venvs
+	@$(MAKE) -j1 lint unit-newest unit-oldest e2e-newest e2e-oldest
+
+.PHONY: venvs
+venvs: $(NEWEST) $(OLDEST)
+
+.PHONY: unit-newest e2e-newest
+unit-newest: $(NEWEST)
+	@echo "== unit tests, Airflow $(AIRFLOW_NEWEST)"
+	$(call in_venv,newest,pytest -q)
+e2e-newest: $(NEWEST)
+	@echo "== end-to-end tests, Airflow $(AIRFLOW_NEWEST)"
+	$(call in_venv,newest,pytest -q -m e2e)
+
+.PHONY: unit-oldest e2e-oldest
+ifneq ($(OLDEST),)
+unit-oldest: $(OLDEST)
+	@echo "== unit tests, Airflow $(AIRFLOW_OLDEST)"
+	$(call in_venv,oldest,pytest -q)
+e2e-oldest: $(OLDEST)
+	@echo "== end-to-end tests, Airflow $(AIRFLOW_OLDEST)"
+	$(call in_venv,oldest,pytest -q -m e2e)
+else
+unit-oldest e2e-oldest:
+	@echo "!! $@ SKIPPED: Airflow $(AIRFLOW_OLDEST) needs Python 3.11 or 3.12, and neither was found"
+endif
+
+.PHONY: clean
+clean:  ## remove what these targets made
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- pins ----------------------------------------------------------------------------------------
+# The oldest environment holds each runtime dependency at the floor that pyproject.toml declares.
+FLOORS := apache-airflow-providers-common-compat==1.23.0 requests==2.32.2 aiohttp==3.14.0 pendulum==3.0.0
+
+# libcst asks for it on that version alone
+ONLY_313 := PyYAML-ft==8.0.0; python_version == "3.13"
+
+# $(call pin,file,requirements,more commands): resolve afresh in a throw-away environment, write down what came
+define pin
+	@echo "== resolving $(1)"
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(firstword $(OLDEST_PY)) -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip install -qq --upgrade pip; \
+	"$$tmp/bin/python" -m pip install -qq --group dev . $(2); \
+	{ echo "# Pins for $(firstword $(2)), dev tools included. Made by \`make constraints\`: do not edit."; \
+	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools --exclude airflow-provider-cloudsync; \
+	  $(3) } > $(1)
+endef
+
+.PHONY: constraints
+constraints:  ## resolve all pins afresh
+	$(call pin,constraints/newest.txt,apache-airflow==$(AIRFLOW_NEWEST),echo '$(ONLY_313)';)
+	$(call pin,constraints/oldest.txt,apache-airflow==$(AIRFLOW_OLDEST) $(FLOORS))

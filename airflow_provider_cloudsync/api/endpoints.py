@@ -1,0 +1,101 @@
+"""From a service and a region to the URL that serves it.
+
+The table beside this file is generated from the region tables of the vendor's SDK (service -> region -> hosts).
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from airflow_provider_cloudsync.exceptions import InvalidConnection
+
+#: The vendor's client falls back to this host for regions without an IAM host of their own.
+_GLOBAL_IAM = "iam.myhuaweicloud.com"
+
+
+@lru_cache(maxsize=1)
+def table() -> Mapping[str, Mapping[str, list[str]]]:
+    """Service -> region -> hosts."""
+    loaded: Mapping[str, Mapping[str, list[str]]] = json.loads(
+        Path(__file__).with_name("endpoints.json").read_text(encoding="utf-8")
+    )
+    return loaded
+
+
+def base_url(
+    service: str,
+    region: str | None,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    everywhere: str | None = None,
+) -> str:
+    """The URL, without a slash at the end, under which a service answers.
+
+    :param overrides: service -> URL, from the connection's ``endpoints``.
+    :param everywhere: one URL for all services, from the connection's ``endpoint``.
+    :raises InvalidConnection: if nothing names the place: says what to put where.
+    """
+    named = (overrides or {}).get(service) or everywhere
+    if named:
+        return named.rstrip("/")
+    if not region:
+        raise InvalidConnection(
+            f"It is not known where to reach {service}: the connection names no region. "
+            'Put "region" (such as "cn-north-4") into its Extra, or pass region= to the operator.'
+        )
+    regions = table().get(service)
+    if regions is None:
+        raise InvalidConnection(
+            f'No endpoint is known for the service "{service}" (known: {", ".join(sorted(table()))}). '
+            f'Put its URL into the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+        )
+    if region in regions:
+        return f"https://{regions[region][0]}"
+    if service == "iam" and any(region in hosts for hosts in table().values()):
+        return f"https://{_GLOBAL_IAM}"
+    near = difflib.get_close_matches(region, regions, n=3)
+    hint = f"Near names: {', '.join(near)}." if near else f"It is served in: {', '.join(sorted(regions))}."
+    raise InvalidConnection(
+        f'"{region}" is no region of {service}. {hint} For another site or a private cloud put the URL into the '
+        f'connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+    )
+
+
+def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
+    """`url` as it can be used for an endpoint: https, or plain http to this machine or where it is allowed.
+
+    :param field: where the URL stands in the connection, for the error.
+    :raises InvalidConnection: if it can't be used.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    plain = url.isprintable() and not any(mark in url for mark in (" ", "?", "#", "@", "\\"))
+    if not host or parts.scheme not in ("https", "http") or not plain:
+        raise InvalidConnection(
+            f'"{field}" must be a URL such as https://mrs.cn-north-4.myhuaweicloud.com, without user, query or spaces.'
+        )
+    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
+        raise InvalidConnection(
+            f'"{field}" is plain http, so whoever listens on the way could read and change what is sent. '
+            'Use https, or set "allow_http": true in the connection\'s Extra if this is meant.'
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

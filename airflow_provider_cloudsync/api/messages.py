@@ -1,0 +1,121 @@
+"""What a flow yields, and what it is sent back.
+
+A flow is a generator that holds all the logic of a conversation with the cloud and does no input or output itself.
+It yields one of the messages below; a driver (`airflow_provider_cloudsync.transport`) carries it out, blocking or
+under asyncio, and sends the result back, or throws the error into the flow.
+
+======================  ==========================================================
+a flow yields           and is sent
+======================  ==========================================================
+`HttpRequest`           a `Response`, or `TransportError` is thrown
+`Pause`                 None, when the time is over
+`Shared`                what the shared flow returned, or the error that it raised
+======================  ==========================================================
+
+Two rules for whoever writes one: yield nothing else, and catch no error that you do not handle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of an API, before it is known where it goes and as whom.
+
+    :param operation: the service's own name of the operation, for errors and logs.
+    :param path: absolute path, percent-encoded; ``{project_id}`` in it is filled in when the call is made.
+    :param repeatable: whether sending it twice does no more than sending it once. Not to be told from the method:
+        some GETs of HSS start work.
+    """
+
+    method: str
+    service: str
+    operation: str
+    path: str
+    repeatable: bool
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if not (value.isprintable() and name.isascii() and name.replace("-", "").isalnum()):
+                raise InvalidParameter(
+                    f"{self.operation}: header {name!r} has a line break or another character that no header may have."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How to reach a host: the same for all requests of a connection.
+
+    :param connect_timeout: seconds until a connection must stand.
+    :param read_timeout: seconds without a byte after which a reply counts as lost.
+    :param verify: True: the usual certificate authorities; a path: those in that file; False: none (insecure).
+    :param proxy: URL of a proxy; None: what the environment says; "": none.
+    :param allow_http: whether plain http may leave this machine.
+    """
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    verify: bool | str = True
+    proxy: str | None = field(default=None, repr=False)
+    allow_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request as it goes out. Headers can hold a signature or a token, so they are left out of its repr."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    wiring: Wiring = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One reply as it came in; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait that many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Run a flow once for all who ask for the same key in this process (under asyncio: in this event loop).
+
+    The flow runs when the first of those who wait wants it, and all who joined before it ran are sent its result.
+    So a thousand waits for one thing cost as much as the most impatient of them.
+
+    :param key: equal for askers who can share; includes whose credentials are used.
+    :param make: makes the flow; called only where it has to run.
+    :param max_age: seconds that an earlier result may be old, to be taken instead. Errors are never kept.
+    :param wait: seconds from now at which the asker wants the result at the latest. It may come sooner.
+    """
+
+    key: Hashable
+    make: Callable[[], Flow[Any]]
+    max_age: float = 0.0
+    wait: float = 0.0
+
+
+Message = HttpRequest | Pause | Shared
+Flow = Generator[Message, Any, T]

@@ -1,0 +1,165 @@
+"""The vocabulary of waiting: tickets, progress, and what each service has to say about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
+
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.flows import Cloud
+    from airflow_provider_cloudsync.api.messages import Flow
+
+Target = Mapping[str, Any]
+Seen = TypeVar("Seen")
+
+#: Written into every ticket; a reader refuses what it was not made for, rather than guess.
+TICKET_VERSION = 1
+
+
+class Phase(StrEnum):
+    """Where a synchronization stands. Unknown, empty and missing are never SUCCEEDED."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A verdict: the phase, and why in the user's words.
+
+    :param warning: something that the user should know although it decides nothing; logged once.
+    """
+
+    phase: Phase
+    why: str
+    warning: str = ""
+
+
+class Stage(StrEnum):
+    """What a ticket is for."""
+
+    #: Another run is in the way; ours has not been sent.
+    QUEUED = "queued"
+    #: Our start is about to be sent, or was sent and its reply is not known.
+    STARTING = "starting"
+    #: The service accepted our start, or showed that our run is there.
+    STARTED = "started"
+    #: We start nothing: we watch what somebody else starts.
+    WATCHING = "watching"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """All that is needed to judge a synchronization later, elsewhere and without memory.
+
+    :param service: name of the service in `airflow_provider_cloudsync.api.services.SERVICES`.
+    :param target: what is synchronized, plain JSON.
+    :param stage: see `Stage`.
+    :param started_at: seconds since the epoch, our clock: when the start was about to be sent, or the watch began.
+    :param baseline: what the service showed before, as far as the judgement needs it; plain JSON.
+    :param later: targets still to be started after this one (a request has a limit of names).
+    :param receipt: what the service said to the start, for logs and results; empty where that is not known.
+    """
+
+    service: str
+    target: Target
+    stage: Stage
+    started_at: float
+    baseline: Mapping[str, Any] = field(default_factory=dict)
+    later: tuple[Target, ...] = ()
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON, for a trigger or a store."""
+        return {
+            "version": TICKET_VERSION,
+            "service": self.service,
+            "target": dict(self.target),
+            "stage": self.stage.value,
+            "started_at": self.started_at,
+            "baseline": dict(self.baseline),
+            "later": [dict(target) for target in self.later],
+            "receipt": dict(self.receipt),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Ticket:
+        """Read what `to_json` wrote.
+
+        :raises InvalidEvent: if it is something else, or of a version that this release does not know.
+        """
+        if not isinstance(data, Mapping) or data.get("version") != TICKET_VERSION:
+            version = data.get("version") if isinstance(data, Mapping) else None
+            raise InvalidEvent(
+                f"This is not a ticket that this release of airflow-provider-cloudsync can read (version {version!r}, "
+                f"expected {TICKET_VERSION}). Clear the task to start it anew."
+            )
+        try:
+            return cls(
+                service=data["service"],
+                target=dict(data["target"]),
+                stage=Stage(data["stage"]),
+                started_at=float(data["started_at"]),
+                baseline=dict(data["baseline"]),
+                later=tuple(dict(target) for target in data["later"]),
+                receipt=dict(data["receipt"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidEvent(
+                f"The ticket is damaged ({error!r}). Clear the task to start it anew."
+            ) from error
+
+
+class Service(Protocol[Seen]):
+    """What can be watched. `judge` is pure and memoryless, and the only place that knows what "done" means."""
+
+    @property
+    def name(self) -> str:
+        """Its key in `airflow_provider_cloudsync.api.services.SERVICES`."""
+
+    @property
+    def floor(self) -> float:
+        """Seconds between two looks at one target that the service's quota bears."""
+
+    def describe(self, target: Target) -> str:
+        """Name the target in a sentence."""
+
+    def key(self, target: Target) -> Hashable:
+        """What `observe` depends on: waits with equal keys share one look."""
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
+        """What the service shows now."""
+
+    def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
+        """What that means for the ticket. `now` is in seconds since the epoch."""
+
+
+class Startable(Service[Seen], Protocol[Seen]):
+    """What can be started, too."""
+
+    @property
+    def settle(self) -> float:
+        """Seconds after a start in which the service may not show the run yet."""
+
+    def split(self, target: Target) -> list[Target]:
+        """The target in pieces that one request can carry, to be started one after the other."""
+
+    def admit(self, target: Target, seen: Seen) -> Progress:
+        """Whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
+
+    def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
+        """What `judge` and `evidence` will have to know of the time before the start."""
+
+    def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+        """Send the start, once. Returns the receipt: plain JSON, ``request_id`` in it."""
+
+    def is_busy(self, error: CloudSyncError) -> bool:
+        """Whether the service refused a start because another run is in the way."""
+
+    def evidence(self, ticket: Ticket, seen: Seen) -> bool:
+        """Whether it shows that a run began after the ticket was taken."""

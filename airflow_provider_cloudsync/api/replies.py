@@ -1,0 +1,189 @@
+"""The one reading of replies: either what the service says, or an error that says what to do next.
+
+The services and the gateways before them write errors in a dozen shapes: codes under ``error_code``, ``errorCode``
+or ``code``, flat, nested under ``error``, or in a list under ``errors``; proxies send plain text or HTML.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from airflow_provider_cloudsync.api.messages import Request, Response
+from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, Throttled, UnreadableReply
+
+_CODES = ("error_code", "errorCode", "code")
+_TEXTS = ("error_msg", "errorMsg", "error_description", "message")
+#: COC writes one of these beside a result with status 200; everything else under error_code is an error.
+_GOOD_CODES = ("", "0", "COC.00000000", "GOM.00000000")
+_WINDOW = re.compile(r"time:\s*(\d+)?\s*(second|minute|hour|day)", re.IGNORECASE)
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+
+_HINTS = {
+    400: "The request itself is refused: check the ids and names given to the task.",
+    401: (
+        "Check the key of the connection (access key in Login, secret key in Password), that it is active, and the "
+        "clock of this machine. It was not sent again: more than five failures in a row lock the key for 5 minutes."
+    ),
+    403: "The user of the connection is not allowed to do this: check its permissions and the project.",
+    404: "It does not exist there: check the id, the region and the project of the connection.",
+    405: "The endpoint does not take this call: check the endpoint of the connection.",
+    429: "Too many calls for the service's quota: let fewer tasks work at once, or lengthen poll_interval.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a service says.
+
+    :param data: the JSON of the body, None where there is no body.
+    :param request_id: what the service's support asks for; empty where the reply has none.
+    :param date: the service's own clock, seconds since the epoch; None where the reply does not tell.
+    """
+
+    status: int
+    data: Any
+    request_id: str
+    date: float | None = None
+
+    def field(self, name: str, kind: type | tuple[type, ...]) -> Any:
+        """One field that the reply must have, of the type that it must be of.
+
+        :raises UnreadableReply: if it is missing or something else. Missing is never taken for "false" or "none".
+        """
+        value = self.data.get(name) if isinstance(self.data, Mapping) else None
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            raise UnreadableReply(
+                f'The reply (request id {self.request_id or "unknown"}) has no usable "{name}", so it says nothing.'
+            )
+        return value
+
+
+def read(request: Request, response: Response) -> Reply:
+    """Turn a response into a reply.
+
+    :raises Throttled: for 429.
+    :raises CredentialsRejected: for 401.
+    :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
+    :raises UnreadableReply: if a success can't be read.
+    """
+    parsed, data = _parse(response.body)
+    code, detail = find_error(data) if parsed else ("", "")
+    request_id = _request_id(response, data)
+    if 200 <= response.status < 300:
+        if not parsed:
+            raise UnreadableReply(
+                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON: "
+                f'"{one_line(response.body.decode("utf-8", "replace"), 120)}".'
+            )
+        if isinstance(data, Mapping) and any(str(data.get(key, "")) not in _GOOD_CODES for key in _CODES[:2]):
+            raise _error(ApiError, request, response, code, detail, request_id)
+        return Reply(response.status, data, request_id, _date(response))
+    if not detail and not parsed:
+        detail = one_line(response.body.decode("utf-8", "replace"))
+    if response.status == 429:
+        fields = {"retry_after": _retry_after(response, detail)}
+        raise _error(Throttled, request, response, code, detail, request_id, **fields)
+    if response.status == 401:
+        raise _error(CredentialsRejected, request, response, code, detail, request_id)
+    if 300 <= response.status < 400:
+        detail = (
+            "the endpoint redirects elsewhere, and a signed request does not follow; name the right endpoint"
+        )
+    raise _error(ApiError, request, response, code, detail, request_id)
+
+
+def find_error(data: Any) -> tuple[str, str]:
+    """The first error code and the message beside it, wherever they stand; empty strings where there are none."""
+    if isinstance(data, Mapping):
+        code = next((data[key] for key in _CODES if isinstance(data.get(key), str | int)), "")
+        text = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), "")
+        if code != "" or text:
+            return str(code), one_line(text)
+        children: Any = data.values()
+    elif isinstance(data, list):
+        children = data
+    else:
+        return "", ""
+    for child in children:
+        found = find_error(child)
+        if any(found):
+            return found
+    return "", ""
+
+
+def throttle_window(text: str) -> float | None:
+    """Seconds to wait after a throttle message such as ``limit:60,time:1 minute``; None where it names no window.
+
+    The vendor's advice is the whole window, and 2 to 5 s where that is one second.
+    """
+    match = _WINDOW.search(text)
+    if match is None:
+        return None
+    window = float(match[1] or 1) * _SECONDS[match[2].lower()]
+    return max(window, 2.0)
+
+
+def _parse(body: bytes) -> tuple[bool, Any]:
+    if not body.strip():
+        return True, None
+    try:
+        return True, json.loads(body)
+    except (ValueError, RecursionError):
+        return False, None
+
+
+def _request_id(response: Response, data: Any) -> str:
+    found = response.headers.get("x-request-id") or response.headers.get("x-iam-trace-id")
+    if not found and isinstance(data, Mapping) and isinstance(data.get("request_id"), str):
+        found = data["request_id"]
+    return one_line(found or "", 100)
+
+
+def _date(response: Response) -> float | None:
+    try:
+        return parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def _retry_after(response: Response, detail: str) -> float | None:
+    stated = response.headers.get("retry-after", "")
+    return float(stated) if stated.strip().isdecimal() else throttle_window(detail)
+
+
+def _name(request: Request) -> str:
+    return f"{request.service} {request.operation}"
+
+
+def _error(
+    kind: type[ApiError],
+    request: Request,
+    response: Response,
+    code: str,
+    detail: str,
+    request_id: str,
+    **more: Any,
+) -> ApiError:
+    said = " ".join(part for part in (code, detail) if part) or "no text"
+    hint = _HINTS.get(response.status)
+    if hint is None and response.status >= 500:
+        hint = "The fault is on the service's side; if it lasts, give its support the request id."
+    if code.endswith(".0101") and response.status == 404:
+        hint = "No such API at this address: check the region and the endpoint of the connection."
+    return kind(
+        f"{_name(request)} was answered with {response.status}: {said} (request id {request_id or 'unknown'})."
+        + (f" {hint}" if hint else ""),
+        service=request.service,
+        operation=request.operation,
+        status=response.status,
+        code=code,
+        detail=detail,
+        request_id=request_id,
+        **more,
+    )

@@ -1,0 +1,50 @@
+"""Whether to send a request again, and when: one answer to both."""
+
+from __future__ import annotations
+
+import random
+
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CloudSyncError,
+    CredentialsRejected,
+    Throttled,
+    TransportError,
+)
+
+#: No pause is longer, whatever a reply asks for: a typing error in a header must not stop a wait for a day.
+LONGEST = 600.0
+_GROWTH_CEILING = 30.0
+
+
+def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -> float | None:
+    """Seconds until the next attempt, or None if there should be none.
+
+    :param error: what the attempt ended with.
+    :param attempt: how many attempts there were, 1 after the first.
+    :param repeatable: whether sending the request twice does no more than sending it once. One that is not is sent
+        again only where the service certainly did nothing: it was throttled, or the request never left.
+    """
+    if isinstance(error, CredentialsRejected):
+        return None  # more than five failures in a row lock the key for everyone who uses it
+    if isinstance(error, Throttled):
+        asked = error.retry_after
+        return _growing(attempt) if asked is None else min(max(asked, 0.0), LONGEST) + random.random()
+    if isinstance(error, TransportError):
+        again = not error.lasting and (repeatable or not error.sent)
+        return _growing(attempt) if again else None
+    if isinstance(error, ApiError):
+        return _growing(attempt) if repeatable and (error.status >= 500 or error.status == 408) else None
+    return None
+
+
+def is_uncertain(error: CloudSyncError) -> bool:
+    """Whether a request that ended so may have been carried out all the same."""
+    if isinstance(error, TransportError):
+        return error.sent
+    return isinstance(error, ApiError) and (error.status >= 500 or error.status == 408)
+
+
+def _growing(attempt: int) -> float:
+    # Half of it by chance, so that those who failed together do not come back together.
+    return min(2.0 ** (attempt - 1), _GROWTH_CEILING) * random.uniform(0.5, 1.0)

@@ -1,0 +1,23 @@
+"""One file a service: its requests, how to observe it, and how to judge what is observed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_cloudsync.api.model import Service
+from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC
+from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC
+from airflow_provider_cloudsync.exceptions import InvalidEvent
+
+SERVICES: dict[str, Service[Any]] = {service.name: service for service in (IAM_SYNC, IAM_CANCEL, MEMBER_SYNC)}
+
+
+def find_service(name: str) -> Service[Any]:
+    """The service that a ticket names.
+
+    :raises InvalidEvent: if this release has no such service.
+    """
+    try:
+        return SERVICES[name]
+    except KeyError:
+        raise InvalidEvent(f'This release has no service "{name}" (it has: {", ".join(SERVICES)}).') from None

@@ -1,0 +1,62 @@
+"""IAM: which projects the connection's user can work in."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import Flow, Request, Shared
+from airflow_provider_cloudsync.exceptions import InvalidConnection
+
+#: The project of a region stays the same; it is looked up anew once in a while all the same (seconds).
+_PROJECT_AGE = 3600.0
+
+
+class Project(TypedDict):
+    """A project of the account."""
+
+    id: str
+    name: str
+    domain_id: NotRequired[str]
+    enabled: NotRequired[bool]
+
+
+def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
+    """The projects of that name (KeystoneListProjects); the main one of a region is named like the region."""
+    request = Request(
+        "GET", "iam", "KeystoneListProjects", "/v3/projects", repeatable=True, query=(("name", name),)
+    )
+    projects: list[Project] = (yield from call(cloud, request)).field("projects", list)
+    return projects
+
+
+def list_own_projects(cloud: Cloud) -> Flow[list[Project]]:
+    """The projects that the user can work in (KeystoneListAuthProjects); asking needs no permission."""
+    request = Request("GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True)
+    projects: list[Project] = (yield from call(cloud, request)).field("projects", list)
+    return projects
+
+
+def find_project(cloud: Cloud) -> Flow[str]:
+    """The id of the region's project, looked up once for all who ask.
+
+    :raises InvalidConnection: unless there is exactly one; says what to put where.
+    """
+    project_id: str = yield Shared(("project", cloud.scope), lambda: _find(cloud), max_age=_PROJECT_AGE)
+    return project_id
+
+
+def _find(cloud: Cloud) -> Flow[str]:
+    if not cloud.region:
+        raise InvalidConnection(
+            "The connection names neither a project nor a region to look it up by. "
+            'Put "project_id" into its Extra ("region" too, unless it has an endpoint).'
+        )
+    found = [project["id"] for project in (yield from list_projects(cloud, cloud.region))]
+    if len(found) == 1:
+        return found[0]
+    how_many = f"{len(found)} projects ({', '.join(found[:5])})" if found else "no project"
+    raise InvalidConnection(
+        f'IAM shows {how_many} of the name "{cloud.region}" to the connection\'s user. '
+        'Put the right one into the connection\'s Extra as "project_id" (console: My Credentials, API Credentials).'
+    )

@@ -1,0 +1,388 @@
+"""MRS: synchronizing IAM users into a cluster (API version 2), and looking a cluster up (version 1.1).
+
+A cluster shows one flag for all its synchronizations, whoever started them (``is_synchronizing``), one that says
+whether it was ever brought in line (``is_synchronous``), and the names that it has. There is no run id, no time and no
+reason of a failure; these facts and what follows from them are what `IamSync.judge` is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.services.parameters import identifier, names
+from airflow_provider_cloudsync.api.waiting import until_done
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter, SyncFailed
+
+#: How many names one request may carry. Documented for the cancellation; a start is held to it, too.
+NAMES_PER_REQUEST = 1000
+#: States of a cluster in which no synchronization can run any more.
+_GONE = ("terminating", "terminated", "failed")
+_NO_SUCH_CLUSTER = "12000003"
+_CLUSTER_BUSY = "12000012"
+#: Seconds that a run of `send_all` may take.
+_LONGEST_RUN = 3600.0
+
+
+class SyncedIamUsers(TypedDict):
+    """The reply to ShowSyncIamUser: what the cluster has."""
+
+    user_names: list[str]
+    group_names: list[str]
+
+
+class SyncState(TypedDict):
+    """The reply to UpdateSyncIamUser and CancelSyncIamUser. ``synchronizing`` means accepted, and no more."""
+
+    state: str
+
+
+class Cluster(TypedDict, total=False):
+    """The fields of a cluster that are of use here; the service sends more of them."""
+
+    clusterId: str
+    clusterName: str
+    clusterState: str
+    clusterVersion: str
+    enterpriseProjectId: str
+    safeMode: int
+    createAt: str
+    updateAt: str
+
+
+def iam_sync_target(
+    cluster_id: str,
+    *,
+    user_names: Any = None,
+    group_names: Any = None,
+    sync_all: bool = False,
+    settle: float = 10.0,
+) -> dict[str, Any]:
+    """What to synchronize, checked.
+
+    :param settle: seconds after a start in which a flag that is down may only mean that the run is not up yet.
+    :raises InvalidParameter: for ids and names that can't be, and unless it is either names or all.
+    """
+    users, groups = names(user_names, "user_names"), names(group_names, "group_names")
+    if sync_all not in (True, False):
+        raise InvalidParameter(f"sync_all must be True or False, not {sync_all!r}.")
+    if sync_all and (users or groups):
+        raise InvalidParameter(
+            "Name users and groups, or set sync_all=True; both at once contradict each other."
+        )
+    if not (sync_all or users or groups):
+        raise InvalidParameter("Name what to synchronize in user_names or group_names, or set sync_all=True.")
+    return {
+        "cluster_id": identifier(cluster_id, "cluster_id"),
+        "user_names": users,
+        "group_names": groups,
+        "sync_all": bool(sync_all),
+        "settle": settle,
+    }
+
+
+def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: Any = None) -> dict[str, Any]:
+    """What to watch, checked. Without names it is the whole cluster."""
+    users, groups = names(user_names, "user_names"), names(group_names, "group_names")
+    return {
+        "cluster_id": identifier(cluster_id, "cluster_id"),
+        "user_names": users,
+        "group_names": groups,
+        "sync_all": not (users or groups),
+        "settle": 0.0,
+    }
+
+
+def _request(
+    method: str, operation: str, cluster_id: str, path: str, *, repeatable: bool = True, json: Any = None
+) -> Request:
+    base = f"/v2/{{project_id}}/clusters/{identifier(cluster_id, 'cluster_id')}"
+    return Request(method, "mrs", operation, base + path, repeatable, json=json)
+
+
+def is_iam_synchronizing(cloud: Cloud, cluster_id: str) -> Flow[bool]:
+    """Whether an IAM synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
+    request = _request("GET", "ListClusterSyncTaskStatus", cluster_id, "/iam-sync")
+    flag: bool = (yield from call(cloud, request)).field("is_synchronizing", bool)
+    return flag
+
+
+def is_iam_synchronous(cloud: Cloud, cluster_id: str) -> Flow[bool]:
+    """Whether the cluster is in line with IAM after a full synchronization (ListClusterSyncStatus)."""
+    request = _request("GET", "ListClusterSyncStatus", cluster_id, "/iam-sync/is-synchronous")
+    flag: bool = (yield from call(cloud, request)).field("is_synchronous", bool)
+    return flag
+
+
+def get_synced_iam_users(cloud: Cloud, cluster_id: str) -> Flow[SyncedIamUsers]:
+    """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
+    reply = yield from call(cloud, _request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user"))
+    data = reply.data if isinstance(reply.data, dict) else {}
+    users, groups = data.get("user_names"), data.get("group_names")
+    if not isinstance(users, list) and not isinstance(groups, list):
+        reply.field(
+            "user_names", list
+        )  # an empty list may be left out, but a reply with neither says nothing
+    return {"user_names": users or [], "group_names": groups or []}
+
+
+def get_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster]:
+    """The cluster (ShowClusterDetails of version 1.1). One that was deleted still answers, as ``terminated``."""
+    path = f"/v1.1/{{project_id}}/cluster_infos/{identifier(cluster_id, 'cluster_id')}"
+    reply = yield from call(cloud, Request("GET", "mrs", "ShowClusterDetails", path, repeatable=True))
+    cluster: Cluster = reply.field("cluster", dict)
+    return cluster
+
+
+def send_sync(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+    """Start one synchronization (UpdateSyncIamUser), at most `NAMES_PER_REQUEST` names."""
+    return (
+        yield from _change(cloud, "POST", "UpdateSyncIamUser", target, {"is_all_sync": target["sync_all"]})
+    )
+
+
+def send_cancel(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+    """Remove synchronized names from the cluster (CancelSyncIamUser), at most `NAMES_PER_REQUEST`."""
+    return (yield from _change(cloud, "DELETE", "CancelSyncIamUser", target, {}))
+
+
+def _change(
+    cloud: Cloud, method: str, operation: str, target: Target, body: dict[str, Any]
+) -> Flow[Mapping[str, Any]]:
+    if target["user_names"]:
+        body["user_names"] = target["user_names"]
+    if target["group_names"]:
+        body["group_names"] = target["group_names"]
+    request = _request(method, operation, target["cluster_id"], "/iam-sync-user", repeatable=False, json=body)
+    reply = yield from call(cloud, request)
+    state = reply.data.get("state", "") if isinstance(reply.data, dict) else ""
+    return {"request_id": reply.request_id, "state": state}
+
+
+@dataclass(frozen=True, slots=True)
+class IamSyncSeen:
+    """What one look at a cluster shows.
+
+    :param problem: why no synchronization can run there; empty where it can.
+    :param is_synchronous: None where it was not asked for, because a run is under way.
+    """
+
+    problem: str = ""
+    is_synchronizing: bool = False
+    is_synchronous: bool | None = None
+    user_names: frozenset[str] = frozenset()
+    group_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class IamSync:
+    """Synchronizing IAM users into a cluster, as something to start and to wait for."""
+
+    name: str = "mrs"
+    floor: float = 2.0
+    settle: float = 10.0
+
+    def describe(self, target: Target) -> str:
+        return f"IAM user sync of MRS cluster {target['cluster_id']}"
+
+    def key(self, target: Target) -> Hashable:
+        return str(target["cluster_id"])
+
+    def split(self, target: Target) -> list[Target]:
+        users, groups = target["user_names"], target["group_names"]
+        step = NAMES_PER_REQUEST
+        return [
+            {**target, "user_names": users[at : at + step], "group_names": groups[at : at + step]}
+            for at in range(0, max(len(users), len(groups), 1), step)
+        ]
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[IamSyncSeen]:
+        """While a run is under way one request tells so; only then is it worth asking for the rest.
+
+        What the flags of an unknown cluster look like is not documented, and "false" could be taken for an end. So
+        where they say that nothing runs, or refuse to say, the cluster itself is looked up.
+        """
+        cluster_id = target["cluster_id"]
+        try:
+            if (yield from is_iam_synchronizing(cloud, cluster_id)):
+                return IamSyncSeen(is_synchronizing=True)
+        except ApiError as error:
+            if error.status not in (400, 404):
+                raise
+            problem = yield from self._problem(cloud, cluster_id)
+            if problem:
+                return IamSyncSeen(problem=problem)
+            raise
+        problem = yield from self._problem(cloud, cluster_id)
+        if problem:
+            return IamSyncSeen(problem=problem)
+        has = yield from get_synced_iam_users(cloud, cluster_id)
+        in_line = yield from is_iam_synchronous(cloud, cluster_id)
+        return IamSyncSeen(
+            is_synchronous=in_line,
+            user_names=frozenset(has["user_names"]),
+            group_names=frozenset(has["group_names"]),
+        )
+
+    def _problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
+        try:
+            state = (yield from get_cluster(cloud, cluster_id)).get("clusterState", "")
+        except ApiError as error:
+            # Terraform's users see 404, the table of codes says 400; a gateway's 404 is about the address instead.
+            unknown = error.code == _NO_SUCH_CLUSTER or (
+                error.status == 404 and not error.code.startswith("API")
+            )
+            if not unknown:
+                raise
+            return (
+                f"There is no MRS cluster {cluster_id} in this region and project. "
+                "Check cluster_id, region and project."
+            )
+        if state in _GONE:
+            return f"MRS cluster {cluster_id} is {state}, so nothing can be synchronized into it."
+        return ""
+
+    def admit(self, target: Target, seen: IamSyncSeen) -> Progress:
+        if seen.problem:
+            return Progress(Phase.FAILED, seen.problem)
+        if seen.is_synchronizing:
+            return Progress(
+                Phase.RUNNING,
+                "Another IAM user sync is running in the cluster; ours starts when it has ended.",
+            )
+        return Progress(Phase.SUCCEEDED, "No IAM user sync is running in the cluster.")
+
+    def baseline(self, target: Target, seen: IamSyncSeen) -> Mapping[str, Any]:
+        users, groups = _missing(target, seen)
+        return {"missing_users": users, "missing_groups": groups, "is_synchronous": seen.is_synchronous}
+
+    def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+        return (yield from send_sync(cloud, target))
+
+    def is_busy(self, error: CloudSyncError) -> bool:
+        return isinstance(error, ApiError) and error.code == _CLUSTER_BUSY
+
+    def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
+        was_missing = {*ticket.baseline.get("missing_users", ()), *ticket.baseline.get("missing_groups", ())}
+        still_missing = {name for missing in _missing(ticket.target, seen) for name in missing}
+        return seen.is_synchronizing or (
+            seen.is_synchronous is not None and bool(was_missing - still_missing)
+        )
+
+    def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
+        if seen.problem:
+            return Progress(Phase.FAILED, seen.problem)
+        if seen.is_synchronizing:
+            return Progress(Phase.RUNNING, "An IAM user sync is running in the cluster.")
+        watching = ticket.stage is Stage.WATCHING
+        settled = watching or now - ticket.started_at >= ticket.target["settle"]
+        if not settled and not self._brought_all(ticket, seen):
+            return Progress(Phase.RUNNING, "The sync was accepted; the cluster does not show it yet.")
+        if ticket.target["sync_all"]:
+            return self._judge_full(watching, seen)
+        users, groups = _missing(ticket.target, seen)
+        if not users and not groups:
+            return Progress(
+                Phase.SUCCEEDED, "All requested users and groups are in the cluster, and no sync is running."
+            )
+        absent = _listed("user", users) + _listed("group", groups)
+        if watching:
+            return Progress(Phase.RUNNING, f"Not in the cluster yet: {', '.join(absent)}.")
+        return Progress(
+            Phase.FAILED,
+            f"The sync ended without bringing {', '.join(absent)} into the cluster. The service gives no reason here: "
+            "look at the operation log of the cluster in the MRS console, and check that the names exist in IAM.",
+        )
+
+    def _judge_full(self, watching: bool, seen: IamSyncSeen) -> Progress:
+        if seen.is_synchronous:
+            return Progress(Phase.SUCCEEDED, "The cluster is in line with IAM, and no sync is running.")
+        if watching:
+            return Progress(Phase.RUNNING, "The cluster is not in line with IAM yet.")
+        return Progress(
+            Phase.FAILED,
+            "The full sync ended, and the cluster is still not in line with IAM. The service gives no reason here: "
+            "look at the operation log of the cluster in the MRS console.",
+        )
+
+    def _brought_all(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
+        """Whether names were missing before the start and none is now: only a run since then can have done that."""
+        was_missing = ticket.baseline.get("missing_users") or ticket.baseline.get("missing_groups")
+        return bool(was_missing) and not any(_missing(ticket.target, seen))
+
+
+def _missing(target: Target, seen: IamSyncSeen) -> tuple[list[str], list[str]]:
+    users = [name for name in target["user_names"] if name not in seen.user_names]
+    groups = [name for name in target["group_names"] if name not in seen.group_names]
+    return users, groups
+
+
+def _listed(kind: Literal["user", "group"], missing: list[str]) -> list[str]:
+    """Names for a sentence: the first ten, and how many more."""
+    if not missing:
+        return []
+    shown = ", ".join(f'"{name}"' for name in missing[:10])
+    more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+    return [f"{kind}{'s' if len(missing) > 1 else ''} {shown}{more}"]
+
+
+@dataclass(frozen=True, slots=True)
+class IamCancel(IamSync):
+    """Removing synchronized IAM users from a cluster: a run like a synchronization, with the opposite end."""
+
+    name: str = "mrs-cancel"
+
+    def describe(self, target: Target) -> str:
+        return f"Removal of synchronized IAM users from MRS cluster {target['cluster_id']}"
+
+    def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+        return (yield from send_cancel(cloud, target))
+
+    def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
+        if seen.problem:
+            return Progress(Phase.FAILED, seen.problem)
+        if seen.is_synchronizing:
+            return Progress(Phase.RUNNING, "A run is under way in the cluster.")
+        users = [name for name in ticket.target["user_names"] if name in seen.user_names]
+        groups = [name for name in ticket.target["group_names"] if name in seen.group_names]
+        if not users and not groups and self.evidence(ticket, seen):
+            return Progress(
+                Phase.SUCCEEDED, "The names are no longer in the cluster, and no run is under way."
+            )
+        if now - ticket.started_at < ticket.target["settle"]:
+            return Progress(Phase.RUNNING, "The removal was accepted; the cluster does not show it yet.")
+        if not users and not groups:
+            return Progress(Phase.SUCCEEDED, "None of the names is in the cluster, and no run is under way.")
+        present = ", ".join(_listed("user", users) + _listed("group", groups))
+        return Progress(
+            Phase.FAILED,
+            f"The removal ended, and {present} {'is' if len(users + groups) == 1 else 'are'} still in the cluster. "
+            "The service gives no reason here: look at the operation log of the cluster in the MRS console.",
+        )
+
+
+IAM_SYNC = IamSync()
+IAM_CANCEL = IamCancel()
+
+
+def send_all(cloud: Cloud, service: IamSync, target: Target) -> Flow[SyncState]:
+    """Start a run for each thousand of names, one after the other, since a cluster takes one at a time.
+
+    :return: the reply to the last start; the runs before it have ended.
+    :raises SyncFailed: if a run before the last one failed.
+    """
+    *first, last = service.split(target)
+    for part in first:
+        taken_at = cloud.clock()
+        baseline = service.baseline(part, (yield from service.observe(cloud, part)))
+        receipt = yield from service.start(cloud, part)
+        ticket = Ticket(service.name, part, Stage.STARTED, taken_at, baseline, receipt=receipt)
+        ended = yield from until_done(cloud, service, ticket, deadline=taken_at + _LONGEST_RUN)
+        if ended.phase is not Phase.SUCCEEDED:
+            raise SyncFailed(f"{service.describe(part)}: {ended.why}")
+    receipt = yield from service.start(cloud, last)
+    return {"state": receipt["state"]}

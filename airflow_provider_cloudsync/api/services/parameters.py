@@ -1,0 +1,74 @@
+"""Checks of what users pass, done before anything is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_cloudsync.api.text import shown
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def identifier(value: Any, name: str) -> str:
+    """An id as it stands in a path: 1 to 64 letters, digits, underscores and hyphens.
+
+    Nothing else may stand there, so that no id can lead to another path.
+    """
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    raise InvalidParameter(
+        f"{name} must be 1 to 64 letters, digits, underscores or hyphens, not {shown(value)}."
+    )
+
+
+def names(value: Any, name: str) -> list[str]:
+    """A list of names, without repetitions and in the order given; None means none."""
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidParameter(
+            f'{name} must be a list of names such as ["alice", "bob"], not {shown(value)}.'
+        )
+    checked: dict[str, None] = {}
+    for item in value:
+        if not isinstance(item, str) or not item.strip() or not item.isprintable():
+            raise InvalidParameter(f"{name} holds {shown(item)}, which is no name.")
+        checked[item] = None
+    return list(checked)
+
+
+def epoch_ms(value: Any, name: str) -> int:
+    """A point in time as milliseconds since the epoch, the unit of the services.
+
+    :param value: a datetime (without a zone it counts as UTC), ISO 8601 text, or a number or its text: seconds since
+        the epoch, or milliseconds if it is 10^11 or more.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = float(text)
+        except ValueError:
+            with contextlib.suppress(ValueError):
+                value = datetime.fromisoformat(text)
+    if isinstance(value, datetime):
+        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**15:
+        return int(value if value >= 10**11 else value * 1000)
+    raise InvalidParameter(
+        f"{name} must be a point in time: a datetime, ISO 8601 text such as 2026-01-31T08:00:00+00:00, or seconds or "
+        f"milliseconds since the epoch; not {shown(value)}."
+    )
+
+
+def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """One of a few words."""
+    if value in choices:
+        return str(value)
+    raise InvalidParameter(
+        f"{name} must be {' or '.join(repr(choice) for choice in choices)}, not {shown(value)}."
+    )

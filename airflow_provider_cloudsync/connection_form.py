@@ -1,0 +1,70 @@
+"""The fields of a ``cloudsync`` connection: one table for every Airflow's form, and for whoever reads the connection.
+
+It imports nothing, since `get_provider_info` hands it to every command of Airflow. Airflow from 3.2 makes its form of
+``conn-fields`` and ``ui-field-behaviour``; older ones ask the hook for widgets (`airflow_provider_cloudsync.hooks`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_OPTIONAL = ["string", "null"]
+
+#: Name in the connection's Extra -> how a form shows it: label, description, JSON schema of the value.
+#: Names of secrets are such that Airflow masks them ("token", "secret", "password" in the name).
+FIELDS: dict[str, dict[str, Any]] = {
+    "region": {
+        "label": "Region",
+        "description": "Region of the services, such as cn-north-4.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "project_id": {
+        "label": "Project ID",
+        "description": "Empty: looked up by the region.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "security_token": {
+        "label": "Security token",
+        "description": "Only with temporary keys.",
+        "schema": {"type": _OPTIONAL, "format": "password"},
+    },
+    "auth": {
+        "label": "Authentication",
+        "description": "How to sign in: aksk, with an access key in Login and its secret key in Password.",
+        "schema": {"type": _OPTIONAL, "enum": ["aksk", None], "default": "aksk"},
+    },
+    "endpoint": {
+        "label": "Endpoint",
+        "description": "URL of all services, for a private cloud or the emulator. Empty: by region.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "endpoints": {
+        "label": "Endpoints by service",
+        "description": 'JSON, such as {"mrs": "https://..."}; services: mrs, dataartsstudio, iam.',
+        "schema": {"type": ["object", "null"]},
+    },
+    "timeout": {
+        "label": "Read timeout (seconds)",
+        "description": "Seconds without an answer after which a call counts as lost; 60 if empty.",
+        "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 600},
+    },
+    "verify": {
+        "label": "TLS verification",
+        "description": "true, false, or the path of a file with certificate authorities; true if empty.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "URL of a proxy. Empty: what the environment of Airflow says.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "allow_http": {
+        "label": "Allow plain http",
+        "description": "Endpoints without TLS elsewhere than on this machine. Unsafe.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
+}
+
+HIDDEN = ["description", "host", "port", "schema", "extra"]
+RELABELING = {"login": "Access key (AK)", "password": "Secret key (SK)"}
+PLACEHOLDERS = {"login": "AK of an IAM user", "region": "cn-north-4"}

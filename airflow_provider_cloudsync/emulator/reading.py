@@ -1,0 +1,143 @@
+"""Reading of JSON that a user wrote: each complaint names the key it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, overload
+
+#: No time in a scenario is longer; added to any date it stays a date.
+MOST_SECONDS = 1e9
+
+
+class BadInput(ValueError):
+    """A scenario, a fault or a control request is not as it should be; the text says where."""
+
+
+class Reader:
+    """One JSON object that is being read. What `done` has not seen read by then is a mistake of the user.
+
+    :param value: the object.
+    :param where: how complaints call it, such as ``mrs.clusters.example-cluster``.
+    """
+
+    def __init__(self, value: Any, where: str) -> None:
+        if not isinstance(value, Mapping):
+            raise BadInput(f"{where or 'the document'} must be an object, not {_kind(value)}")
+        self.where = where
+        self.fields = dict(value)
+        self._read: set[str] = set()
+
+    def at(self, key: str) -> str:
+        """How complaints call the field `key`."""
+        return f"{self.where}.{key}" if self.where else key
+
+    def __contains__(self, key: str) -> bool:
+        return self.fields.get(key) is not None
+
+    def keys(self) -> list[str]:
+        """The names of all fields."""
+        return list(self.fields)
+
+    def raw(self, key: str, default: Any = None) -> Any:
+        """The field as it is."""
+        self._read.add(key)
+        return self.fields.get(key, default)
+
+    def needed(self, key: str) -> Any:
+        """The field as it is; without it the object is of no use."""
+        if key not in self.fields:
+            raise BadInput(f"{self.at(key)} is missing")
+        return self.raw(key)
+
+    @overload
+    def text(self, key: str, default: str = ..., *, choices: Iterable[str] = ...) -> str: ...
+    @overload
+    def text(self, key: str, default: None, *, choices: Iterable[str] = ...) -> str | None: ...
+    def text(self, key: str, default: str | None = "", *, choices: Iterable[str] = ()) -> str | None:
+        """A string."""
+        value = self.raw(key, default)
+        if value is None and default is None:
+            return None
+        if not isinstance(value, str):
+            raise BadInput(f"{self.at(key)} must be a string, not {_kind(value)}")
+        allowed = tuple(choices)
+        if allowed and value not in allowed:
+            raise BadInput(f"{self.at(key)} must be one of {', '.join(allowed)}, not {value!r}")
+        return value
+
+    @overload
+    def number(self, key: str, default: float = ..., *, least: float = ..., most: float = ...) -> float: ...
+    @overload
+    def number(self, key: str, default: None, *, least: float = ..., most: float = ...) -> float | None: ...
+    def number(
+        self, key: str, default: float | None = 0.0, *, least: float = 0.0, most: float = MOST_SECONDS
+    ) -> float | None:
+        """A number within bounds, both of them included."""
+        value = self.raw(key, default)
+        if value is None and default is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise BadInput(f"{self.at(key)} must be a number, not {_kind(value)}")
+        # Written so that NaN, which JSON readers let pass, is out of bounds as well.
+        if not least <= value <= most:
+            raise BadInput(f"{self.at(key)} must be from {least:g} to {most:g}, not {value!r}")
+        return value
+
+    def whole(self, key: str, default: int = 0, *, least: int = 0, most: int | None = None) -> int:
+        """A whole number within bounds, both of them included."""
+        value = self.raw(key, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BadInput(f"{self.at(key)} must be a whole number, not {_kind(value)}")
+        if value < least or (most is not None and value > most):
+            bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise BadInput(f"{self.at(key)} must be {bounds}, not {value}")
+        return value
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """True or false."""
+        value = self.raw(key, default)
+        if not isinstance(value, bool):
+            raise BadInput(f"{self.at(key)} must be true or false, not {_kind(value)}")
+        return value
+
+    def names(self, key: str, default: Iterable[str] = ()) -> list[str]:
+        """A list of strings."""
+        value = self.raw(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BadInput(f"{self.at(key)} must be a list of strings")
+        return value
+
+    def child(self, key: str) -> Reader:
+        """An object within this one; an absent one reads as empty."""
+        return Reader(self.raw(key, {}), self.at(key))
+
+    def children(self, key: str) -> list[Reader]:
+        """A list of objects."""
+        value = self.raw(key, [])
+        if not isinstance(value, list):
+            raise BadInput(f"{self.at(key)} must be a list of objects, not {_kind(value)}")
+        return [Reader(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value)]
+
+    def entries(self, key: str) -> dict[str, Reader]:
+        """Objects by name."""
+        inner = self.child(key)
+        return {name: inner.child(name) for name in inner.keys()}
+
+    def done(self) -> None:
+        """Complain of the first field that nobody asked for: most likely its name is misspelt."""
+        for key in self.fields:
+            if key not in self._read:
+                known = ", ".join(sorted(self._read))
+                raise BadInput(f"{self.at(key)} is not known; known here: {known}")
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a truth value"
+    if isinstance(value, (int, float)):
+        return f"the number {value!r}"
+    if isinstance(value, str):
+        return f"the string {value!r}"
+    return "a list" if isinstance(value, list) else "an object"

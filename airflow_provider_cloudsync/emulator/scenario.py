@@ -1,0 +1,117 @@
+"""The scenario: what there is in the emulated cloud, as JSON.
+
+A scenario is an object with any of these sections; each key that is left out keeps its value of the default scenario.
+
+``account``
+    ``domain_id``, ``domain_name``, ``user``, ``password``, ``region``, ``token_seconds`` (life of tokens),
+    ``projects`` (a list of ``id``, ``name``, ``enabled``), ``keys`` (a list of ``access_key``, ``secret_key``; with
+    ``security_token`` a temporary one, that may end after ``expires_after`` seconds), ``iam_users`` (name to
+    ``{"groups": [...]}``), ``iam_groups``.
+``quotas``
+    ``true``, ``false``, or by operation ``{"limit": 2, "seconds": 60, "per": "project"|"user"}`` or ``false``.
+``mrs``
+    ``clusters``, by cluster id: ``name``, ``state``, ``version``, ``safe_mode``, ``project_id``,
+    ``enterprise_project_id``; ``starts_after`` and ``seconds`` of each run; ``outcome`` (``succeeded``, ``failed``,
+    ``partial``, ``never_ends``, an object ``{"result": ..., "missing": [...]}``, or a list of these for successive
+    runs, the last of which stays), ``cancel_outcome`` likewise, ``missing`` (names that partial runs leave out),
+    ``brings_groups`` (a named user brings the groups it is in), ``synced_users``, ``synced_groups``,
+    ``is_synchronous`` (what is there at first), ``terminates_at``, and ``foreign_runs`` (a list of ``at``,
+    ``seconds``, ``starts_after``, ``users``, ``groups``, ``full``, ``outcome``, ``missing``).
+``dataarts``
+    ``workspaces`` (ids), and ``tasks``, by task id: ``workspace``, the fields of the service's own object,
+    ``sync_status``, ``sync_time`` and ``sync_msg`` as they are at first (a ``sync_time`` below 10^11 is an offset in
+    seconds), ``seconds`` and ``outcome`` of scheduled runs (a list for successive ones), ``first_run_at`` (by default
+    one interval), ``status_lag`` (so long the status lags behind ``sync_time``), and ``runs`` (a list of ``at``,
+    ``seconds`` or null, ``outcome``, ``msg``).
+
+All times are seconds, counted from the start of the emulated clock.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_cloudsync.emulator.reading import BadInput, Reader
+from airflow_provider_cloudsync.emulator.services import SERVICES
+
+ACCESS_KEY = "EMULATORACCESSKEY001"
+SECRET_KEY = "emulator-secret-key-for-no-real-cloud-01"
+TEMPORARY_ACCESS_KEY = "EMULATORTEMPORARY001"
+TEMPORARY_SECRET_KEY = "emulator-secret-key-for-no-real-cloud-02"
+SECURITY_TOKEN = "emulator-security-token-" + "0123456789abcdef" * 8
+REGION = "cn-north-4"
+PROJECT_ID = "e1000000000000000000000000000001"
+DOMAIN_ID = "d1000000000000000000000000000001"
+DOMAIN_NAME = "emulator"
+USER = "emulator-user"
+PASSWORD = "emulator-password"
+
+ACCOUNT: Mapping[str, Any] = {
+    "domain_id": DOMAIN_ID,
+    "domain_name": DOMAIN_NAME,
+    "user": USER,
+    "password": PASSWORD,
+    "region": REGION,
+    "projects": [{"id": PROJECT_ID, "name": REGION}],
+    "keys": [
+        {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY},
+        {
+            "access_key": TEMPORARY_ACCESS_KEY,
+            "secret_key": TEMPORARY_SECRET_KEY,
+            "security_token": SECURITY_TOKEN,
+        },
+    ],
+    "iam_users": {
+        "alice": {"groups": ["analysts"]},
+        "bob": {"groups": ["engineers"]},
+        "carol": {"groups": ["analysts", "engineers"]},
+    },
+    "iam_groups": ["analysts", "engineers"],
+}
+
+
+def default_scenario() -> dict[str, Any]:
+    """What the demo and the example DAGs run against; a fresh copy."""
+    sections = {service.name: service.default for service in SERVICES}
+    return copy.deepcopy({"account": dict(ACCOUNT), "quotas": True, **sections})
+
+
+def complete(given: Any) -> dict[str, Any]:
+    """The default scenario with the keys of `given` in place of its own.
+
+    :raises BadInput: `given` or one of its sections is no object, or no such section exists.
+    """
+    scenario = default_scenario()
+    reader = Reader(given, "")
+    for name in reader.keys():
+        if name not in scenario:
+            raise BadInput(f"{name} is not known; the sections are {', '.join(scenario)}")
+        if name == "quotas":
+            scenario[name] = copy.deepcopy(reader.raw(name))
+        else:
+            section = reader.child(name)
+            scenario[name].update({key: copy.deepcopy(section.raw(key)) for key in section.keys()})
+    return scenario
+
+
+def load(source: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
+    """The scenario out of an object, a file of JSON, or nothing.
+
+    :raises BadInput: the file can't be read or holds no JSON.
+    """
+    if source is None:
+        return default_scenario()
+    if not isinstance(source, (str, Path)):
+        return complete(source)
+    try:
+        return complete(json.loads(Path(source).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadInput(f"the scenario {source} can't be read: {error.strerror or error}") from error
+    except BadInput:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"the scenario {source} is not JSON: {error}") from error

@@ -1,0 +1,10 @@
+"""The emulated services. To add one: a file here with a `Service`, and its class in `SERVICES`."""
+
+from __future__ import annotations
+
+from airflow_provider_cloudsync.emulator.service import Service
+from airflow_provider_cloudsync.emulator.services.dataarts import DataArts
+from airflow_provider_cloudsync.emulator.services.iam import Iam
+from airflow_provider_cloudsync.emulator.services.mrs import Mrs
+
+SERVICES: tuple[type[Service], ...] = (Iam, Mrs, DataArts)

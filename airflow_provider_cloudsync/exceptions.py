@@ -1,0 +1,162 @@
+"""Everything that this package raises of its own accord.
+
+::
+
+    CloudSyncError
+    ├── InvalidConnection     the Airflow connection lacks something or contradicts itself
+    ├── InvalidParameter      a parameter that no call could carry out (also a ValueError)
+    ├── TransportError        no reply, so nothing is certain: refused, reset, timed out, cut short
+    │   └── UnreadableReply   a reply came, but says nothing that can be relied on
+    ├── ApiError              the service answered, and the answer is an error
+    │   ├── Throttled         429: too many calls, nothing was carried out
+    │   └── CredentialsRejected  401: never repeated, since five failures lock the key for everyone
+    ├── SyncFailed            the synchronization ended, and not well
+    ├── WaitTimedOut          the deadline came first; the synchronization may still be running
+    └── InvalidEvent          a deferred task was resumed with something other than its trigger's report
+
+They are plain Python and survive pickling. A trigger reports one as plain JSON (`to_report`), the resumed task
+raises it again (`from_report`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CloudSyncError(Exception):
+    """The base of all errors of this package.
+
+    :param message: what happened and what to do next, without any secret.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self).__name__, self.message, self._details())
+
+    def _details(self) -> dict[str, Any]:
+        """What beside the message makes this error, as plain JSON."""
+        return {name: value for name, value in vars(self).items() if name != "message"}
+
+    def to_report(self) -> dict[str, Any]:
+        """Describe this error as plain JSON, for the event of a trigger."""
+        return {"error": type(self).__name__, "message": self.message, "details": self._details()}
+
+
+class InvalidConnection(CloudSyncError):
+    """The connection lacks something or contradicts itself; says which field and what to put there."""
+
+
+class InvalidParameter(CloudSyncError, ValueError):
+    """A parameter that no call could carry out; raised before anything is sent."""
+
+
+class InvalidEvent(CloudSyncError):
+    """A deferred task was resumed with something that is not the report of its trigger."""
+
+
+class TransportError(CloudSyncError):
+    """There was no usable reply, so it is not known what the service did.
+
+    :param sent: False where the request certainly never left (no address, connection refused).
+    :param lasting: True where trying again can't help, such as a certificate that is not trusted.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.lasting = lasting
+
+
+class UnreadableReply(TransportError):
+    """A reply came, but it is cut short, is not JSON, or lacks what it must hold."""
+
+
+class ApiError(CloudSyncError):
+    """The service answered with an error.
+
+    :param message: the whole sentence for the user.
+    :param service: name of the service, as in the endpoint table.
+    :param operation: name of the operation, in the service's own words.
+    :param status: HTTP status.
+    :param code: the service's or the gateway's error code, empty where the reply has none.
+    :param detail: the service's own message.
+    :param request_id: what the service's support asks for; empty where the reply has none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str = "",
+        operation: str = "",
+        status: int = 0,
+        code: str = "",
+        detail: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.service = service
+        self.operation = operation
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.request_id = request_id
+
+
+class Throttled(ApiError):
+    """Too many calls; the service carried nothing out.
+
+    :param retry_after: seconds that the service asks to wait, None where it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.retry_after = retry_after
+
+
+class CredentialsRejected(ApiError):
+    """The gateway does not accept the key or its signature."""
+
+
+class SyncFailed(CloudSyncError):
+    """The synchronization ended without success; the message says why."""
+
+
+class WaitTimedOut(CloudSyncError):
+    """The deadline came before the end.
+
+    :param last_seen: what the last look at the service showed, in words.
+    """
+
+    def __init__(self, message: str, *, last_seen: str = "") -> None:
+        super().__init__(message)
+        self.last_seen = last_seen
+
+
+def _tree(root: type[CloudSyncError]) -> dict[str, type[CloudSyncError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found.update(_tree(child))
+    return found
+
+
+def _rebuild(name: str, message: str, details: dict[str, Any]) -> CloudSyncError:
+    return _tree(CloudSyncError)[name](message, **details)
+
+
+def from_report(report: dict[str, Any]) -> CloudSyncError:
+    """Make the error that `CloudSyncError.to_report` described.
+
+    A name that this release does not know (the report is of another one) becomes the base class, with its message.
+    """
+    known = _tree(CloudSyncError).get(str(report.get("error")))
+    message = str(report.get("message") or "no message")
+    if known is None:
+        return CloudSyncError(f"{report.get('error')}: {message}")
+    try:
+        return known(message, **(report.get("details") or {}))
+    except TypeError:
+        return known(message)

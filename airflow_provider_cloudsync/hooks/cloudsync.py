@@ -1,0 +1,217 @@
+"""The hook beneath all others: an Airflow connection as a way into Huawei Cloud."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_cloudsync import transport
+from airflow_provider_cloudsync.api.endpoints import check_url
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
+from airflow_provider_cloudsync.api.services.iam import list_own_projects
+from airflow_provider_cloudsync.api.signing import canonical_query
+from airflow_provider_cloudsync.api.text import shown
+from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
+from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidParameter
+from airflow_provider_cloudsync.hooks.connection import read_connection
+
+if TYPE_CHECKING:
+    import requests
+
+T = TypeVar("T")
+
+#: A connection is read again after that many seconds in a triggerer, where a thousand tasks ask for it.
+_CONNECTION_AGE = 60.0
+_PATH = re.compile(r"(/[A-Za-z0-9_.~%{}:@,=+-]+)+/?")
+_HOW_LONG_A_TEST_MAY_TAKE = 10.0
+
+
+class CloudSyncHook(BaseHook):
+    """Talks to Huawei Cloud with what an Airflow connection says.
+
+    The connection is read at the first call, never at construction, so a hook may be made while a DAG is parsed.
+
+    :param cloudsync_conn_id: the Airflow connection.
+    :param region: instead of the connection's region, such as ``cn-north-4``.
+    :param project_id: instead of the connection's project; looked up by the region where neither names one.
+    """
+
+    conn_name_attr = "cloudsync_conn_id"
+    default_conn_name = "cloudsync_default"
+    conn_type = "cloudsync"
+    hook_name = "Huawei Cloud Sync"
+
+    def __init__(
+        self,
+        cloudsync_conn_id: str = default_conn_name,
+        *,
+        region: str | None = None,
+        project_id: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.cloudsync_conn_id = cloudsync_conn_id
+        self.region = region
+        self.project_id = project_id
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """The way into the cloud. Looks the connection up, blocking.
+
+        :raises InvalidConnection: if the connection can't be used.
+        """
+        return self._cloud(self.get_connection(self.cloudsync_conn_id))
+
+    async def acloud(self) -> Cloud:
+        """The same under asyncio. All who ask within a minute share one look-up of the connection."""
+        connection = await transport.ashare(
+            ("connection", self.cloudsync_conn_id), self._aconnection, max_age=_CONNECTION_AGE
+        )
+        return self._cloud(connection)
+
+    async def _aconnection(self) -> Any:
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        return await get_async_connection(self.cloudsync_conn_id)
+
+    def _cloud(self, connection: Any) -> Cloud:
+        return read_connection(connection, clock=time.time, region=self.region, project_id=self.project_id)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive a flow of `airflow_provider_cloudsync.api` to its end, blocking."""
+        return transport.run(flow)
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """Drive a flow to its end under asyncio."""
+        return await transport.arun(flow)
+
+    def get_conn(self) -> requests.Session:
+        """A requests session that authenticates each request, for calls of your own.
+
+        It follows no redirect, has the connection's timeouts, and talks to plain http only where the connection allows
+        it. Fill project ids in yourself: the session knows no path.
+        """
+        cloud = self.cloud
+
+        def authorize(bare: HttpRequest) -> HttpRequest:
+            parts = urlsplit(bare.url)
+            check_url(f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.wiring.allow_http)
+            # What is signed is the canonical query, so that is what has to be sent.
+            query = canonical_query(parse_qsl(parts.query, keep_blank_values=True))
+            url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+            headers = {"User-Agent": cloud.user_agent, **bare.headers, "Host": parts.netloc}
+            prepared = dataclasses.replace(bare, url=url, headers=headers)
+            return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
+
+        return transport.session(authorize, cloud.wiring)
+
+    def request(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int | bool | Sequence[str]] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+    ) -> Any:
+        """Make a call that this package has no method for.
+
+        :param method: such as ``GET``.
+        :param service: as in the endpoint table, such as ``mrs``.
+        :param path: absolute and percent-encoded; ``{project_id}`` in it is filled in.
+        :param query: values are encoded; a list stands for a repeated name.
+        :param json: the body.
+        :param repeatable: whether it is safe to send it again after a lost reply. If None, only GET and HEAD are, but
+            beware: some GETs of HSS start work.
+        :return: the JSON of the reply, None where it has no body.
+        :raises ApiError: if the service answers with an error.
+        """
+        if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+            raise InvalidParameter(
+                f"path must be absolute, percent-encoded and without dots, not {shown(path)}."
+            )
+        if not (method.isascii() and method.isalpha()):
+            raise InvalidParameter(f"method must be one of HTTP, such as GET, not {shown(method)}.")
+        request = Request(
+            method=method.upper(),
+            service=service,
+            operation=f"{method.upper()} {path}",
+            path=path,
+            repeatable=method.upper() in ("GET", "HEAD") if repeatable is None else repeatable,
+            query=tuple(_pairs(query or {})),
+            headers=dict(headers or {}),
+            json=json,
+        )
+        return self.run(call(self.cloud, request)).data
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the connection leads into the cloud, for the button in Airflow's form. Sends one harmless read."""
+        try:
+            cloud = self.cloud
+            wiring = dataclasses.replace(
+                cloud.wiring,
+                connect_timeout=min(cloud.wiring.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
+                read_timeout=min(cloud.wiring.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
+            )
+            projects = self.run(list_own_projects(dataclasses.replace(cloud.once(), wiring=wiring)))
+        except CloudSyncError as error:
+            return False, error.message
+        names = {project["id"]: project["name"] for project in projects}
+        if cloud.project_id is not None:
+            if cloud.project_id not in names:
+                return False, (
+                    f"The key is accepted, but its user has no project {cloud.project_id}. "
+                    f"It has: {', '.join(sorted(names.values())[:10]) or 'none'}."
+                )
+            return True, f'Signed in; project {cloud.project_id} is "{names[cloud.project_id]}".'
+        of_region = [name for name in names.values() if name == cloud.region]
+        if len(of_region) != 1:
+            return False, (
+                f'The key is accepted, but {len(of_region)} projects of its user are named "{cloud.region}". '
+                'Put the right one into Extra as "project_id".'
+            )
+        return True, f'Signed in; the project of region "{cloud.region}" is found.'
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The connection form of Airflow before 3.2."""
+        return {
+            "hidden_fields": list(HIDDEN),
+            "relabeling": dict(RELABELING),
+            "placeholders": dict(PLACEHOLDERS),
+        }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The fields of Extra in the connection form of Airflow before 3.2; lists and objects are typed as JSON."""
+        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import BooleanField, PasswordField, StringField
+
+        widgets: dict[str, Any] = {}
+        for name, field in FIELDS.items():
+            label, hint = lazy_gettext(field["label"]), field["description"]
+            if "boolean" in field["schema"]["type"]:
+                widgets[name] = BooleanField(label, description=hint)
+            elif field["schema"].get("format") == "password":
+                widgets[name] = PasswordField(label, widget=BS3PasswordFieldWidget(), description=hint)
+            else:
+                widgets[name] = StringField(label, widget=BS3TextFieldWidget(), description=hint)
+        return widgets
+
+
+def _pairs(query: Mapping[str, Any]) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            pairs.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
+    return pairs

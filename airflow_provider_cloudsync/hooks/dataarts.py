@@ -1,0 +1,30 @@
+"""DataArts Studio: member sync tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_cloudsync.api.services import dataarts
+from airflow_provider_cloudsync.api.services.dataarts import MemberSyncTask
+from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+
+class DataArtsHook(CloudSyncHook):
+    """Calls of DataArts Studio (API version 1). None of them starts a member sync: schedule it, or use the console."""
+
+    def get_member_sync_task(self, workspace: str, task_id: str) -> MemberSyncTask:
+        """One member sync task (ShowSecurityMemberSyncTask); its times are milliseconds since the epoch.
+
+        :param workspace: id of the workspace.
+        :param task_id: id of the task.
+        """
+        return self.run(dataarts.get_member_sync_task(self.cloud, workspace, task_id))
+
+    def list_member_sync_tasks(self, workspace: str, **filters: Any) -> list[MemberSyncTask]:
+        """All member sync tasks of a workspace (ListSecurityMemberSyncTasks).
+
+        :param workspace: id of the workspace.
+        :param filters: ``cluster_type``, ``cluster_name``, ``sync_status``, ``schedule_status``, ``order_by``,
+            ``order_by_asc``, as the service defines them.
+        """
+        return self.run(dataarts.list_member_sync_tasks(self.cloud, workspace, **filters))

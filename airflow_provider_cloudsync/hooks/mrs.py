@@ -1,0 +1,66 @@
+"""MRS: synchronizing IAM users into a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_cloudsync.api.services import mrs
+from airflow_provider_cloudsync.api.services.mrs import Cluster, SyncedIamUsers, SyncState
+from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+
+class MrsHook(CloudSyncHook):
+    """Calls of MRS (API version 2, clusters: version 1.1).
+
+    The user of the connection needs the action ``mrs:cluster:syncUser``, or the role Tenant Administrator; MRS
+    Administrator alone can't synchronize.
+    """
+
+    def sync_iam_users(
+        self,
+        cluster_id: str,
+        *,
+        user_names: Sequence[str] | None = None,
+        group_names: Sequence[str] | None = None,
+        sync_all: bool = False,
+    ) -> SyncState:
+        """Start a synchronization (UpdateSyncIamUser). ``synchronizing`` in the reply means accepted, and no more.
+
+        Over 1,000 names are several runs: each but the last is waited for.
+
+        :param user_names: IAM users; their groups are synchronized, too.
+        :param group_names: IAM user groups.
+        :param sync_all: everything, instead of names.
+        :raises InvalidParameter: unless it is either names or all.
+        """
+        target = mrs.iam_sync_target(
+            cluster_id, user_names=user_names, group_names=group_names, sync_all=sync_all
+        )
+        return self.run(mrs.send_all(self.cloud, mrs.IAM_SYNC, target))
+
+    def cancel_iam_sync(
+        self,
+        cluster_id: str,
+        *,
+        user_names: Sequence[str] | None = None,
+        group_names: Sequence[str] | None = None,
+    ) -> SyncState:
+        """Remove synchronized users and groups from the cluster (CancelSyncIamUser); it stops no running sync."""
+        target = mrs.iam_sync_target(cluster_id, user_names=user_names, group_names=group_names)
+        return self.run(mrs.send_all(self.cloud, mrs.IAM_CANCEL, target))
+
+    def is_iam_synchronizing(self, cluster_id: str) -> bool:
+        """Whether a synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
+        return self.run(mrs.is_iam_synchronizing(self.cloud, cluster_id))
+
+    def is_iam_synchronous(self, cluster_id: str) -> bool:
+        """Whether the cluster was brought in line with IAM (ListClusterSyncStatus); may be of an earlier sync."""
+        return self.run(mrs.is_iam_synchronous(self.cloud, cluster_id))
+
+    def get_synced_iam_users(self, cluster_id: str) -> SyncedIamUsers:
+        """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
+        return self.run(mrs.get_synced_iam_users(self.cloud, cluster_id))
+
+    def get_cluster(self, cluster_id: str) -> Cluster:
+        """The cluster (ShowClusterDetails). A deleted one still answers, with ``clusterState`` ``terminated``."""
+        return self.run(mrs.get_cluster(self.cloud, cluster_id))

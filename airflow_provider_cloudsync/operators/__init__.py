@@ -1,0 +1,1 @@
+"""Operators of the provider; each module stands for a service."""

@@ -1,0 +1,118 @@
+"""MRS: synchronize IAM users into a cluster, or remove synchronized ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
+from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC, iam_sync_target
+from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
+
+
+class MrsSyncIamUsersOperator(CloudSyncOperator):
+    """Synchronizes IAM users and groups into an MRS cluster, and waits until they are there.
+
+    Green means: no sync is running in the cluster any more, and every requested user and group is in it; after a full
+    sync, that the cluster is in line with IAM. A cluster takes one sync at a time, so one that somebody else started
+    is waited for first (``if_running``). No call stops a running sync: it goes on if the task is ended.
+
+    The other parameters are those of `CloudSyncOperator`.
+
+    :param cluster_id: id of the cluster. Templated.
+    :param user_names: IAM users; their groups are synchronized, too. Over 1,000 are several runs. Templated.
+    :param group_names: IAM user groups. Templated.
+    :param sync_all: everything, instead of names.
+    :param settle_time: seconds or timedelta after the start in which the cluster's flag, if it is down, may only
+        mean that the run is not up yet.
+    """
+
+    template_fields: Sequence[str] = (
+        "cluster_id",
+        "user_names",
+        "group_names",
+        *CloudSyncOperator.template_fields,
+    )
+    service: ClassVar[Startable[Any]] = IAM_SYNC
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str,
+        user_names: Sequence[str] | None = None,
+        group_names: Sequence[str] | None = None,
+        sync_all: bool = False,
+        settle_time: timedelta | float = IAM_SYNC.settle,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cluster_id = cluster_id
+        self.user_names = user_names
+        self.group_names = group_names
+        self.sync_all = sync_all
+        self.settle_time = waits.seconds(settle_time, "settle_time")
+
+    def target(self) -> Target:
+        return iam_sync_target(
+            self.cluster_id,
+            user_names=self.user_names,
+            group_names=self.group_names,
+            sync_all=self.sync_all,
+            settle=self.settle_time,
+        )
+
+    def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
+        return {
+            "cluster_id": target["cluster_id"],
+            "sync_all": target["sync_all"],
+            "users": len(target["user_names"]),
+            "groups": len(target["group_names"]),
+            **super().result(target, ticket),
+        }
+
+
+class MrsCancelIamSyncOperator(CloudSyncOperator):
+    """Removes synchronized IAM users and groups from an MRS cluster, and waits until they are gone.
+
+    The service calls this "canceling the synchronization"; it stops no running sync.
+
+    The other parameters are those of `CloudSyncOperator`.
+
+    :param cluster_id: id of the cluster. Templated.
+    :param user_names: users to remove. Over 1,000 are several runs. Templated.
+    :param group_names: groups to remove. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "cluster_id",
+        "user_names",
+        "group_names",
+        *CloudSyncOperator.template_fields,
+    )
+    service: ClassVar[Startable[Any]] = IAM_CANCEL
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str,
+        user_names: Sequence[str] | None = None,
+        group_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cluster_id = cluster_id
+        self.user_names = user_names
+        self.group_names = group_names
+
+    def target(self) -> Target:
+        return iam_sync_target(self.cluster_id, user_names=self.user_names, group_names=self.group_names)
+
+    def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
+        return {
+            "cluster_id": target["cluster_id"],
+            "users": len(target["user_names"]),
+            "groups": len(target["group_names"]),
+            **super().result(target, ticket),
+        }

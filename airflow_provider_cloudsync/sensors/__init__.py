@@ -1,0 +1,1 @@
+"""Sensors of the provider; each module stands for a service."""

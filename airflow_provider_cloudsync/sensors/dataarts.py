@@ -1,0 +1,61 @@
+"""DataArts Studio: wait for a run of a member sync task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from airflow_provider_cloudsync.api.model import Service, Target
+from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
+from airflow_provider_cloudsync.api.services.parameters import one_of
+from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
+
+
+class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
+    """Waits until a member sync task of DataArts Studio has run.
+
+    There is no call that starts a run: they come from the task's schedule or from the console. A task shows the state
+    of its last run, so say with ``synced_after`` from when on a run counts; an old success is not taken for a new one.
+
+    The other parameters are those of `CloudSyncSensor`.
+
+    :param workspace: id of the workspace. Templated.
+    :param sync_task_id: id of the member sync task. Templated.
+    :param synced_after: only a run that started then or later counts: a datetime, ISO 8601 text, or seconds or
+        milliseconds since the epoch, such as ``"{{ dag_run.start_date }}"``. None: the last run counts, whenever it
+        was. Templated.
+    :param if_unscheduled: where the task's schedule is off and no run that counts is there, none will come by itself:
+        ``warn`` says so and waits for one that is started by hand, ``fail`` fails.
+    """
+
+    template_fields: Sequence[str] = (
+        "workspace",
+        "sync_task_id",
+        "synced_after",
+        *CloudSyncSensor.template_fields,
+    )
+    service: ClassVar[Service[Any]] = MEMBER_SYNC
+
+    def __init__(
+        self,
+        *,
+        workspace: str,
+        sync_task_id: str,
+        synced_after: datetime | str | float | None,
+        if_unscheduled: Literal["warn", "fail"] = "warn",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.workspace = workspace
+        self.sync_task_id = sync_task_id
+        self.synced_after = synced_after
+        self.if_unscheduled = one_of(if_unscheduled, "if_unscheduled", ("warn", "fail"))
+
+    def target(self) -> Target:
+        return member_sync_target(
+            self.workspace,
+            self.sync_task_id,
+            synced_after=self.synced_after,
+            if_unscheduled=self.if_unscheduled,
+        )

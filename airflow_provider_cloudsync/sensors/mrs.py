@@ -1,0 +1,48 @@
+"""MRS: wait for an IAM user sync that somebody else starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_cloudsync.api.model import Service, Target
+from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_watch_target
+from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
+
+
+class MrsIamSyncSensor(CloudSyncSensor):
+    """Waits until no IAM user sync is running in an MRS cluster and the names are in it.
+
+    Without names it waits until the cluster is in line with IAM, which an earlier full sync may have brought about: the
+    service tells no time. To know that a sync began after now, start it with `MrsSyncIamUsersOperator`.
+
+    The other parameters are those of `CloudSyncSensor`.
+
+    :param cluster_id: id of the cluster. Templated.
+    :param user_names: IAM users that have to be there. Templated.
+    :param group_names: IAM user groups that have to be there. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "cluster_id",
+        "user_names",
+        "group_names",
+        *CloudSyncSensor.template_fields,
+    )
+    service: ClassVar[Service[Any]] = IAM_SYNC
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str,
+        user_names: Sequence[str] | None = None,
+        group_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cluster_id = cluster_id
+        self.user_names = user_names
+        self.group_names = group_names
+
+    def target(self) -> Target:
+        return iam_watch_target(self.cluster_id, user_names=self.user_names, group_names=self.group_names)

@@ -1,0 +1,135 @@
+"""What all sensors do that wait for a sync which somebody else starts."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    BaseSensorOperator,
+    conf,
+)
+
+from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.waiting import check
+from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+
+class CloudSyncSensor(BaseSensorOperator):
+    """Waits for a sync that somebody else starts. It starts nothing.
+
+    A sync that failed fails the sensor at once and for good, since waiting again can't help; with ``soft_fail`` it is
+    skipped. All modes and deferral come to the same verdicts.
+
+    :param cloudsync_conn_id: the Airflow connection. Templated.
+    :param region: instead of the connection's region. Templated.
+    :param project_id: instead of the connection's project. Templated.
+    :param deferrable: wait in the triggerer, without a worker slot.
+    :param poke_interval: seconds or timedelta between looks. If not given: 60 s; deferred, soon at first and then at
+        a tenth of the time waited.
+    """
+
+    template_fields: Sequence[str] = ("cloudsync_conn_id", "region", "project_id")
+    ui_color = "#e8f0fd"
+
+    service: ClassVar[Service[Any]]
+
+    def __init__(
+        self,
+        *,
+        cloudsync_conn_id: str = "cloudsync_default",
+        region: str | None = None,
+        project_id: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if poke_interval is not None:
+            kwargs["poke_interval"] = poke_interval
+        super().__init__(**kwargs)
+        self.cloudsync_conn_id = cloudsync_conn_id
+        self.region = region
+        self.project_id = project_id
+        self.deferrable = deferrable
+        self.poll_interval = None if poke_interval is None else waits.seconds(poke_interval, "poke_interval")
+
+    @abstractmethod
+    def target(self) -> Target:
+        """What to wait for, from the rendered parameters, checked."""
+
+    @cached_property
+    def hook(self) -> CloudSyncHook:
+        """The way to the service; the connection is read when it is first used."""
+        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+        return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+
+    def poke(self, context: Context) -> bool:
+        """Look once."""
+        return self._conclude(self._look(self._ticket()))
+
+    def execute(self, context: Context) -> Any:
+        """Wait here, or look once and leave the rest to the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        return self._wait(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> None:
+        """End as the wait in the triggerer ended."""
+        from airflow_provider_cloudsync.triggers.sync import Report
+
+        report = Report.from_json(event)
+        if report.try_number != context["ti"].try_number:
+            # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
+            return self._wait(context)
+        if isinstance(report.ended, WaitTimedOut):
+            raise AirflowSensorTimeout(report.ended.message)
+        if isinstance(report.ended, CloudSyncError):
+            raise report.ended
+        self._conclude(report.ended)
+        return None
+
+    def _ticket(self) -> Ticket:
+        return Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
+
+    def _look(self, ticket: Ticket) -> Progress:
+        progress = self.hook.run(check(self.hook.cloud, self.service, ticket))
+        if progress.warning:
+            self.log.warning("%s", progress.warning)
+        self.log.info("%s: %s. %s", self.service.describe(ticket.target), progress.phase.value, progress.why)
+        return progress
+
+    def _wait(self, context: Context) -> None:
+        ticket = self._ticket()
+        if not self._conclude(self._look(ticket)):
+            self._defer(context, ticket)
+
+    def _defer(self, context: Context, ticket: Ticket) -> NoReturn:
+        timeout = waits.seconds(self.timeout, "timeout")
+        waits.defer(
+            self.defer,
+            ticket,
+            deadline=waits.deadline(timeout, self.execution_timeout),
+            try_number=context["ti"].try_number,
+            cloudsync_conn_id=self.cloudsync_conn_id,
+            region=self.region,
+            project_id=self.project_id,
+            poll_interval=self.poll_interval,
+        )
+
+    def _conclude(self, progress: Progress) -> bool:
+        if progress.phase is Phase.FAILED:
+            raise AirflowFailException(f"{self.service.describe(self.target())} failed. {progress.why}")
+        return progress.phase is Phase.SUCCEEDED

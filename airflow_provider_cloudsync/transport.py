@@ -1,0 +1,384 @@
+"""The two drivers of flows, and the only file that names the HTTP libraries.
+
+`run` blocks and uses requests; `arun` is for asyncio and uses aiohttp. They differ in how they send, sleep and
+share, and in nothing else: what to send, what to make of the reply and when to try again is in the flow. Neither
+library is imported before the first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+from weakref import WeakKeyDictionary
+
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Response, Shared, Wiring
+from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError, UnreadableReply
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares
+
+if TYPE_CHECKING:
+    import aiohttp
+    import requests
+
+T = TypeVar("T")
+
+#: A larger reply is refused; the longest of the lists that are read here stay far below.
+LARGEST_REPLY = 16 * 1024 * 1024
+#: A reply that trickles in has this many read timeouts until it must be complete.
+_TRICKLE = 3
+_CHUNK = 64 * 1024
+_CONNECTIONS = 32
+
+_shares = BlockingShares()
+_threads = threading.local()
+_pools: MutableMapping[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+
+
+def run(flow: Flow[T]) -> T:
+    """Drive a flow to its end, blocking. Its sockets are kept for the thread's next flow."""
+    try:
+        message = next(flow)
+        while True:
+            try:
+                result = _carry_out(message)
+            except CloudSyncError as error:
+                message = flow.throw(error)
+            else:
+                message = flow.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        flow.close()
+
+
+async def arun(flow: Flow[T]) -> T:
+    """Drive a flow to its end under asyncio. All flows of a loop share one session, closed when the last one ends."""
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = _Pool()
+    async with pool:
+        return await pool.drive(flow)
+
+
+async def ashare(key: Any, work: Callable[[], Awaitable[Any]], *, max_age: float) -> Any:
+    """Do something else than a flow once for all of this loop who ask for the same within `max_age` seconds."""
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = _Pool()
+    return await pool.shares.get(key, work, max_age=max_age)
+
+
+def _carry_out(message: HttpRequest | Pause | Shared) -> Any:
+    if isinstance(message, HttpRequest):
+        return _send(message)
+    if isinstance(message, Pause):
+        return time.sleep(message.seconds)
+    if message.wait > 0:
+        time.sleep(message.wait)
+    make = message.make
+    return _shares.get(message.key, lambda: run(make()), max_age=message.max_age)
+
+
+class _Pool:
+    """What the flows of one event loop have in common: a session and the results that they share."""
+
+    def __init__(self) -> None:
+        self.shares = AsyncShares()
+        self._users = 0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> _Pool:
+        self._users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users and self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def drive(self, flow: Flow[T]) -> T:
+        try:
+            message = next(flow)
+            while True:
+                try:
+                    result = await self._carry_out(message)
+                except CloudSyncError as error:
+                    message = flow.throw(error)
+                else:
+                    message = flow.send(result)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        finally:
+            flow.close()
+
+    async def _carry_out(self, message: HttpRequest | Pause | Shared) -> Any:
+        if isinstance(message, HttpRequest):
+            if self._session is None:
+                self._session = _open_async_session()
+            return await _asend(self._session, message)
+        if isinstance(message, Pause):
+            return await asyncio.sleep(message.seconds)
+        make = message.make
+        return await self.shares.get(
+            message.key, lambda: self.drive(make()), max_age=message.max_age, wait=message.wait
+        )
+
+
+# --- blocking -----------------------------------------------------------------------------------------------------
+
+
+def _send(request: HttpRequest) -> Response:
+    import requests
+
+    wiring = request.wiring
+    proxy = proxy_for(request.url, wiring)
+    prepared = requests.Request(
+        request.method, request.url, headers=dict(request.headers), data=request.body or None
+    ).prepare()
+    give_up = time.monotonic() + wiring.connect_timeout + _TRICKLE * wiring.read_timeout
+    try:
+        with _blocking_session().send(
+            prepared,
+            stream=True,
+            allow_redirects=False,
+            timeout=(wiring.connect_timeout, wiring.read_timeout),
+            verify=_authorities(wiring.verify),
+            proxies={"http": proxy, "https": proxy} if proxy else {},
+        ) as reply:
+            body = _collect(reply.iter_content(_CHUNK), request, give_up)
+            headers = {name.lower(): value for name, value in reply.headers.items()}
+            return _complete(request, Response(reply.status_code, headers, body))
+    except requests.exceptions.RequestException as error:
+        raise _lost(request, error, _requests_verdict(error)) from error
+
+
+def _blocking_session() -> requests.Session:
+    """The thread's session. A forked process gets its own, since two on one socket would read each other's replies."""
+    if getattr(_threads, "pid", None) != os.getpid():
+        import requests
+
+        session = requests.Session()
+        session.trust_env = False  # proxies are chosen here, and a .netrc would replace the signature
+        _threads.session, _threads.pid = session, os.getpid()
+    kept: requests.Session = _threads.session
+    kept.cookies.clear()
+    return kept
+
+
+def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > LARGEST_REPLY:
+            raise _too_large(request)
+        if time.monotonic() > give_up:
+            raise TransportError(f"{_where(request)}: the reply was not complete in time. {_CHECK}")
+    return b"".join(parts)
+
+
+def _requests_verdict(error: Exception) -> tuple[bool, bool]:
+    """Whether the request may have left, and whether trying again can't help."""
+    import requests
+    import urllib3
+
+    if isinstance(error, requests.exceptions.SSLError):
+        return False, "CERTIFICATE_VERIFY" in str(error).upper()
+    if isinstance(error, requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidURL):
+        return False, True
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+        return False, False
+    cause = getattr(error.args[0] if error.args else None, "reason", None)
+    return not isinstance(cause, urllib3.exceptions.NewConnectionError), False
+
+
+def session(authorize: Callable[[HttpRequest], HttpRequest], wiring: Wiring) -> requests.Session:
+    """A requests session that authenticates each request and follows no redirect.
+
+    :param authorize: adds the proof to a request, or refuses its URL.
+    """
+    import requests
+    from requests.auth import AuthBase
+
+    class Authorizer(AuthBase):
+        def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+            body = prepared.body or b""
+            if not isinstance(body, bytes | str):
+                raise TypeError("A body that is streamed can't be signed; pass bytes, text, or json=.")
+            bare = HttpRequest(
+                method=prepared.method or "GET",
+                url=prepared.url or "",
+                headers={**prepared.headers, "Host": urlsplit(prepared.url or "").netloc},
+                body=body.encode() if isinstance(body, str) else body,
+                wiring=wiring,
+            )
+            authorized = authorize(bare)
+            prepared.url = authorized.url
+            prepared.headers.update(authorized.headers)
+            return prepared
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            return None  # a signature is for one URL and must not be handed to another host
+
+        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+            if kwargs.get("timeout") is None:
+                kwargs["timeout"] = (wiring.connect_timeout, wiring.read_timeout)
+            proxy = proxy_for(request.url or "", wiring)
+            kwargs["proxies"] = kwargs.get("proxies") or ({"http": proxy, "https": proxy} if proxy else {})
+            return super().send(request, **kwargs)
+
+    opened = Session()
+    opened.trust_env = False
+    opened.verify = _authorities(wiring.verify)
+    opened.auth = Authorizer()
+    opened.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+    return opened
+
+
+# --- asyncio ------------------------------------------------------------------------------------------------------
+
+
+def _open_async_session() -> aiohttp.ClientSession:
+    import aiohttp
+
+    opened = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+    # aiohttp sends a GET or DELETE again by itself where a kept connection breaks. Whether that is safe is for the
+    # flow to say: some GETs start work.
+    opened._retry_connection = False
+    return opened
+
+
+async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Response:
+    import aiohttp
+    import yarl
+
+    wiring = request.wiring
+    timeout = aiohttp.ClientTimeout(
+        total=wiring.connect_timeout + _TRICKLE * wiring.read_timeout,
+        sock_connect=wiring.connect_timeout,
+        sock_read=wiring.read_timeout,
+    )
+    try:
+        async with session.request(
+            request.method,
+            yarl.URL(request.url, encoded=True),
+            headers=request.headers,
+            data=request.body or None,
+            allow_redirects=False,
+            timeout=timeout,
+            ssl=_ssl_context(_authorities(wiring.verify)),
+            proxy=proxy_for(request.url, wiring),
+        ) as reply:
+            parts: list[bytes] = []
+            size = 0
+            async for chunk in reply.content.iter_chunked(_CHUNK):
+                parts.append(chunk)
+                size += len(chunk)
+                if size > LARGEST_REPLY:
+                    raise _too_large(request)
+            headers = {name.lower(): value for name, value in reply.headers.items()}
+            return _complete(request, Response(reply.status, headers, b"".join(parts)))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _lost(request, error, _aiohttp_verdict(error)) from error
+
+
+def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:
+    """Whether the request may have left, and whether trying again can't help."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return False, True
+    if isinstance(error, aiohttp.InvalidURL):
+        return False, True
+    unconnected = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ClientProxyConnectionError,
+    )
+    return not isinstance(error, unconnected), False
+
+
+@functools.lru_cache(maxsize=16)
+def _ssl_context(authorities: str | bool) -> ssl.SSLContext | bool:
+    if isinstance(authorities, bool):
+        return authorities
+    if os.path.isdir(authorities):
+        return ssl.create_default_context(capath=authorities)
+    return ssl.create_default_context(cafile=authorities)
+
+
+# --- both ---------------------------------------------------------------------------------------------------------
+
+_CHECK = "Check the endpoint, the network and the proxy of the connection."
+
+
+def _authorities(verify: bool | str) -> str | bool:
+    """The file of certificate authorities to trust; False: trust anybody."""
+    if verify is not True:
+        return verify
+    import certifi
+
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+
+
+def proxy_for(url: str, wiring: Wiring) -> str | None:
+    """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
+    if wiring.proxy is not None:
+        return wiring.proxy or None
+    proxies = getproxies_environment()
+    if not proxies:
+        return None
+    parts = urlsplit(url)
+    if proxy_bypass_environment(parts.netloc, proxies):
+        return None
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _complete(request: HttpRequest, response: Response) -> Response:
+    """The response, if all of it came."""
+    announced = response.headers.get("content-length", "")
+    whole = "content-encoding" in response.headers or request.method == "HEAD" or not announced.isdecimal()
+    if not whole and len(response.body) != int(announced):
+        raise UnreadableReply(f"{_where(request)}: the reply is cut short. {_CHECK}")
+    return response
+
+
+def _where(request: HttpRequest) -> str:
+    parts = urlsplit(request.url)
+    return f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
+
+
+def _too_large(request: HttpRequest) -> TransportError:
+    return UnreadableReply(
+        f"{_where(request)}: the reply is larger than {LARGEST_REPLY // 2**20} MiB. {_CHECK}"
+    )
+
+
+def _lost(request: HttpRequest, error: Exception, verdict: tuple[bool, bool]) -> TransportError:
+    sent, lasting = verdict
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        reason = "no reply in time"
+    elif lasting:
+        reason = "the certificate or the address can't be accepted; see \"verify\" in the connection's Extra"
+    else:
+        reason = "the connection broke" if sent else "no connection could be made"
+    kind = type(error).__name__
+    return TransportError(f"{_where(request)}: {reason} ({kind}). {_CHECK}", sent=sent, lasting=lasting)

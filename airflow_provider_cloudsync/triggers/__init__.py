@@ -1,0 +1,1 @@
+"""Triggers of the provider; each module stands for a service."""

@@ -1,0 +1,159 @@
+"""The one trigger for every wait, and the report that it makes.
+
+A report is plain JSON. It carries all that the task needs when it is resumed, so that nothing else has to survive the
+deferral: the ticket, the deadline and the try that deferred.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_cloudsync.api.model import Phase, Progress, Ticket
+from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, from_report
+
+log = logging.getLogger(__name__)
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a deferred wait ended.
+
+    :param ended: the verdict, or the error that the wait ended with.
+    """
+
+    ticket: Ticket
+    deadline: float
+    try_number: int
+    ended: Progress | CloudSyncError
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON, for the event of a trigger."""
+        failed = isinstance(self.ended, CloudSyncError)
+        return {
+            "version": REPORT_VERSION,
+            "ticket": self.ticket.to_json(),
+            "deadline": self.deadline,
+            "try_number": self.try_number,
+            "error": self.ended.to_report() if isinstance(self.ended, CloudSyncError) else None,
+            "phase": None if failed else self.ended.phase.value,  # type: ignore[union-attr]
+            "why": None if failed else self.ended.why,  # type: ignore[union-attr]
+        }
+
+    @classmethod
+    def from_json(cls, event: Any) -> Report:
+        """Read the event that a task is resumed with.
+
+        :raises InvalidEvent: if it is missing, damaged, or of a version that this release does not know.
+        """
+        if not isinstance(event, Mapping) or event.get("version") != REPORT_VERSION:
+            raise InvalidEvent(
+                "The task was resumed without a report of its trigger that this release can read, so it is not known "
+                "how the wait ended. Clear the task: it looks first, and starts nothing that is already running."
+            )
+        ticket = Ticket.from_json(event.get("ticket"))
+        try:
+            ended: Progress | CloudSyncError
+            if event["error"] is not None:
+                ended = from_report(event["error"])
+            else:
+                ended = Progress(Phase(event["phase"]), str(event["why"]))
+            return cls(ticket, float(event["deadline"]), int(event["try_number"]), ended)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidEvent(
+                f"The report of the trigger is damaged ({error!r}). Clear the task."
+            ) from error
+
+
+class SyncTrigger(BaseTrigger):
+    """Waits in the triggerer until the sync of a ticket is done, or its deadline is over.
+
+    It holds no secret: the connection is looked up when it runs. It never raises; how the wait ended, errors too, is
+    in the event (`Report`).
+
+    :param ticket: what `Ticket.to_json` made.
+    :param deadline: seconds since the epoch; absolute, so that a move to another triggerer does not extend it.
+    :param cloudsync_conn_id: the Airflow connection.
+    :param region: instead of the connection's.
+    :param project_id: instead of the connection's.
+    :param poll_interval: seconds between looks; None: adaptive.
+    :param not_before: seconds since the epoch before which it does not look.
+    :param try_number: the try of the task that deferred.
+    """
+
+    def __init__(
+        self,
+        *,
+        ticket: Mapping[str, Any],
+        deadline: float,
+        cloudsync_conn_id: str,
+        region: str | None = None,
+        project_id: str | None = None,
+        poll_interval: float | None = None,
+        not_before: float = 0.0,
+        try_number: int = 1,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ticket = dict(ticket)
+        self.deadline = deadline
+        self.cloudsync_conn_id = cloudsync_conn_id
+        self.region = region
+        self.project_id = project_id
+        self.poll_interval = poll_interval
+        self.not_before = not_before
+        self.try_number = try_number
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, as Airflow stores them until a triggerer takes the wait."""
+        names = (
+            "ticket",
+            "deadline",
+            "cloudsync_conn_id",
+            "region",
+            "project_id",
+            "poll_interval",
+            "not_before",
+            "try_number",
+        )
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            name: getattr(self, name) for name in names
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and report once."""
+        ticket = Ticket.from_json(self.ticket)
+        ended: Progress | CloudSyncError
+        try:
+            ended = await self._wait(ticket)
+        except CloudSyncError as error:
+            ended = error
+        except Exception as error:
+            # Whatever it is, a trigger that raises leaves some versions of Airflow in a loop of resumptions.
+            log.exception("The wait ended with an unexpected error.")
+            ended = CloudSyncError(
+                f"The wait ended with an unexpected error, {type(error).__name__}: {error}"
+            )
+        yield TriggerEvent(Report(ticket, self.deadline, self.try_number, ended).to_json())  # type: ignore[no-untyped-call]
+
+    async def _wait(self, ticket: Ticket) -> Progress:
+        from airflow_provider_cloudsync.api.services import find_service
+        from airflow_provider_cloudsync.api.waiting import until_done
+        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+        service = find_service(ticket.service)
+        hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+        waiting = until_done(
+            await hook.acloud(),
+            service,
+            ticket,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            not_before=self.not_before,
+        )
+        return await hook.arun(waiting)

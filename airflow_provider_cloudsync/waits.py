@@ -1,0 +1,81 @@
+"""What operators and sensors have in common: how long a wait may be, and how it is handed to a triggerer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_cloudsync.api.text import shown
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.model import Ticket
+
+#: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
+_FIRST_LOOK = 6.0
+#: Our own deadline comes first; Airflow's timeout of the deferral is there for a triggerer that is stuck.
+_BACKSTOP = 300.0
+#: By so much our deadline comes before Airflow's ``execution_timeout``, so that the message is the one that says why.
+_HEAD_START = 5.0
+
+
+def seconds(value: float | timedelta, name: str) -> float:
+    """A duration in seconds, above zero.
+
+    :raises InvalidParameter: if it is none.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if not _is_number(number) or not 0 < number < 10**9:
+        raise InvalidParameter(
+            f"{name} must be a timedelta or a number of seconds above 0, not {shown(value)}."
+        )
+    return float(number)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def deadline(timeout: float, execution_timeout: timedelta | None) -> float:
+    """When a wait that begins now is over, in seconds since the epoch: the earlier of the two."""
+    if execution_timeout is not None:
+        limit = execution_timeout.total_seconds()
+        timeout = min(timeout, limit - min(_HEAD_START, limit / 10))
+    return time.time() + timeout
+
+
+def defer(
+    defer_task: Callable[..., NoReturn],
+    ticket: Ticket,
+    *,
+    deadline: float,
+    try_number: int,
+    cloudsync_conn_id: str,
+    region: str | None,
+    project_id: str | None,
+    poll_interval: float | None,
+) -> NoReturn:
+    """Hand a wait to a triggerer.
+
+    :param defer_task: the operator's ``defer``.
+    """
+    from airflow_provider_cloudsync.triggers.sync import SyncTrigger
+
+    now = time.time()
+    arguments: dict[str, Any] = {
+        "ticket": ticket.to_json(),
+        "deadline": deadline,
+        "cloudsync_conn_id": cloudsync_conn_id,
+        "region": region,
+        "project_id": project_id,
+        "poll_interval": poll_interval,
+        "not_before": now + _FIRST_LOOK,
+        "try_number": try_number,
+    }
+    defer_task(
+        trigger=SyncTrigger(**arguments),
+        method_name="execute_complete",
+        timeout=timedelta(seconds=max(deadline - now, 0.0) + _BACKSTOP),
+    )

@@ -1,0 +1,289 @@
+"""A real Airflow of one's own: fresh, on loopback, with SQLite, and gone without a trace afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+from tests.e2e.processes import Processes, Unkillable
+from tests.e2e.records import FINISHED, Records, TaskResult
+from tests.e2e.site_settings import USER, free_port, settings
+
+MARKER = "CLOUDSYNC_SITE"
+#: A heartbeat older than this is not that of a process which works.
+HEARTBEAT_AGE = 30.0
+
+Run = tuple[str, str]
+
+
+class SiteError(AssertionError):
+    """Airflow did not do what it was asked to; carries the ends of its logs."""
+
+
+class AirflowSite:
+    """Runs Airflow's processes around one folder of DAGs, for a `with` block.
+
+    On Airflow 3: API server, scheduler with LocalExecutor, DAG processor, triggerer. On 2.11, where SQLite forces the
+    SequentialExecutor: scheduler and triggerer.
+
+    :param dags: the folder of DAGs.
+    :param env: more environment variables, such as connections.
+    :param say: is told each step, as short text.
+    :param boot_timeout: seconds until everything must be healthy.
+    """
+
+    def __init__(
+        self,
+        dags: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        say: Callable[[str], None] = lambda text: None,
+        boot_timeout: float = 120.0,
+    ) -> None:
+        self.version = version("apache-airflow")
+        self.is_3 = not self.version.startswith("2.")
+        self.dags = dags.resolve()
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._extra = dict(env or {})
+        self._say = say
+        self._boot_timeout = boot_timeout
+        self._signals = Unkillable()
+        self._token = ""
+
+    def __enter__(self) -> Self:
+        self._signals.__enter__()
+        try:
+            self.home = Path(tempfile.mkdtemp(prefix="cloudsync-airflow-"))
+            made = settings(self.home, self.dags, self.url, is_3=self.is_3)
+            self.password = made.password
+            self.env = {**made.env, **self._extra, MARKER: str(self.home)}
+            self.processes = Processes(self.env, MARKER, self.home / "output")
+            self.records = Records(self.home)
+            self._boot()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes and remove all files."""
+        self._signals.closing()
+        try:
+            if hasattr(self, "records"):
+                self.records.stop()
+            if hasattr(self, "processes"):
+                self.processes.stop_all()
+        finally:
+            if hasattr(self, "home"):
+                shutil.rmtree(self.home, ignore_errors=True)
+            self._signals.__exit__()
+
+    # --- runs ---
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run and return its id."""
+        return self.trigger_all([dag_id], conf)[0][1]
+
+    def trigger_all(self, dag_ids: Iterable[str], conf: Mapping[str, Any] | None = None) -> list[Run]:
+        """Start a run of each DAG, as good as at once."""
+        if not self.is_3:
+            argument = json.dumps({"dag_ids": list(dag_ids), "conf": dict(conf or {})})
+            runs = self.processes.run("trigger", [sys.executable, "-c", TRIGGER_2, argument], 60.0)
+            return [(dag, run) for dag, run in json.loads(runs.splitlines()[-1])]
+        asked = {"logical_date": None, "conf": dict(conf or {})}
+        return [
+            (dag, self.api("POST", f"/api/v2/dags/{dag}/dagRuns", asked)["dag_run_id"]) for dag in dag_ids
+        ]
+
+    def wait(
+        self,
+        runs: Iterable[Run],
+        timeout: float,
+        watch: Callable[[list[TaskResult]], None] = lambda tasks: None,
+    ) -> list[TaskResult]:
+        """Wait until the runs have ended, successful or not, and return all their tasks.
+
+        :param runs: (dag_id, run_id) each.
+        :param watch: is given all the tasks once a second.
+        """
+        wanted = list(runs)
+
+        def ended() -> bool:
+            watch(self._tasks(wanted))
+            return set(self.records.run_states(wanted).values()) <= {"success", "failed"}
+
+        self._until(ended, timeout, lambda: f"not ended: {self._summary(wanted)}", pause=1.0)
+        return self._tasks(wanted)
+
+    def wait_for_state(
+        self, run: Run, task_id: str, states: Iterable[str], timeout: float, map_index: int = -1
+    ) -> TaskResult:
+        """Wait until a task is in one of these states, or raise as soon as it has ended in another one."""
+        wanted = set(states)
+
+        def task() -> TaskResult | None:
+            found = [t for t in self.records.tasks(*run) if (t.task_id, t.map_index) == (task_id, map_index)]
+            return found[0] if found else None
+
+        def there() -> bool:
+            now = task()
+            if now and now.state in FINISHED - wanted:
+                raise SiteError(
+                    f"{task_id} is {now.state}, not {sorted(wanted)}\n{self.task_log(run, task_id, map_index)}"
+                )
+            return now is not None and now.state in wanted
+
+        self._until(
+            there, timeout, lambda: f"{task_id} is not {sorted(wanted)}: {self._summary([run])}", pause=0.2
+        )
+        found = task()
+        assert found is not None
+        return found
+
+    def task_log(self, run: Run, task_id: str, map_index: int = -1) -> str:
+        """What a task logged in its worker, all attempts."""
+        return self.records.logs(*run, task_id, map_index)
+
+    def trigger_log(self, run: Run, task_id: str, map_index: int = -1) -> str:
+        """What its triggers logged, all attempts."""
+        return self.records.logs(*run, task_id, map_index, of="trigger")
+
+    def xcom(self, run: Run, task_id: str, map_index: int = -1, key: str = "return_value") -> Any:
+        """A value that a task left."""
+        return self.records.xcom(*run, task_id, map_index, key)
+
+    # --- DAGs, processes, API ---
+
+    def wait_for_dags(self, dag_ids: Iterable[str] | None = None, timeout: float = 90.0) -> list[str]:
+        """Wait until these DAGs (or those of every file of the folder) can be triggered, and return their ids.
+
+        :raises SiteError: at the first DAG file that can't be imported, with its traceback.
+        """
+        names = None if dag_ids is None else set(dag_ids)
+        files = {
+            str(path.relative_to(self.dags)) for path in self.dags.rglob("*.py") if _may_hold_a_dag(path)
+        }
+
+        def parsed() -> set[str] | None:
+            for file, trace in self.records.rows("select filename, stacktrace from import_error"):
+                raise SiteError(f"{file} can't be imported:\n{trace}")
+            rows = self.records.rows(
+                "select d.dag_id, d.fileloc from dag d join serialized_dag s using (dag_id)"
+            )
+            if names is None:
+                left = files - {str(Path(file).resolve().relative_to(self.dags)) for _, file in rows}
+                return None if left else {dag for dag, _ in rows}
+            return names if names <= {dag for dag, _ in rows} else None
+
+        self._until(parsed, timeout, lambda: f"not all of {sorted(names or files)} were parsed", pause=0.3)
+        return sorted(parsed() or ())
+
+    def crash(self, component: str) -> None:
+        """End a component ("scheduler", "triggerer", ...) as `kill -9` would, and its children with it."""
+        self.processes.stop(component, grace=0)
+
+    def start(self, component: str) -> None:
+        """Start a component that was ended."""
+        options = {"api-server": ["--workers", "1"], "scheduler": ["-s"], "triggerer": ["-s"]}
+        command = [sys.executable, "-m", "airflow", component, *options.get(component, ())]
+        self.processes.start(component, command)
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the REST API (Airflow 3)."""
+        if not self._token and not path.startswith("/auth/"):
+            login = {"username": USER, "password": self.password}
+            self._token = self.api("POST", "/auth/token", login)["access_token"]
+        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310
+        request.add_header("Content-Type", "application/json")
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with _OPENER.open(request, data, timeout=60) as reply:
+                return json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")
+            raise SiteError(f"{method} {path}: {error.code} {text}\n{self.processes.tails()}") from None
+
+    # --- inside ---
+
+    def _boot(self) -> None:
+        began = time.monotonic()
+        self._say(f"Airflow {self.version}: making its database")
+        self.processes.run("migrate", [sys.executable, "-m", "airflow", "db", "migrate"], self._boot_timeout)
+        with closing(sqlite3.connect(self.home / "airflow.db")) as database:
+            database.execute("pragma journal_mode=wal")
+        components = ["scheduler", "triggerer", *(["dag-processor", "api-server"] if self.is_3 else [])]
+        self._say(f"starting {', '.join(components)}")
+        for component in components:
+            self.start(component)
+        left = self._boot_timeout - (time.monotonic() - began)
+        self._until(self._healthy, left, lambda: "Airflow is not healthy")
+        self.records.start()
+        self._say(f"healthy after {time.monotonic() - began:.0f} s")
+
+    def _healthy(self) -> bool:
+        jobs = {"SchedulerJob", "TriggererJob", *(["DagProcessorJob"] if self.is_3 else [])}
+        alive = self.records.rows(
+            "select distinct job_type from job where state = 'running' "
+            f"and (julianday('now') - julianday(latest_heartbeat)) * 86400 < {HEARTBEAT_AGE}"
+        )
+        if not jobs <= {job for (job,) in alive}:
+            return False
+        if self.is_3:
+            try:
+                _OPENER.open(f"{self.url}/api/v2/version", timeout=10).close()
+            except OSError:
+                return False
+        return True
+
+    def _tasks(self, runs: Iterable[Run]) -> list[TaskResult]:
+        return [task for run in runs for task in self.records.tasks(*run)]
+
+    def _summary(self, runs: Iterable[Run]) -> str:
+        return ", ".join(f"{t.dag_id}.{t.name}={t.state}" for t in self._tasks(runs)) or "no task yet"
+
+    def _until(
+        self, there: Callable[[], Any], timeout: float, what: Callable[[], str], pause: float = 0.25
+    ) -> None:
+        deadline = time.monotonic() + timeout
+        while not there():
+            self.processes.check()
+            if time.monotonic() > deadline:
+                raise SiteError(f"after {timeout:.0f} s: {what()}\n{self.processes.tails()}")
+            time.sleep(pause)
+
+
+#: No proxy of the environment has a say in what goes to loopback.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+#: Airflow 2 has no API server here: one process triggers all, since each start of its CLI takes seconds.
+TRIGGER_2 = """
+import json, sys
+from airflow.api.common.trigger_dag import trigger_dag
+asked = json.loads(sys.argv[1])
+runs = [trigger_dag(dag_id=dag, conf=asked["conf"], replace_microseconds=False) for dag in asked["dag_ids"]]
+runs = [(run.dag_id, run.run_id) for run in runs]
+print()
+print(json.dumps(runs))
+"""
+
+
+def _may_hold_a_dag(path: Path) -> bool:
+    """What Airflow itself goes by before it imports a file."""
+    text = path.read_text(errors="replace").lower()
+    return "dag" in text and "airflow" in text

@@ -1,0 +1,107 @@
+"""An emulator whose time stands still, and a client that signs with that time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_cloudsync.api import signing
+from airflow_provider_cloudsync.emulator import Emulator
+
+#: A round moment, so that times in assertions are readable: 2026-11-21 08:00:00 UTC.
+START = 1_795_248_000.0
+
+pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
+
+
+@dataclass
+class Client:
+    """Sends signed requests over a real socket, in whatever wrong way a test asks for."""
+
+    emulator: Emulator
+    access_key: str
+    secret_key: str
+    session: requests.Session = field(default_factory=requests.Session)
+    extra_headers: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        data: bytes | None = None,
+        query: list[tuple[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+        skew: float = 0.0,
+        sign: bool = True,
+        sent: dict[str, str] | None = None,
+        timeout: float = 10.0,
+    ) -> requests.Response:
+        """:param headers: signed ones. :param sent: added, or changed, after signing."""
+        content = data if data is not None else b"" if body is None else json.dumps(body).encode()
+        path = path.replace("{p}", self.emulator.project_id)
+        pairs = query or []
+        host = self.emulator.url.removeprefix("http://")
+        all_headers = {
+            "Host": host,
+            "Content-Type": "application/json",
+            **self.extra_headers,
+            **(headers or {}),
+        }
+        if sign:
+            all_headers |= signing.sign(
+                method,
+                path,
+                pairs,
+                all_headers,
+                content,
+                access_key=self.access_key,
+                secret_key=self.secret_key,
+                now=self.emulator.clock.gateway_now() + skew,
+            )
+        all_headers |= sent or {}
+        text = signing.canonical_query(pairs)
+        url = self.emulator.url + path + (f"?{text}" if text else "")
+        return self.session.request(
+            method, url, data=content or None, headers=all_headers, timeout=timeout, allow_redirects=False
+        )
+
+    def control(self, method: str, name: str, body: Any = None, **options: Any) -> requests.Response:
+        return self.session.request(
+            method, f"{self.emulator.url}/_emulator/{name}", json=body, timeout=10, **options
+        )
+
+
+Start = Callable[..., Client]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts an emulator with a scenario, and gives a client of it."""
+    open_clients: list[Client] = []
+
+    def begin(scenario: Any = None, **options: Any) -> Client:
+        options = {"stepped": True, "start": START, **options}
+        emulator = Emulator(scenario, **options)
+        emulator.start()
+        client = Client(emulator, emulator.access_key, emulator.secret_key)
+        client.session.trust_env = False
+        open_clients.append(client)
+        return client
+
+    yield begin
+    for client in open_clients:
+        client.session.close()
+        client.emulator.stop()
+
+
+@pytest.fixture
+def client(start: Start) -> Client:
+    """A client of an emulator with the default scenario."""
+    return start()
