@@ -30,11 +30,11 @@ no-python:
 	@exit 1
 
 # --- environments --------------------------------------------------------------------------------
-# A stamp carries the Python's version, so that `make PYTHON=...` builds anew.
+# A stamp carries the Python's version, so that `make PYTHON=...` builds anew. An old stamp of that version: only what
+# has changed is installed.
 define install
 	@echo "== installing Airflow $(AIRFLOW_$(1)) on Python 3.$(lastword $($(1)_PY)) into $(@D)"
-	@rm -rf $(@D)
-	@$(firstword $($(1)_PY)) -m venv $(@D)
+	@[ -e $@ ] || { rm -rf $(@D); $(firstword $($(1)_PY)) -m venv $(@D); }
 	@$(@D)/bin/python -m pip install -qq -c $(2) pip
 	@$(@D)/bin/python -m pip install -qq -r $(2)
 	@$(@D)/bin/python -m pip install -qq --no-build-isolation --no-deps -e .

@@ -207,7 +207,7 @@ class AirflowSite:
         if not self._token and not path.startswith("/auth/"):
             login = {"username": USER, "password": self.password}
             self._token = self.api("POST", "/auth/token", login)["access_token"]
-        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310
+        request = urllib.request.Request(self.url + path, method=method)
         request.add_header("Content-Type", "application/json")
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")

@@ -63,9 +63,7 @@ def show_ui(site: AirflowSite) -> int:
 def run_all(site: AirflowSite, emulator: EmulatorProcess) -> int:
     """Run every DAG at once and print the table."""
     dags = site.wait_for_dags()
-    command = [sys.executable, str(Path(__file__).with_name("declared.py")), str(site.dags)]
-    output = site.processes.run("declared", command, timeout=60.0)
-    deferrable: dict[str, list[str]] = json.loads(output.splitlines()[-1])
+    deferrable = declared_deferrable(site)
     runs = site.trigger_all(dags)
     say(f"running {', '.join(dags)}")
     tasks = site.wait(runs, TIMEOUT, Progress())
@@ -75,15 +73,20 @@ def run_all(site: AirflowSite, emulator: EmulatorProcess) -> int:
     bad = [task for task in tasks if complaint(task, deferrable)]
     for task in bad:
         print(f"\n{task.dag_id}.{task.name}: {complaint(task, deferrable)}")
-        run = (task.dag_id, task.run_id)
-        log = (
-            site.task_log(run, task.task_id, task.map_index)
-            + "\n"
-            + site.trigger_log(run, task.task_id, task.map_index)
-        )
-        print("\n".join("    " + line for line in log.splitlines()[-LOG_LINES:]))
+        where = ((task.dag_id, task.run_id), task.task_id, task.map_index)
+        log = [*site.task_log(*where).splitlines(), *site.trigger_log(*where).splitlines()]
+        for line in log[-LOG_LINES:]:
+            print(f"    {line}")
     say(f"{len(tasks) - len(bad)} of {len(tasks)} tasks ended as they should")
     return 1 if bad or not tasks else 0
+
+
+def declared_deferrable(site: AirflowSite) -> dict[str, list[str]]:
+    """The tasks that were asked to wait in the triggerer, by DAG id."""
+    command = [sys.executable, str(Path(__file__).with_name("declared.py")), str(site.dags)]
+    output = site.processes.run("declared", command, timeout=60.0)
+    found: dict[str, list[str]] = json.loads(output.splitlines()[-1])
+    return found
 
 
 def complaint(task: TaskResult, deferrable: dict[str, list[str]]) -> str | None:

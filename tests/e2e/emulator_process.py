@@ -79,7 +79,7 @@ class EmulatorProcess:
         """Call its control API: `state`, `requests`, `reset`, `faults`, `advance`."""
         url = f"{self.details['url']}/_emulator/{name}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as reply:
             return json.loads(reply.read() or b"null")

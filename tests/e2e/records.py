@@ -56,7 +56,9 @@ class TaskResult:
 
     @property
     def mode(self) -> str:
-        """How it waited, from what was seen and not from what it was told to do."""
+        """How it waited, from what was seen and not from what it was told to do; "" where it never ran."""
+        if not self.try_number:
+            return ""
         if self.deferred:
             return "deferred"
         rescheduled = self.reschedules or "up_for_reschedule" in self.states_seen
@@ -210,5 +212,7 @@ def _readable(line: str) -> str:
         return line
     text = f"{moment} {level.upper()} {event}"
     for error in entry.get("error_detail") or ():
+        for frame in error.get("frames", ())[-3:]:
+            text += f"\n    {frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}"
         text += f"\n  {error.get('exc_type')}: {error.get('exc_value')}"
     return text

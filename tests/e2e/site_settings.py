@@ -14,7 +14,16 @@ from pathlib import Path
 USER = "admin"
 
 #: Nothing of these reaches the processes: the developer's own Airflow, Python path and proxies.
-NOT_INHERITED = ("AIRFLOW", "_AIRFLOW", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "CLOUDSYNC")
+NOT_INHERITED = (
+    "AIRFLOW",
+    "_AIRFLOW",
+    "HUAWEICLOUD",
+    "CLOUD_SDK",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "CLOUDSYNC",
+)
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 BOTH = {

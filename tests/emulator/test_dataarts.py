@@ -134,6 +134,12 @@ class TestSchedule:
         task.call.emulator.advance(1800)
         assert task.starts == [540, 1140, 1740]
 
+    def test_a_manual_run_at_the_very_moment_takes_the_place_of_the_scheduled_one(self, start):
+        task = Task(start, **every("MINUTE", runs=[{"at": 60, "outcome": "SYNC_FAIL"}]))
+        task.call.emulator.advance(119)
+        assert task.starts == [60]
+        assert task.after(0)[0] == "SYNC_FAIL"
+
     def test_no_run_begins_within_another(self, start):
         task = Task(start, **every("MINUTE", seconds=90))
         task.call.emulator.advance(300)

@@ -275,6 +275,12 @@ class TestQuota:
         assert "limit:2,time:1 minute" in response.json()["error_msg"]
         assert client("POST", SYNC, body={"is_all_sync": True}).status_code == 202
 
+    def test_each_project_has_its_own_count(self, start):
+        projects = [{"id": "1" * 32, "name": "cn-north-4"}, {"id": "2" * 32, "name": "b"}]
+        client = start({"account": {"projects": projects}, "quotas": {"UpdateSyncIamUser": {"limit": 1}}})
+        assert self.exhaust(client, 1, "POST", SYNC, body={}).status_code == 429
+        assert client("POST", SYNC.replace("{p}", "2" * 32), body={}).status_code == 400
+
     def test_of_what_has_none_by_itself(self, start):
         client = start({"quotas": {"ListClusterSyncTaskStatus": {"limit": 1, "seconds": 1, "per": "user"}}})
         assert "limit:1,time:1 second" in self.exhaust(client, 1, "GET", STATUS).json()["error_msg"]

@@ -267,11 +267,10 @@ class IamSync:
         return isinstance(error, ApiError) and error.code == _CLUSTER_BUSY
 
     def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
-        was_missing = {*ticket.baseline.get("missing_users", ()), *ticket.baseline.get("missing_groups", ())}
-        still_missing = {name for missing in _missing(ticket.target, seen) for name in missing}
-        return seen.is_synchronizing or (
-            seen.is_synchronous is not None and bool(was_missing - still_missing)
-        )
+        if seen.is_synchronizing or seen.problem:
+            return seen.is_synchronizing
+        # What has changed since the baseline, only a run since then can have changed.
+        return self.baseline(ticket.target, seen) != ticket.baseline
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
         if seen.problem:

@@ -1,0 +1,158 @@
+"""Operators and sensors against the emulator over a real socket, on a clock that only moves when somebody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_cloudsync import sharing, transport, waits
+from airflow_provider_cloudsync.emulator import Emulator
+
+MODES = ("blocking", "poked", "deferred")
+
+
+class _SteppedAsyncio:
+    """asyncio, but for its sleep."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        self._emulator.advance(seconds)
+        await asyncio.sleep(0)
+
+
+class Store(dict):
+    """Airflow's task state store, as far as it is used."""
+
+    def get(self, key, default=None):
+        return super().get(key, default)
+
+    def set(self, key, value, **_):
+        json.dumps(value)
+        self[key] = value
+
+    def delete(self, key):
+        self.pop(key, None)
+
+
+class World:
+    """The emulated cloud, and tasks that run in it."""
+
+    def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.emulator = emulator
+        self.store = Store()
+        self.deferrals: list[TaskDeferred] = []
+        self.events: list[Any] = []
+        stepped = SimpleNamespace(
+            time=emulator.clock.now,
+            monotonic=emulator.clock.now,
+            sleep=lambda seconds: emulator.advance(seconds),
+        )
+        for module in (
+            "waits",
+            "transport",
+            "hooks.cloudsync",
+            "operators.sync",
+            "sensors.sync",
+        ):
+            monkeypatch.setattr(f"airflow_provider_cloudsync.{module}.time", stepped)
+        monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(emulator))
+
+        async def doze(wake: asyncio.Event, seconds: float) -> None:
+            emulator.advance(seconds)
+            await asyncio.sleep(0)
+
+        monkeypatch.setattr(
+            transport, "AsyncShares", lambda: sharing.AsyncShares(clock=emulator.clock.now, sleep=doze)
+        )
+        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(clock=emulator.clock.now))
+        monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", emulator.connection)
+
+    def context(self, try_number: int = 1, *, store: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = {"ti": SimpleNamespace(try_number=try_number)}
+        if store:
+            found["task_state_store"] = self.store
+        return found
+
+    def run(self, task: Any, context: dict[str, Any] | None = None) -> Any:
+        """Execute a task to its end; what it defers is done by its trigger, rebuilt from what Airflow would store."""
+        context = context or self.context()
+        try:
+            return task.execute(context)
+        except TaskDeferred as deferred:
+            deferral = deferred
+        while True:
+            self.deferrals.append(deferral)
+            event = self.fire(deferral)
+            try:
+                return getattr(task, deferral.method_name)(context, event=event, **(deferral.kwargs or {}))
+            except TaskDeferred as deferred:
+                deferral = deferred
+
+    def fire(self, deferral: TaskDeferred) -> Any:
+        """The event of a deferral, from the trigger that a triggerer would make, through JSON."""
+        path, arguments = deferral.trigger.serialize()
+        trigger = import_string(path)(**json.loads(json.dumps(arguments)))
+
+        async def fire() -> list[Any]:
+            return [event.payload async for event in trigger.run()]
+
+        (event,) = asyncio.run(fire())
+        self.events.append(event)
+        return json.loads(json.dumps(event))
+
+    def poke(self, make: Callable[[], Any], *, every: float = 20.0, at_most: float = 7200.0) -> None:
+        """What rescheduling comes to: each look is another process's, so each is another sensor's."""
+        end = self.emulator.clock.now() + at_most
+        while self.emulator.clock.now() < end:
+            if make().poke(self.context()):
+                return
+            self.emulator.advance(every)
+        raise TimeoutError
+
+    def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
+        return [
+            entry
+            for entry in self.emulator.requests()
+            if operation is None or entry["operation"] == operation
+        ]
+
+    @property
+    def starts(self) -> int:
+        """How many starts took effect."""
+        return sum(entry["effect"] is not None for entry in self.emulator.requests())
+
+
+@pytest.fixture
+def start_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    """Makes a world with the clusters and tasks that a test names."""
+    running: list[Emulator] = []
+
+    def start(
+        clusters: dict[str, Any] | None = None, tasks: dict[str, Any] | None = None, **sections: Any
+    ) -> World:
+        scenario: dict[str, Any] = {"quotas": False, **sections}
+        if clusters is not None:
+            scenario["mrs"] = {"clusters": clusters}
+        if tasks is not None:
+            scenario["dataarts"] = {"workspaces": ["w"], "tasks": tasks}
+        emulator = Emulator(scenario, stepped=True)
+        emulator.start()
+        running.append(emulator)
+        return World(emulator, monkeypatch)
+
+    assert waits.time  # the module is patched by name above
+    yield start
+    for emulator in running:
+        emulator.stop()

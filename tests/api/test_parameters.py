@@ -1,0 +1,199 @@
+"""What users may pass, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pendulum
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, names, one_of
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+
+
+def refused(check, *args):
+    with pytest.raises(InvalidParameter) as caught:
+        check(*args)
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 400
+    return caught.value.message
+
+
+@pytest.mark.parametrize("value", ["a", "A-Z_09", "-", "x" * 64, "0e2ba92c-c3d4-4b9e-8c4b-3b5c1e1e1e1e"])
+def test_identifier(value):
+    assert identifier(value, "cluster_id") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("x" * 65, id="too long"),
+        pytest.param("x" * 1_000_000, id="far too long"),
+        pytest.param("a/b", id="slash"),
+        pytest.param("..", id="dots"),
+        pytest.param("a%2fb", id="escape"),
+        pytest.param("a b", id="blank"),
+        pytest.param(" a", id="blank before"),
+        pytest.param("a\n", id="line feed at the end"),
+        pytest.param("a?x=1", id="query"),
+        pytest.param("a#x", id="fragment"),
+        pytest.param("ä", id="umlaut"),
+        pytest.param("١", id="digit of another script"),
+        pytest.param("{{ var.value.cluster }}", id="a template that was not rendered"),
+        pytest.param(None, id="none"),
+        pytest.param(17, id="number"),
+        pytest.param(b"a", id="bytes"),
+        pytest.param(["a"], id="list"),
+        pytest.param("\x1b[31m", id="escape sequence"),
+    ],
+)
+def test_no_identifier(value):
+    message = refused(identifier, value, "cluster_id")
+    assert message.startswith("cluster_id must be")
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_an_identifier_can_lead_nowhere_else(text):
+    from urllib.parse import quote
+
+    try:
+        identifier(text, "cluster_id")
+    except InvalidParameter:
+        return
+    assert quote(text, safe="") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(None, [], id="none"),
+        pytest.param([], [], id="empty"),
+        pytest.param(["b", "a"], ["b", "a"], id="order kept"),
+        pytest.param(["a", "b", "a"], ["a", "b"], id="repetitions go"),
+        pytest.param(("a",), ["a"], id="tuple"),
+        pytest.param((name for name in "ab"), ["a", "b"], id="generator"),
+        pytest.param({"a": 1}.keys(), ["a"], id="keys"),
+        pytest.param(["with blank", "工", "a.b@c"], ["with blank", "工", "a.b@c"], id="anything printable"),
+        pytest.param([" a"], [" a"], id="as it is"),
+    ],
+)
+def test_names(value, expected):
+    assert names(value, "user_names") == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("alice", id="a single name"),
+        pytest.param("['alice']", id="a list as text"),
+        pytest.param(5, id="number"),
+        pytest.param([""], id="empty name"),
+        pytest.param(["  "], id="blank name"),
+        pytest.param(["a", None], id="none among them"),
+        pytest.param(["a", 1], id="number among them"),
+        pytest.param([["a"]], id="list among them"),
+        pytest.param(["a\nb"], id="line feed"),
+        pytest.param(["\x1b[31m"], id="escape sequence"),
+        pytest.param([b"a"], id="bytes among them"),
+        pytest.param(b"ab", id="bytes"),
+        pytest.param(["x\n" * 100_000], id="long"),
+    ],
+)
+def test_no_names(value):
+    assert "user_names" in refused(names, value, "user_names")
+
+
+MS = 1_710_901_516_000  # 2024-03-20T02:25:16Z
+EAST = timezone(timedelta(hours=8))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(datetime(2024, 3, 20, 2, 25, 16, tzinfo=UTC), MS, id="datetime"),
+        pytest.param(datetime(2024, 3, 20, 10, 25, 16, tzinfo=EAST), MS, id="another zone"),
+        pytest.param(datetime(2024, 3, 20, 2, 25, 16), MS, id="no zone counts as UTC"),  # noqa: DTZ001
+        pytest.param(datetime(2024, 3, 20, 2, 25, 16, 250_000, tzinfo=UTC), MS + 250, id="fractions"),
+        pytest.param(pendulum.datetime(2024, 3, 20, 2, 25, 16), MS, id="pendulum, as Airflow passes it"),
+        pytest.param("2024-03-20T02:25:16+00:00", MS, id="ISO"),
+        pytest.param("2024-03-20T10:25:16+08:00", MS, id="ISO, another zone"),
+        pytest.param("2024-03-20T02:25:16Z", MS, id="ISO with Z"),
+        pytest.param("2024-03-20T02:25:16", MS, id="ISO without a zone"),
+        pytest.param(" 2024-03-20 02:25:16 ", MS, id="as str() of a datetime, with blanks"),
+        pytest.param("2024-03-20", 1_710_892_800_000, id="a day"),
+        pytest.param(MS, MS, id="ms"),
+        pytest.param(MS / 1000, MS, id="s"),
+        pytest.param(MS // 1000, MS, id="whole s"),
+        pytest.param(str(MS), MS, id="ms as text"),
+        pytest.param("1710901516.0", MS, id="s as text"),
+        pytest.param(0, 0, id="the epoch"),
+        pytest.param(10**11, 10**11, id="the least that is ms"),
+        pytest.param(10**11 - 1, (10**11 - 1) * 1000, id="the most that is s"),
+    ],
+)
+def test_epoch_ms(value, expected):
+    assert epoch_ms(value, "synced_after") == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="empty"),
+        pytest.param("soon", id="text"),
+        pytest.param("2024-13-40", id="no such day"),
+        pytest.param(True, id="boolean"),
+        pytest.param(-1, id="negative"),
+        pytest.param("-1", id="negative as text"),
+        pytest.param(float("nan"), id="nan"),
+        pytest.param("nan", id="nan as text"),
+        pytest.param(float("inf"), id="infinity"),
+        pytest.param("1e400", id="infinity as text"),
+        pytest.param(10**15, id="too large"),
+        pytest.param(10**400, id="beyond measure"),
+        pytest.param(date(2024, 3, 20), id="a date"),
+        pytest.param(timedelta(seconds=1), id="a span"),
+        pytest.param(Decimal(5), id="decimal"),
+        pytest.param([MS], id="list"),
+        pytest.param("{{ ts }}", id="a template that was not rendered"),
+        pytest.param("x" * 1_000_000, id="long"),
+    ],
+)
+def test_no_point_in_time(value):
+    assert refused(epoch_ms, value, "synced_after").startswith("synced_after must be a point in time")
+
+
+@given(st.one_of(st.text(max_size=20), st.integers(), st.floats(), st.datetimes(), st.none()))
+@settings(max_examples=300, deadline=None)
+def test_any_point_in_time_is_taken_or_refused(value):
+    try:
+        assert isinstance(epoch_ms(value, "synced_after"), int)
+    except InvalidParameter:
+        pass
+
+
+@given(st.datetimes(min_value=datetime(1974, 1, 1), max_value=datetime(5000, 1, 1)))  # noqa: DTZ001
+@settings(max_examples=100, deadline=None)
+def test_every_spelling_of_a_time_is_the_same_ms(moment):
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
+    expected = round((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
+    assert epoch_ms(moment, "t") == expected
+    assert epoch_ms(moment.isoformat(), "t") == expected
+    assert epoch_ms(moment.astimezone(EAST).isoformat(), "t") == expected
+    assert epoch_ms(expected, "t") == expected
+
+
+@pytest.mark.parametrize("value", ["warn", "fail"])
+def test_one_of(value):
+    assert one_of(value, "if_unscheduled", ("warn", "fail")) == value
+
+
+@pytest.mark.parametrize("value", ["", "WARN", "other", None, 5, ["warn"], {}, "\x1b"])
+def test_none_of(value):
+    message = refused(one_of, value, "if_unscheduled", ("warn", "fail"))
+    assert message.startswith("if_unscheduled must be 'warn' or 'fail', not ")

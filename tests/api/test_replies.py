@@ -1,0 +1,505 @@
+"""How a reply is read: every shape of error there is, and nothing of a stranger's text gets out unfiltered."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_cloudsync.api.messages import Request, Response
+from airflow_provider_cloudsync.api.replies import Reply, find_error, read, throttle_window
+from airflow_provider_cloudsync.api.text import one_line, shown
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidParameter,
+    Throttled,
+    UnreadableReply,
+)
+
+REQUEST = Request("GET", "mrs", "ListClusterSyncTaskStatus", "/v2/x", repeatable=True)
+DENIAL = "encoded_authorization_message"
+
+
+def response(status=200, body=None, headers=None):
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return Response(status, headers or {}, raw)
+
+
+def error_of(status, body=None, headers=None):
+    with pytest.raises(CloudSyncError) as caught:
+        read(REQUEST, response(status, body, headers))
+    return caught.value
+
+
+ENVELOPES = [
+    # id, status, body, code, detail
+    ("flat", 400, {"error_code": "12000002", "error_msg": "bad"}, "12000002", "bad"),
+    ("camel case", 400, {"errorCode": "DLS.6036", "errorMsg": "no workspace"}, "DLS.6036", "no workspace"),
+    ("camel case, code alone", 400, {"errorCode": "12000003"}, "12000003", ""),
+    (
+        "description",
+        400,
+        {"error_code": "HSS.0013", "error_description": "no right"},
+        "HSS.0013",
+        "no right",
+    ),
+    (
+        "description and message",
+        400,
+        {"error_code": "HSS.0013", "error_description": "long", "error_msg": "short"},
+        "HSS.0013",
+        "short",
+    ),
+    ("bare number as text", 400, {"error_code": "00000010"}, "00000010", ""),
+    ("nested", 404, {"error": {"error_code": "CSMS.0005", "error_msg": "gone"}}, "CSMS.0005", "gone"),
+    ("IAM", 403, {"error": {"code": 403, "message": "no", "title": "Forbidden"}}, "403", "no"),
+    ("code and message", 400, {"code": "PAP5.0012", "message": "bad policy"}, "PAP5.0012", "bad policy"),
+    ("list", 400, {"errors": [{"error_code": "DLG.1", "error_msg": "first"}]}, "DLG.1", "first"),
+    ("list, the first that says something", 400, {"errors": [{}, {"error_code": "DLG.2"}]}, "DLG.2", ""),
+    ("list at the top", 400, [{"error_code": "X.1", "error_msg": "m"}], "X.1", "m"),
+    (
+        "gateway",
+        404,
+        {"error_code": "APIGW.0101", "error_msg": "The API does not exist", "request_id": "r"},
+        "APIGW.0101",
+        "The API does not exist",
+    ),
+    (
+        "denied policy",
+        403,
+        {"error_code": "PAP5.0028", "error_msg": "no", DENIAL: "Zm9v"},
+        "PAP5.0028",
+        "no",
+    ),
+    ("message alone", 500, {"message": "oops"}, "", "oops"),
+    ("number as code", 500, {"error_code": 17, "error_msg": "n"}, "17", "n"),
+    ("code null", 400, {"error_code": None, "error_msg": "n"}, "", "n"),
+    ("message null", 400, {"error_code": "A.1", "error_msg": None}, "A.1", ""),
+    ("plain text", 502, b"upstream went away", "", "upstream went away"),
+    ("HTML", 504, b"<html><body><h1>504</h1>Gateway\n Time-out</body></html>", "", "504 Gateway Time-out"),
+    ("empty", 503, b"", "", ""),
+    ("blank", 503, b" \r\n", "", ""),
+    ("JSON that is no object", 500, b'"text"', "", ""),
+    ("JSON null", 500, b"null", "", ""),
+    ("an empty object", 500, {}, "", ""),
+    ("not UTF-8", 500, b"\xff\xfe\xfa bad", "", "��� bad"),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "detail"), [pytest.param(*case[1:], id=case[0]) for case in ENVELOPES]
+)
+def test_envelopes(status, body, code, detail):
+    error = error_of(status, body)
+    assert type(error) is ApiError
+    assert (error.status, error.code, error.detail) == (status, code, detail)
+    assert (error.service, error.operation) == ("mrs", "ListClusterSyncTaskStatus")
+    assert error.message.startswith(f"mrs ListClusterSyncTaskStatus was answered with {status}: ")
+    for said in (code, detail):
+        assert said in error.message
+    if not code and not detail:
+        assert "no text" in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "is_error"),
+    [
+        pytest.param({"error_code": "COC.00000000", "provider_code": "x", "data": 1}, False, id="COC's good one"),
+        pytest.param({"error_code": "GOM.00000000", "data": 1}, False, id="GOM's good one"),
+        pytest.param({"error_code": 0}, False, id="zero"),
+        pytest.param({"error_code": "0"}, False, id="zero as text"),
+        pytest.param({"error_code": ""}, False, id="empty"),
+        pytest.param({"error_code": None, "is_synchronizing": True}, False, id="null"),
+        pytest.param({"is_synchronizing": True, "errorCode": None, "errorMsg": None}, False, id="null, camel"),
+        pytest.param({"code": "whatever", "message": "a field of a result"}, False, id="code of a result"),
+        pytest.param({"tasks": [{"error_code": "X"}]}, False, id="within a result"),
+        pytest.param([1, 2], False, id="a list"),
+        pytest.param(None, False, id="no body"),
+        pytest.param({"error_code": 1, "error_description": "no"}, True, id="HSS image sync"),
+        pytest.param({"error_code": "HSS.0001", "error_msg": "no"}, True, id="error under 200"),
+        pytest.param({"errorCode": "DLS.1"}, True, id="error under 200, camel"),
+    ],
+)
+def test_success_or_error_under_200(body, is_error):
+    if is_error:
+        error = error_of(200, body)
+        assert type(error) is ApiError
+        assert error.status == 200
+        assert error.code
+    else:
+        assert read(REQUEST, response(200, body)).data == body
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_every_2xx_is_a_success(status):
+    assert read(REQUEST, response(status, {"a": 1})) == Reply(status, {"a": 1}, "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"<html>log in</html>", id="a login page"),
+        pytest.param(b"OK", id="text"),
+        pytest.param(b'{"is_synchronizing": tr', id="cut short"),
+        pytest.param(b"\xff\xfe\x00", id="binary"),
+        pytest.param(b"[" * 100_000, id="nested too deep"),
+        pytest.param(b"1" * 10_000, id="a number beyond measure"),
+    ],
+)
+def test_a_success_that_is_not_json(body):
+    error = error_of(200, body)
+    assert type(error) is UnreadableReply
+    assert f"{len(body)} bytes" in error.message
+    assert len(error.message) < 400
+
+
+KINDS = [
+    (300, ApiError),
+    (302, ApiError),
+    (304, ApiError),
+    (400, ApiError),
+    (401, CredentialsRejected),
+    (403, ApiError),
+    (404, ApiError),
+    (405, ApiError),
+    (408, ApiError),
+    (418, ApiError),
+    (429, Throttled),
+    (500, ApiError),
+    (502, ApiError),
+    (503, ApiError),
+    (504, ApiError),
+    (599, ApiError),
+]
+
+
+@pytest.mark.parametrize(("status", "kind"), KINDS, ids=[str(status) for status, _ in KINDS])
+def test_the_kind_of_error_follows_the_status(status, kind):
+    error = error_of(status, {"error_code": "X.1", "error_msg": "m"}, {"x-request-id": "rid"})
+    assert type(error) is kind
+    assert error.status == status
+    assert "(request id rid)" in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        (400, "", "check the ids"),
+        (401, "", "Check the key of the connection"),
+        (401, "", "not sent again"),
+        (403, "", "permissions"),
+        (404, "12000003", "check the id, the region and the project"),
+        (404, "APIGW.0101", "check the region and the endpoint"),
+        (404, "APIG.0101", "check the region and the endpoint"),
+        (405, "", "endpoint"),
+        (429, "", "quota"),
+        (500, "", "service's side"),
+        (503, "", "service's side"),
+        (302, "", "redirects"),
+    ],
+)
+def test_an_error_says_what_to_do(status, code, advice):
+    assert advice in error_of(status, {"error_code": code, "error_msg": "m"}).message
+
+
+REQUEST_IDS = [
+    ("header", {"x-request-id": "a"}, {}, "a"),
+    ("IAM's header", {"x-iam-trace-id": "b"}, {}, "b"),
+    ("body", {}, {"request_id": "c"}, "c"),
+    ("header before body", {"x-request-id": "a"}, {"request_id": "c"}, "a"),
+    ("none", {}, {}, ""),
+    ("empty header", {"x-request-id": ""}, {"request_id": "c"}, "c"),
+    ("body with a number", {}, {"request_id": 7}, ""),
+    ("body with an object", {}, {"request_id": {"a": 1}}, ""),
+    ("line break", {"x-request-id": "a\r\nINFO forged"}, {}, "a INFO forged"),
+    ("escape sequence", {"x-request-id": "\x1b[31mred"}, {}, "[31mred"),
+    ("long", {"x-request-id": "x" * 500}, {}, "x" * 100 + "..."),
+]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"), [pytest.param(*case[1:], id=case[0]) for case in REQUEST_IDS]
+)
+def test_request_id(headers, body, expected):
+    assert error_of(400, {"error_code": "A", **body}, headers).request_id == expected
+    assert read(REQUEST, response(200, {"a": 1, **body}, headers)).request_id == expected
+    assert f"request id {expected or 'unknown'}" in error_of(400, body, headers).message
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param("Sat, 21 Nov 2026 08:00:00 GMT", 1_795_248_000.0, id="as the standard has it"),
+        pytest.param("Sat, 21 Nov 2026 16:00:00 +0800", 1_795_248_000.0, id="another zone"),
+        pytest.param("", None, id="empty"),
+        pytest.param("yesterday", None, id="text"),
+        pytest.param("2026-11-21T08:00:00Z", None, id="ISO"),
+        pytest.param("Sat, 99 Nov 2026 08:00:00 GMT", None, id="no such day"),
+        pytest.param("Sat, 21 Nov 99999 08:00:00 GMT", None, id="no such year"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_date(header, seconds):
+    headers = {} if header is None else {"date": header}
+    assert read(REQUEST, response(200, {}, headers)).date == seconds
+
+
+WINDOWS = [
+    ("the request is throttled: limit:60,time:1 minute", 60.0),
+    ("limit:5,time:1 second", 2.0),
+    ("limit:5,time:10 second", 10.0),
+    ("limit:5,time:3 seconds", 3.0),
+    ("limit:5, time: 2 minutes.", 120.0),
+    ("limit:5,time:minute", 60.0),
+    ("TIME:1 HOUR", 3600.0),
+    ("limit:1,time:1 day", 86400.0),
+    ("limit:5,time:0 second", 2.0),
+    ("time:" + "9" * 400 + " second", float("inf")),
+    ("too many requests", None),
+    ("time flies", None),
+    ("limit:5,time:1 fortnight", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), WINDOWS, ids=[text[:40] or "empty" for text, _ in WINDOWS])
+def test_throttle_window(text, seconds):
+    assert throttle_window(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "seconds"),
+    [
+        pytest.param({"retry-after": "7"}, "limit:5,time:1 minute", 7.0, id="the header goes first"),
+        pytest.param({"retry-after": " 7 "}, "", 7.0, id="blanks"),
+        pytest.param({"retry-after": "0"}, "", 0.0, id="zero"),
+        pytest.param({"retry-after": "-1"}, "limit:5,time:1 minute", 60.0, id="negative"),
+        pytest.param({"retry-after": "soon"}, "limit:5,time:1 minute", 60.0, id="text"),
+        pytest.param({"retry-after": "²"}, "", None, id="superscript"),
+        pytest.param({"retry-after": "Sat, 21 Nov 2026 08:00:00 GMT"}, "", None, id="a date"),
+        pytest.param({"retry-after": "9" * 5000}, "", float("inf"), id="beyond measure"),
+        pytest.param({}, "limit:5,time:1 minute", 60.0, id="the window"),
+        pytest.param({}, "slow down", None, id="neither"),
+    ],
+)
+def test_retry_after(headers, text, seconds):
+    error = error_of(429, {"error_code": "APIGW.0308", "error_msg": text}, headers)
+    assert type(error) is Throttled
+    assert error.retry_after == seconds
+
+
+def test_the_throttle_window_is_read_from_plain_text_too():
+    assert error_of(429, b"throttled: limit:1,time:10 second").retry_after == 10.0
+
+
+class TestHostileText:
+    """A reply can't forge a log line, colour a terminal or flood it, wherever it puts its text."""
+
+    FORGED = "x\r\nERROR root - \x1b[31mforged\x1b[0m\u2028line\u202eright\x00\x85"
+
+    def clean(self, error):
+        assert error.message.isprintable()
+        assert len(error.message) < 1500
+        for text in (error.code, error.detail, error.request_id):
+            assert text.isprintable()
+            assert len(text) < 500
+
+    @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 429, 500])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param({"error_code": "A.1", "error_msg": FORGED}, id="message"),
+            pytest.param({"error_code": FORGED, "error_msg": "m"}, id="code"),
+            pytest.param({"errorCode": "A.1", "errorMsg": "m" * 1_000_000}, id="message of 1 MB"),
+            pytest.param({"errorCode": "c" * 1_000_000}, id="code of 1 MB"),
+            pytest.param({"errorCode": "A.1", "request_id": FORGED * 100}, id="request id"),
+            pytest.param({"errorCode": "A.1", "errorMsg": "\ud800"}, id="half a character"),
+        ],
+    )
+    def test_in_json(self, status, body):
+        self.clean(error_of(status, body))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param(FORGED.encode(), id="text"),
+            pytest.param(b"x" * 1_000_000, id="1 MB"),
+            pytest.param(b"<p>" * 300_000, id="markup"),
+            pytest.param(b"\xff\x1b[2J" * 1000, id="not UTF-8"),
+        ],
+    )
+    def test_in_a_body_that_is_not_json(self, body):
+        self.clean(error_of(500, body))
+        error = error_of(200, body)
+        assert error.message.isprintable()
+        assert len(error.message) < 400
+
+    def test_open_brackets_do_not_stall_the_process(self):
+        # In a process of its own, since a regular expression that goes mad can't be stopped from within.
+        program = (
+            "from airflow_provider_cloudsync.api.text import one_line\n"
+            "assert one_line('<' * 1_000_000).startswith('<<<')"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=20)
+
+    def test_a_nested_error_does_not_exhaust_the_stack(self):
+        for depth in range(300, 1100, 7):
+            body = b'{"a":' * depth + b"1" + b"}" * depth
+            assert isinstance(error_of(500, body), ApiError)
+            try:
+                read(REQUEST, response(200, body))
+            except UnreadableReply:
+                pass
+
+    def test_neither_raw_body_nor_denial_is_shown(self):
+        body = {"error_code": "A.1", "error_msg": "m", DENIAL: "c2VjcmV0", "ak": "AKIDAKID"}
+        error = error_of(403, body)
+        assert "c2VjcmV0" not in str(error) + repr(vars(error))
+        assert "AKIDAKID" not in str(error) + repr(vars(error))
+
+
+class TestField:
+    @pytest.mark.parametrize(
+        ("data", "kind"),
+        [
+            pytest.param({"f": True}, bool, id="true"),
+            pytest.param({"f": False}, bool, id="false"),
+            pytest.param({"f": 0}, int, id="zero"),
+            pytest.param({"f": []}, list, id="empty list"),
+            pytest.param({"f": {}}, dict, id="empty object"),
+            pytest.param({"f": ""}, str, id="empty text"),
+            pytest.param({"f": 5}, (int, str), id="one of two"),
+        ],
+    )
+    def test_present(self, data, kind):
+        assert Reply(200, data, "r").field("f", kind) == data["f"]
+
+    @pytest.mark.parametrize(
+        ("data", "kind"),
+        [
+            pytest.param({}, bool, id="missing"),
+            pytest.param({"f": None}, bool, id="null"),
+            pytest.param({"f": "false"}, bool, id="text for a boolean"),
+            pytest.param({"f": 0}, bool, id="zero for false"),
+            pytest.param({"f": 1}, bool, id="one for true"),
+            pytest.param({"f": True}, int, id="true for one"),
+            pytest.param({"f": 1.5}, int, id="a fraction"),
+            pytest.param({"f": {}}, list, id="object for a list"),
+            pytest.param({"f": "[]"}, list, id="text for a list"),
+            pytest.param(None, bool, id="no body"),
+            pytest.param([], bool, id="a list at the top"),
+            pytest.param("f", str, id="text at the top"),
+        ],
+    )
+    def test_missing_is_never_false(self, data, kind):
+        with pytest.raises(UnreadableReply, match=r'request id rid\) has no usable "f"'):
+            Reply(200, data, "rid").field("f", kind)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (None, ("", "")),
+        (1, ("", "")),
+        ("error_code", ("", "")),
+        ({}, ("", "")),
+        ([], ("", "")),
+        ({"a": {"b": [{"code": "C", "message": "m"}]}}, ("C", "m")),
+        ({"error_code": "A", "error": {"code": "B"}}, ("A", "")),
+        ({"error_code": {}, "error": {"code": "B"}}, ("B", "")),
+    ],
+)
+def test_find_error(data, expected):
+    assert find_error(data) == expected
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error_code", "errorCode", "code", "error_msg", "message", "error", "errors", "request_id"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+HEADER = st.sampled_from(["x-request-id", "x-iam-trace-id", "retry-after", "date", "content-type"])
+
+
+@given(
+    status=st.integers(200, 599),
+    headers=st.dictionaries(HEADER, st.text(max_size=40), max_size=3),
+    body=st.one_of(st.binary(max_size=60), JSON.map(lambda data: json.dumps(data).encode())),
+)
+@example(status=200, headers={"date": "Mon, 1 Jan 0100 00:00:00 -0000"}, body=b"")
+@example(status=200, headers={"date": "Mon, 1 Jan 9999 23:59:59 -2359"}, body=b"")
+@settings(max_examples=500, deadline=None)
+def test_anything_is_either_a_reply_or_one_of_our_errors(status, headers, body):
+    try:
+        reply = read(REQUEST, Response(status, headers, body))
+    except CloudSyncError as error:
+        assert error.message.isprintable()
+        assert len(error.message) < 2000
+    else:
+        assert 200 <= status < 300
+        assert reply.request_id.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "tail", "expected"),
+    [
+        ("plain", 10, False, "plain"),
+        ("  a \n\t b  ", 10, False, "a b"),
+        ("<b>bold</b>text", 20, False, "bold text"),
+        ("a<b", 10, False, "a<b"),
+        ("0123456789", 4, False, "0123..."),
+        ("0123456789", 4, True, "...6789"),
+        ("0123", 4, False, "0123"),
+        ("a\x00\x07\x1b[0m\u200bb", 20, False, "a[0mb"),
+        ("北京 😀", 20, False, "北京 😀"),
+        ("", 4, False, ""),
+    ],
+)
+def test_one_line(text, length, tail, expected):
+    assert one_line(text, length, tail=tail) == expected
+
+
+@pytest.mark.parametrize("value", ["a\nb", "x" * 1000, {"a": ["\x1b"]}, None, "\ud800", b"\xff"])
+def test_shown(value):
+    assert shown(value).isprintable()
+    assert len(shown(value)) <= 83
+
+
+class TestRequest:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            pytest.param("workspace", "a\r\nX-Injected: 1", id="line break"),
+            pytest.param("workspace", "a\nb", id="line feed"),
+            pytest.param("workspace", "a\x00b", id="zero"),
+            pytest.param("workspace", "a\u2028b", id="line separator"),
+            pytest.param("work space", "a", id="blank in the name"),
+            pytest.param("workspace:", "a", id="colon in the name"),
+            pytest.param("work\nspace", "a", id="line feed in the name"),
+            pytest.param("wörkspace", "a", id="umlaut in the name"),
+            pytest.param("", "a", id="no name"),
+        ],
+    )
+    def test_no_header_can_be_injected(self, name, value):
+        with pytest.raises(InvalidParameter, match="header"):
+            Request("GET", "mrs", "Op", "/", repeatable=True, headers={name: value})
+
+    @pytest.mark.parametrize("value", ["", "plain", "a b", "工作区", 'quo"te'])
+    def test_other_headers_are_fine(self, value):
+        request = Request("GET", "mrs", "Op", "/", repeatable=True, headers={"X-Some-Name": value})
+        assert request.headers == {"X-Some-Name": value}

@@ -1,0 +1,37 @@
+"""What all tests have in common. Airflow reads its environment when it is first imported, so that is set up here."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+import pytest
+
+_HOME = tempfile.mkdtemp(prefix="cloudsync-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "HUAWEICLOUD", "CLOUD_SDK"))]:
+    del os.environ[name]
+os.environ["AIRFLOW_HOME"] = _HOME
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees another's shared results, nor a proxy of the machine."""
+    from airflow_provider_cloudsync import transport
+    from airflow_provider_cloudsync.sharing import BlockingShares
+
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(transport, "_shares", BlockingShares())
