@@ -48,10 +48,14 @@ def next_pause(waited: float, floor: float, poll_interval: float | None = None) 
 
 def judge(service: Service[Any], ticket: Ticket, seen: Any, now: float) -> Progress:
     """What is seen, judged at the ticket's stage: a queued one waits for its turn, all others for the end."""
-    if ticket.stage is Stage.QUEUED:
-        startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
-        return startable.admit(ticket.target, seen)
-    return service.judge(ticket, seen, now)
+    if ticket.stage is not Stage.QUEUED:
+        return service.judge(ticket, seen, now)
+    startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
+    admitted = startable.admit(ticket.target, seen)
+    refused = ticket.baseline.get("refused") and now - ticket.started_at < startable.settle
+    if refused and admitted.phase is Phase.SUCCEEDED:
+        return Progress(Phase.RUNNING, "The service refused the start, since another run is in the way.")
+    return admitted
 
 
 def begin(
@@ -68,6 +72,7 @@ def begin(
     :param remember: called with the ticket before the start is sent, and again when it is known to have been taken.
     :return: a started ticket; or a queued one, where another run is in the way and nothing was started.
     :raises SyncFailed: if the target can't be synchronized at all, before anything is started.
+    :raises WaitTimedOut: if there is no time left (``cloud.give_up_at``): what can't be waited for is not started.
     """
     seen = yield from service.observe(cloud, target)
     queued = Ticket(service.name, target, Stage.QUEUED, cloud.clock(), later=later)
@@ -76,6 +81,12 @@ def begin(
         raise SyncFailed(admitted.why)
     if admitted.phase is Phase.RUNNING:
         return queued
+    if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
+        raise WaitTimedOut(
+            f"{service.describe(target)}: not started, since the time was up before its turn came. "
+            "Allow more time (timeout, execution_timeout).",
+            last_seen=admitted.why,
+        )
     attempt = 0
     while True:
         attempt += 1
@@ -87,7 +98,8 @@ def begin(
             receipt = yield from service.start(cloud, target)
         except CloudSyncError as error:
             if service.is_busy(error):
-                return queued
+                # The run in the way may not show yet. To ask again at once would be to ask without end.
+                return replace(queued, started_at=cloud.clock(), baseline={"refused": True})
             if not is_uncertain(error):
                 raise
             log.warning(

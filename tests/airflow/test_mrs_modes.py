@@ -373,12 +373,12 @@ def test_a_wrong_secret_key_is_sent_once(start_world, monkeypatch) -> None:
 def test_a_connection_without_a_place_says_what_to_put_where(
     start_world, monkeypatch, deferrable, extra, words
 ) -> None:
-    start_world({"c": {}})
+    world = start_world({"c": {}})
     extra = {"project_id": "p1", **extra}
     connection = {"conn_type": "cloudsync", "login": "ak", "password": "sk", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", json.dumps(connection))
     with pytest.raises(InvalidConnection) as raised:
-        sync(deferrable).execute({"ti": None})
+        world.run(sync(deferrable))
     for word in words:
         assert word in str(raised.value)
 

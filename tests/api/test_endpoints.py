@@ -80,7 +80,9 @@ def test_iam_without_a_row_is_the_global_one(region):
     [
         pytest.param("mrs", None, ["names no region", "cn-north-4", "Extra"], id="no region"),
         pytest.param("mrs", "", ["names no region"], id="empty region"),
-        pytest.param("mrs", "cn-north4", ['"cn-north4" is no region of mrs', "cn-north-4"], id="typing error"),
+        pytest.param(
+            "mrs", "cn-north4", ['"cn-north4" is no region of mrs', "cn-north-4"], id="typing error"
+        ),
         pytest.param("mrs", "ap-southeast", ["Near names: ap-southeast-"], id="cut short"),
         pytest.param("mrs", "xx", ["It is served in", "cn-north-4", "tr-west-1"], id="nothing like it"),
         pytest.param("mrs", "cn-south-2", ['"cn-south-2" is no region of mrs', "cn-south-1"], id="not there"),
@@ -101,7 +103,9 @@ def test_unknown_places(service, region, says):
     [
         pytest.param("mrs", "cn-north-4", {"mrs": "https://m"}, None, "https://m", id="by service"),
         pytest.param("mrs", "cn-north-4", None, "https://all", "https://all", id="everywhere"),
-        pytest.param("mrs", "cn-north-4", {"mrs": "https://m"}, "https://all", "https://m", id="service first"),
+        pytest.param(
+            "mrs", "cn-north-4", {"mrs": "https://m"}, "https://all", "https://m", id="service first"
+        ),
         pytest.param("iam", "cn-north-4", {"mrs": "https://m"}, "https://all", "https://all", id="another's"),
         pytest.param(
             "iam",

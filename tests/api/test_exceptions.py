@@ -108,7 +108,9 @@ def test_a_note_does_no_harm_to_a_report():
 @pytest.mark.parametrize(
     ("report", "kind", "message"),
     [
-        pytest.param({"error": "OfTheFuture", "message": "m"}, CloudSyncError, "OfTheFuture: m", id="unknown"),
+        pytest.param(
+            {"error": "OfTheFuture", "message": "m"}, CloudSyncError, "OfTheFuture: m", id="unknown"
+        ),
         pytest.param({"error": "ValueError", "message": "m"}, CloudSyncError, "ValueError: m", id="not ours"),
         pytest.param({"error": "SyncFailed"}, SyncFailed, "no message", id="no message"),
         pytest.param({"error": "SyncFailed", "message": ""}, SyncFailed, "no message", id="empty message"),

@@ -110,13 +110,17 @@ def test_envelopes(status, body, code, detail):
 @pytest.mark.parametrize(
     ("body", "is_error"),
     [
-        pytest.param({"error_code": "COC.00000000", "provider_code": "x", "data": 1}, False, id="COC's good one"),
+        pytest.param(
+            {"error_code": "COC.00000000", "provider_code": "x", "data": 1}, False, id="COC's good one"
+        ),
         pytest.param({"error_code": "GOM.00000000", "data": 1}, False, id="GOM's good one"),
         pytest.param({"error_code": 0}, False, id="zero"),
         pytest.param({"error_code": "0"}, False, id="zero as text"),
         pytest.param({"error_code": ""}, False, id="empty"),
         pytest.param({"error_code": None, "is_synchronizing": True}, False, id="null"),
-        pytest.param({"is_synchronizing": True, "errorCode": None, "errorMsg": None}, False, id="null, camel"),
+        pytest.param(
+            {"is_synchronizing": True, "errorCode": None, "errorMsg": None}, False, id="null, camel"
+        ),
         pytest.param({"code": "whatever", "message": "a field of a result"}, False, id="code of a result"),
         pytest.param({"tasks": [{"error_code": "X"}]}, False, id="within a result"),
         pytest.param([1, 2], False, id="a list"),

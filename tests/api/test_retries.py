@@ -114,7 +114,15 @@ def test_growing(chance, error, attempt, least, most):
 
 @pytest.mark.parametrize(
     ("asked", "seconds"),
-    [(0.0, 0.0), (2.0, 2.0), (60.0, 60.0), (-5.0, 0.0), (LONGEST, LONGEST), (86400.0, LONGEST), (math.inf, LONGEST)],
+    [
+        (0.0, 0.0),
+        (2.0, 2.0),
+        (60.0, 60.0),
+        (-5.0, 0.0),
+        (LONGEST, LONGEST),
+        (86400.0, LONGEST),
+        (math.inf, LONGEST),
+    ],
 )
 @pytest.mark.parametrize("attempt", [1, 4])
 def test_what_the_service_asks_for(chance, asked, seconds, attempt):

@@ -42,9 +42,7 @@ class TestPublishedSample:
     HASH = "b25362e603ee30f4f25e7858e8a7160fd36e803bb2dfe206278659d71a9bcd7a"
     TO_SIGN = f"SDK-HMAC-SHA256\n{DATE}\n{HASH}"
     SIGNATURE = "7be6668032f70418fcc22abc52071e57aff61b84a1d2381bb430d6870f4f6ebe"
-    HEADER = (
-        f"SDK-HMAC-SHA256 Access={ACCESS_KEY}, SignedHeaders=content-type;host;x-sdk-date, Signature={SIGNATURE}"
-    )
+    HEADER = f"SDK-HMAC-SHA256 Access={ACCESS_KEY}, SignedHeaders=content-type;host;x-sdk-date, Signature={SIGNATURE}"
 
     def test_date(self):
         assert signing.format_date(NOW) == DATE
@@ -253,9 +251,7 @@ def same_as_the_vendor(method, path, query, headers, body, access_key=ACCESS_KEY
     ours = signing.sign(
         method, path, query, headers, body, access_key=access_key, secret_key=secret_key, now=NOW
     )
-    theirs, uri = vendors(
-        method, path, query, {**headers, "X-Sdk-Date": DATE}, body, access_key, secret_key
-    )
+    theirs, uri = vendors(method, path, query, {**headers, "X-Sdk-Date": DATE}, body, access_key, secret_key)
     assert ours["Authorization"] == theirs
     string = signing.canonical_query(query)
     assert uri == (f"{path}?{string}" if string else path)
@@ -273,7 +269,9 @@ def same_as_the_vendor(method, path, query, headers, body, access_key=ACCESS_KEY
         pytest.param("GET", "/v2/100%/%zz", [], {}, b"", id="broken escapes in the path"),
         pytest.param("GET", "/", [("名前", "北京 ключ 😀")], {}, b"", id="other scripts in the query"),
         pytest.param("GET", "/", [("a", "!#$&'()*+,/:;=?@[]~%")], {}, b"", id="reserved in the query"),
-        pytest.param("GET", "/", [("a", "x y"), ("b", "x+y"), ("c", "100%")], {}, b"", id="blank, plus, percent"),
+        pytest.param(
+            "GET", "/", [("a", "x y"), ("b", "x+y"), ("c", "100%")], {}, b"", id="blank, plus, percent"
+        ),
         pytest.param("GET", "/", [("a", ""), ("", "b"), ("", "")], {}, b"", id="empty names and values"),
         pytest.param("GET", "/", [("a", "2"), ("a", "1"), ("a", "10"), ("A", "0")], {}, b"", id="repeated"),
         pytest.param("GET", "/", [("a", "é"), ("a", "~"), ("a", "z")], {}, b"", id="order before encoding"),

@@ -1,0 +1,131 @@
+"""What Airflow is told of the provider: valid for this version, complete, and true."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_cloudsync
+from airflow_provider_cloudsync import get_provider_info
+from airflow_provider_cloudsync.connection_form import FIELDS
+
+AIRFLOW = Path(airflow.__file__).parent
+PACKAGE = Path(airflow_provider_cloudsync.__file__).parent
+
+
+def schema(name: str) -> dict:
+    return json.loads((AIRFLOW / name).read_text(encoding="utf-8"))
+
+
+def test_valid_against_the_schema_of_this_airflow() -> None:
+    jsonschema.Draft7Validator(schema("provider_info.schema.json")).validate(get_provider_info())
+
+
+def test_form_fields_are_as_the_development_schema_wants_them() -> None:
+    """The run-time schema does not look at them."""
+    whole = schema("provider.yaml.schema.json")
+    found = [
+        properties["conn-fields"]
+        for properties in _all(whole, "properties")
+        if isinstance(properties, dict) and "conn-fields" in properties
+    ]
+    if not found:
+        pytest.skip("this Airflow knows no conn-fields")
+    jsonschema.Draft7Validator({**found[0], "definitions": whole.get("definitions", {})}).validate(FIELDS)
+
+
+def _all(node, key):
+    if isinstance(node, dict):
+        if key in node:
+            yield node[key]
+        for value in node.values():
+            yield from _all(value, key)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _all(value, key)
+
+
+def test_airflow_finds_it() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    info = manager.providers["airflow-provider-cloudsync"]
+    assert info.version == airflow_provider_cloudsync.__version__
+    hook = manager.hooks["cloudsync"]
+    assert hook is not None
+    assert hook.hook_name == "Huawei Cloud Sync"
+    assert hook.connection_id_attribute_name == "cloudsync_conn_id"
+
+
+def test_the_entry_point_is_there() -> None:
+    (found,) = [
+        entry
+        for entry in entry_points(group="apache_airflow_provider")
+        if entry.value.startswith("airflow_provider_c")
+    ]
+    assert found.load() is get_provider_info
+
+
+def test_all_modules_named_exist_and_all_that_exist_are_named() -> None:
+    info = get_provider_info()
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        named = {module for entry in info[kind] for module in entry["python-modules"]}
+        for module in named:
+            importlib.import_module(module)
+        there = {
+            f"airflow_provider_cloudsync.{kind}.{path.stem}"
+            for path in (PACKAGE / kind).glob("*.py")
+            if path.stem not in ("__init__", "connection", "cloudsync")
+            and (path.stem != "sync" or kind == "triggers")
+        }
+        assert named == there
+
+
+def test_every_integration_that_is_named_is_described() -> None:
+    info = get_provider_info()
+    described = {entry["integration-name"] for entry in info["integrations"]}
+    used = {
+        entry["integration-name"]
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for entry in info[kind]
+    }
+    assert used == described
+
+
+def test_fields_of_secrets_carry_names_that_airflow_masks() -> None:
+    from airflow.providers.common.compat.sdk import redact
+
+    for name, field in FIELDS.items():
+        if field["schema"].get("format") == "password":
+            assert redact({name: "value"}) == {name: "***"}
+
+
+def test_the_form_shows_every_field_that_is_read() -> None:
+    source = (PACKAGE / "hooks" / "connection.py").read_text(encoding="utf-8")
+    read = {
+        node.args[0].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "fields"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and node.func.attr in ("raw", "text", "identifier", "flag", "seconds")
+    }
+    assert read - {"Login", "Password"} == set(FIELDS)
+
+
+def test_the_older_form_has_every_field() -> None:
+    pytest.importorskip("flask_appbuilder")
+    pytest.importorskip("flask_babel")
+    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+    assert set(CloudSyncHook.get_connection_form_widgets()) == set(FIELDS)
+    assert set(CloudSyncHook.get_ui_field_behaviour()) == {"hidden_fields", "relabeling", "placeholders"}

@@ -1,0 +1,247 @@
+"""Starting and waiting, with a scripted driver: no socket, and a clock that moves when a flow pauses."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import pytest
+
+from airflow_provider_cloudsync.api.credentials import KeyPair
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Pause, Shared
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
+from airflow_provider_cloudsync.api.waiting import check, next_pause, until_done
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    InvalidEvent,
+    Throttled,
+    TransportError,
+    WaitTimedOut,
+)
+
+RUNNING = Progress(Phase.RUNNING, "on its way")
+DONE = Progress(Phase.SUCCEEDED, "there")
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Scripted:
+    """A service that ends some seconds after the start, or shows what it is told to."""
+
+    clock: Clock
+    ends_after: float = 1e9
+    floor: float = 2.0
+    name: str = "scripted"
+    errors: list = field(default_factory=list)
+    warning: str = ""
+    looks: list = field(default_factory=list)
+
+    def describe(self, target):
+        return "It"
+
+    def key(self, target):
+        return "it"
+
+    def observe(self, cloud, target):
+        self.looks.append(self.clock.now)
+        if self.errors:
+            error = self.errors.pop(0)
+            if error:
+                raise error
+        return self.clock.now
+        yield
+
+    def judge(self, ticket, seen, now):
+        if seen - ticket.started_at >= self.ends_after:
+            return DONE
+        return Progress(Phase.RUNNING, RUNNING.why, self.warning)
+
+
+def drive(flow, clock: Clock):
+    """Do what a flow asks for, in no time."""
+    try:
+        message = next(flow)
+        while True:
+            try:
+                if isinstance(message, Pause):
+                    clock.now += message.seconds
+                    result = None
+                else:
+                    assert isinstance(message, Shared)
+                    clock.now += message.wait
+                    result = drive(message.make(), clock)
+            except Exception as error:
+                message = flow.throw(error)
+            else:
+                message = flow.send(result)
+    except StopIteration as end:
+        return end.value
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def wait(service: Scripted, clock: Clock, **arguments):
+    cloud = Cloud(KeyPair("ak", "sk"), clock)
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    return drive(until_done(cloud, service, ticket, **{"deadline": clock.now + 1e6, **arguments}), clock)
+
+
+@pytest.mark.parametrize(
+    ("length", "late", "polls"),
+    [(10, 2, 7), (60, 6, 25), (600, 60, 50), (3600, 60, 100)],
+    ids=["10 s", "1 min", "10 min", "1 h"],
+)
+def test_adaptive_polling_is_soon_for_short_syncs_and_cheap_for_long_ones(clock, length, late, polls) -> None:
+    service = Scripted(clock, ends_after=length)
+    began = clock.now
+    assert wait(service, clock) == DONE
+    assert clock.now - began - length <= late
+    assert len(service.looks) <= polls
+
+
+@pytest.mark.parametrize(
+    ("waited", "floor", "chosen", "pause"),
+    [
+        (0, 2, None, 2),
+        (19, 2, None, 2),
+        (300, 2, None, 30),
+        (3600, 2, None, 60),
+        (0, 15, None, 15),
+        (3600, 90, None, 90),
+        (3600, 2, 5, 5),
+        (0, 15, 5, 15),
+    ],
+)
+def test_next_pause(waited, floor, chosen, pause) -> None:
+    assert next_pause(waited, floor, chosen) == pause
+
+
+def test_the_deadline_has_a_last_look_and_then_ends_the_wait(clock) -> None:
+    service = Scripted(clock)
+    began = clock.now
+    with pytest.raises(WaitTimedOut, match="on its way") as raised:
+        wait(service, clock, deadline=began + 100)
+    assert service.looks[-1] == began + 100
+    assert raised.value.last_seen == "on its way"
+
+
+def test_a_sync_that_ends_with_the_deadline_is_seen(clock) -> None:
+    service = Scripted(clock, ends_after=100)
+    assert wait(service, clock, deadline=clock.now + 100) == DONE
+
+
+def test_a_deadline_in_the_past_has_one_look(clock) -> None:
+    service = Scripted(clock, ends_after=0)
+    assert wait(service, clock, deadline=clock.now - 50) == DONE
+    with pytest.raises(WaitTimedOut):
+        wait(Scripted(clock), clock, deadline=clock.now - 50)
+
+
+def test_no_look_before_it_may(clock) -> None:
+    service = Scripted(clock, ends_after=0)
+    began = clock.now
+    wait(service, clock, not_before=began + 6)
+    assert service.looks == [began + 6]
+
+
+PASSING = [
+    TransportError("lost"),
+    Throttled("slow down", retry_after=7),
+    ApiError("internal", status=503),
+    ApiError("internal", status=500),
+]
+LASTING = [ApiError("no", status=403), ApiError("gone", status=404), TransportError("TLS", lasting=True)]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_what_may_pass_is_borne(clock, error) -> None:
+    service = Scripted(clock, ends_after=10, errors=[error] * 8)
+    assert wait(service, clock) == DONE
+
+
+@pytest.mark.parametrize("error", LASTING, ids=str)
+def test_what_will_not_pass_ends_the_wait(clock, error) -> None:
+    service = Scripted(clock, errors=[None, error])
+    with pytest.raises(type(error)):
+        wait(service, clock)
+    assert len(service.looks) == 2
+
+
+def test_a_throttle_stretches_the_pause_but_never_past_the_deadline(clock) -> None:
+    began = clock.now
+    service = Scripted(clock, errors=[Throttled("slow down", retry_after=500)] * 9)
+    with pytest.raises(WaitTimedOut, match="slow down"):
+        wait(service, clock, deadline=began + 100)
+    assert clock.now == began + 100
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_one_bad_poke_decides_nothing(clock, error) -> None:
+    service = Scripted(clock, errors=[error])
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    progress = drive(check(Cloud(KeyPair("ak", "sk"), clock), service, ticket), clock)
+    assert progress.phase is Phase.RUNNING
+    assert str(error) in progress.why
+
+
+def test_the_log_has_a_line_for_a_change_and_one_each_ten_minutes(clock, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    wait(Scripted(clock, ends_after=3600, warning="mind you"), clock)
+    lines = [record for record in caplog.records if record.name.endswith("waiting")]
+    assert sum(record.levelno == logging.WARNING for record in lines) == 1
+    assert 7 <= sum(record.levelno == logging.INFO for record in lines) <= 9
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_ticket_survives_json(stage) -> None:
+    import json
+
+    ticket = Ticket("mrs", {"a": 1}, stage, 12.5, {"b": [1]}, ({"a": 2},), {"request_id": "r"})
+    assert Ticket.from_json(json.loads(json.dumps(ticket.to_json()))) == ticket
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        "text",
+        [],
+        {},
+        {"version": 2},
+        {"version": 1},
+        {
+            "version": 1,
+            "service": "mrs",
+            "target": 7,
+            "stage": "started",
+            "started_at": 0,
+            "baseline": {},
+            "later": [],
+        },
+        {
+            "version": 1,
+            "service": "mrs",
+            "target": {},
+            "stage": "dreaming",
+            "started_at": 0,
+            "baseline": {},
+            "later": [],
+            "receipt": {},
+        },
+    ],
+    ids=str,
+)
+def test_what_is_no_ticket_is_refused(data) -> None:
+    with pytest.raises(InvalidEvent, match=r"[Cc]lear the task"):
+        Ticket.from_json(data)

@@ -1,0 +1,183 @@
+"""The rules of the layout: who imports whom, what api/ must not know, and what importing an operator may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "airflow_provider_cloudsync"
+ROOT = Path(__file__).parents[1]
+
+#: A file imports lower tiers only (and none beside it, but for packages whose files are told apart below).
+TIERS = [
+    ["exceptions", "connection_form", "api.__init__", "api.text"],
+    ["__init__"],
+    ["api.messages", "api.model"],
+    ["api.credentials", "api.signing", "api.endpoints", "api.replies", "api.retries"],
+    ["api.flows"],
+    ["api.waiting"],
+    ["api.services.parameters"],
+    ["api.services.mrs", "api.services.dataarts", "api.services.iam"],
+    ["api.services.__init__"],
+    ["sharing"],
+    ["transport"],
+    ["hooks.__init__", "hooks.connection"],
+    ["hooks.cloudsync"],
+    ["hooks.mrs", "hooks.dataarts"],
+    ["triggers.__init__", "triggers.sync"],
+    ["waits"],
+    ["operators.__init__", "operators.sync", "sensors.__init__", "sensors.sync"],
+    ["operators.mrs", "sensors.mrs", "sensors.dataarts"],
+]
+RANK = {name: rank for rank, names in enumerate(TIERS) for name in names}
+#: Within one tier: who signs is asked by who authenticates.
+BESIDE = {("api.credentials", "api.signing")}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / PACKAGE).with_suffix("").parts)
+
+
+def files() -> list[Path]:
+    found = sorted((ROOT / PACKAGE).rglob("*.py"))
+    return [path for path in found if not name_of(path).startswith("emulator.")]
+
+
+def imports(path: Path) -> set[str]:
+    """What a file imports when it runs, at whatever depth; what is only for type checkers does not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert not node.level, f"{path}: a relative import"
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    """The modules of the package among them."""
+    inner = {name.removeprefix(PACKAGE + ".") for name in names if name.startswith(PACKAGE + ".")}
+    return {name for name in inner if name in RANK} | {
+        f"{name}.__init__" for name in inner if f"{name}.__init__" in RANK
+    }
+
+
+def test_every_file_has_a_tier() -> None:
+    assert {name_of(path) for path in files()} == set(RANK)
+
+
+@pytest.mark.parametrize("path", files(), ids=name_of)
+def test_a_file_imports_lower_tiers_only(path: Path) -> None:
+    name = name_of(path)
+    above = {
+        other
+        for other in own(imports(path))
+        if RANK[other] >= RANK[name]
+        and other != name
+        and (name, other) not in BESIDE
+        # A package's own __init__ holds no code but in services/, which is ranked above its files.
+        and not other.endswith("__init__")
+    }
+    assert not above
+
+
+@pytest.mark.parametrize("path", [path for path in files() if name_of(path).startswith("api.")], ids=name_of)
+def test_api_knows_no_airflow_no_socket_and_no_clock(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & {
+        "airflow",
+        "requests",
+        "aiohttp",
+        "urllib3",
+        "httpx",
+        "socket",
+        "asyncio",
+        "time",
+        "threading",
+    }
+    text = path.read_text(encoding="utf-8")
+    assert ".now(" not in text
+    assert "utcnow" not in text
+
+
+def test_only_the_transport_names_http_libraries() -> None:
+    for path in files():
+        roots = {name.split(".")[0] for name in imports(path)}
+        if roots & {"requests", "aiohttp", "urllib3", "yarl", "certifi"}:
+            assert name_of(path) == "transport"
+
+
+def test_the_emulator_knows_the_signing_and_nothing_else_of_the_package() -> None:
+    emulator = [path for path in (ROOT / PACKAGE).rglob("*.py") if name_of(path).startswith("emulator.")]
+    assert emulator
+    for path in emulator:
+        names = {name for name in imports(path) if name.startswith(PACKAGE + ".")}
+        others = {name for name in names if not name.startswith(f"{PACKAGE}.emulator")}
+        assert others <= {f"{PACKAGE}.api", f"{PACKAGE}.api.signing"}, path
+        assert not any(name.split(".")[0] == "airflow" for name in imports(path)), path
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after it ran the code."""
+    script = f"import sys\n{code}\nprint('\\n'.join(['', '=====', *sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split("=====\n")[1].split())
+
+
+MODULES = [
+    "operators.mrs",
+    "sensors.mrs",
+    "sensors.dataarts",
+    "hooks.mrs",
+    "hooks.dataarts",
+    "triggers.sync",
+]
+
+
+@pytest.fixture(scope="module")
+def floor() -> set[str]:
+    """What Airflow itself loads for any operator, sensor, hook or trigger."""
+    return loaded_by(
+        "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, "
+        "AirflowFailException, AirflowSensorTimeout, conf\nimport airflow.triggers.base"
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_importing_loads_no_http_library(module: str, floor: set[str]) -> None:
+    """Both are imported by the first call. Airflow 2.11 loads requests by itself; that is not ours to mend."""
+    ours = loaded_by(f"import {PACKAGE}.{module}") - floor
+    roots = {name.split(".")[0] for name in ours}
+    assert not roots & {"requests", "urllib3", "aiohttp", "httpx", "yarl", "pendulum", "huaweicloudsdkcore"}
+
+
+@pytest.mark.parametrize("module", ["operators.mrs", "sensors.dataarts"])
+def test_importing_an_operator_loads_no_hook_and_few_modules(module: str, floor: set[str]) -> None:
+    ours = loaded_by(f"import {PACKAGE}.{module}") - floor
+    assert not {name for name in ours if name.startswith((f"{PACKAGE}.hooks.", f"{PACKAGE}.transport"))}
+    assert {name for name in ours if name.startswith(f"{PACKAGE}.emulator")} == set()
+    assert len(ours) <= 60, sorted(ours)
+
+
+def test_provider_info_imports_nothing_of_airflow() -> None:
+    names = loaded_by(f"from {PACKAGE} import get_provider_info\nget_provider_info()")
+    assert {name for name in names if name.startswith(PACKAGE)} == {PACKAGE, f"{PACKAGE}.connection_form"}
+    assert not {name for name in names if name.split(".")[0] in ("airflow", "json", "requests")}
+
+
+def test_files_stay_small() -> None:
+    sizes = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files()}
+    assert {name: size for name, size in sizes.items() if size > 400} == {}
+    assert not [name for name in sizes if name.split(".")[-1] in ("utils", "helpers", "base", "common")]

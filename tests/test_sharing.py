@@ -1,0 +1,533 @@
+"""One run for all who ask: under asyncio with a clock that is moved by hand, and with real threads."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_cloudsync.exceptions import ApiError, TransportError
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, doze
+
+
+class HandClock:
+    """Time that moves when told; a sleep ends when its time has come or its event is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.sleepers: list[tuple[float, asyncio.Event]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, wake: asyncio.Event, seconds: float) -> None:
+        self.sleepers.append((self.now + seconds, wake))
+        await wake.wait()
+
+    async def advance(self, seconds: float) -> None:
+        await settle()
+        self.now += seconds
+        due = [wake for when, wake in self.sleepers if when <= self.now]
+        self.sleepers = [(when, wake) for when, wake in self.sleepers if when > self.now]
+        for wake in due:
+            wake.set()
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task go as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class Work:
+    """Something to share: counts its runs, and ends when it is told to."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.runs = 0
+        self.cancelled = 0
+        self.failures: list[BaseException] = []
+        self.gate = asyncio.Event()
+        if not held:
+            self.gate.set()
+
+    async def __call__(self) -> Any:
+        self.runs += 1
+        run = self.runs
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.failures:
+            raise self.failures.pop(0)
+        return f"result {run}"
+
+
+Scenario = Callable[[AsyncShares, HandClock], Awaitable[None]]
+
+
+def play(scenario: Scenario) -> None:
+    """Run a scenario; no task may be left behind, and no asker may wait for ever."""
+
+    complaints: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        # Such as "exception was never retrieved", which comes when the task is thrown away.
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        clock = HandClock()
+        shares = AsyncShares(clock, clock.sleep)
+        try:
+            await asyncio.wait_for(scenario(shares, clock), 10)
+            await settle()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left
+            assert len(shares) == 0
+        finally:
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await settle()
+            gc.collect()
+
+    asyncio.run(main())
+    assert complaints == []
+
+
+def ask(shares: AsyncShares, work: Work, key: Any = "key", **more: Any) -> asyncio.Task[Any]:
+    return asyncio.create_task(shares.get(key, work, **more))
+
+
+class TestAsync:
+    def test_one_run_for_many(self):
+        async def scenario(shares, clock):
+            work = Work()
+            asked = [ask(shares, work) for _ in range(1000)]
+            assert set(await asyncio.gather(*asked)) == {"result 1"}
+            assert work.runs == 1
+
+        play(scenario)
+
+    def test_other_keys_are_other_runs(self):
+        async def scenario(shares, clock):
+            one, other = Work(), Work()
+            await asyncio.gather(ask(shares, one, "a"), ask(shares, other, "b"))
+            assert (one.runs, other.runs) == (1, 1)
+
+        play(scenario)
+
+    def test_who_comes_after_the_result_gets_a_new_run(self):
+        async def scenario(shares, clock):
+            work = Work()
+            assert await ask(shares, work) == "result 1"
+            await clock.advance(1)
+            assert await ask(shares, work) == "result 2"
+
+        play(scenario)
+
+    def test_who_joins_a_run_under_way_waits_for_the_next(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            first = ask(shares, work)
+            await settle()
+            await clock.advance(1)
+            late = [ask(shares, work) for _ in range(3)]
+            await settle()
+            assert work.runs == 1
+            work.gate.set()
+            assert await first == "result 1"
+            assert await asyncio.gather(*late) == ["result 2"] * 3
+
+        play(scenario)
+
+    def test_unless_the_run_is_young_enough_for_them(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            first = ask(shares, work, max_age=30)
+            await settle()
+            await clock.advance(29)
+            young = ask(shares, work, max_age=30)
+            await clock.advance(2)
+            old = ask(shares, work, max_age=30)
+            await settle()
+            work.gate.set()
+            assert [await first, await young, await old] == ["result 1", "result 1", "result 2"]
+
+        play(scenario)
+
+    @pytest.mark.parametrize(("later", "runs"), [(0, 1), (30, 1), (30.1, 2)])
+    def test_a_result_is_kept_for_as_long_as_it_may_be_old(self, later, runs):
+        async def scenario(shares, clock):
+            work = Work()
+            await ask(shares, work, max_age=30)
+            await clock.advance(later)
+            assert await ask(shares, work, max_age=30) == f"result {runs}"
+            assert work.runs == runs
+
+        play(scenario)
+
+    def test_the_age_counts_from_when_the_run_began(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            first = ask(shares, work, max_age=30)
+            await settle()
+            await clock.advance(25)
+            work.gate.set()
+            assert await first == "result 1"
+            await clock.advance(10)
+            assert await ask(shares, work, max_age=30) == "result 2"
+
+        play(scenario)
+
+    def test_the_most_impatient_decides(self):
+        async def scenario(shares, clock):
+            work = Work()
+            patient = ask(shares, work, wait=60)
+            await settle()
+            assert work.runs == 0
+            await clock.advance(10)
+            hasty = ask(shares, work, wait=5)
+            await clock.advance(4.9)
+            assert work.runs == 0
+            await clock.advance(0.2)
+            assert [await patient, await hasty] == ["result 1", "result 1"]
+            assert work.runs == 1
+
+        play(scenario)
+
+    def test_one_who_is_more_patient_delays_nobody(self):
+        async def scenario(shares, clock):
+            work = Work()
+            hasty = ask(shares, work, wait=5)
+            await settle()
+            patient = ask(shares, work, wait=60)
+            await clock.advance(5)
+            assert [await hasty, await patient] == ["result 1", "result 1"]
+
+        play(scenario)
+
+    def test_when_the_most_impatient_leaves_the_next_one_decides(self):
+        async def scenario(shares, clock):
+            work = Work()
+            patient = ask(shares, work, wait=60)
+            hasty = ask(shares, work, wait=5)
+            await settle()
+            hasty.cancel()
+            await clock.advance(30)
+            assert work.runs == 0
+            await clock.advance(30)
+            assert await patient == "result 1"
+
+        play(scenario)
+
+    def test_a_thousand_waits_are_one_poll_each_round(self):
+        async def scenario(shares, clock):
+            work = Work()
+
+            async def wait_three_times() -> list[str]:
+                return [await shares.get("key", work, wait=10) for _ in range(3)]
+
+            waiters = [asyncio.create_task(wait_three_times()) for _ in range(1000)]
+            for _ in range(3):
+                await settle()
+                await clock.advance(10)
+            assert set(map(tuple, await asyncio.gather(*waiters))) == {("result 1", "result 2", "result 3")}
+            assert work.runs == 3
+
+        play(scenario)
+
+    def test_an_error_is_for_all_and_a_copy_for_each(self):
+        async def scenario(shares, clock):
+            work = Work()
+            error = ApiError("m", status=503, request_id="r")
+            work.failures = [error]
+            caught = await asyncio.gather(*[ask(shares, work) for _ in range(5)], return_exceptions=True)
+            assert [(type(each), str(each), each.status, each.request_id) for each in caught] == [
+                (ApiError, "m", 503, "r")
+            ] * 5
+            assert len({id(each) for each in caught}) == 5
+            # Tracebacks of one asker do not pile up on another's, or on the original.
+            assert all(each is not error for each in caught)
+
+        play(scenario)
+
+    def test_an_error_is_not_kept(self):
+        async def scenario(shares, clock):
+            work = Work()
+            work.failures = [TransportError("m")]
+            with pytest.raises(TransportError):
+                await ask(shares, work, max_age=3600)
+            assert await ask(shares, work, max_age=3600) == "result 2"
+            assert await ask(shares, work, max_age=3600) == "result 2"
+
+        play(scenario)
+
+    def test_an_error_does_not_hurt_who_joined_later(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            work.failures = [TransportError("m")]
+            first = ask(shares, work)
+            await settle()
+            await clock.advance(1)
+            late = ask(shares, work)
+            await settle()
+            work.gate.set()
+            with pytest.raises(TransportError):
+                await first
+            assert await late == "result 2"
+
+        play(scenario)
+
+    class Uncopyable(Exception):
+        """Like AirflowRuntimeError and httpx.HTTPStatusError: made of something else than what it shows."""
+
+        def __init__(self, code: int, text: str) -> None:
+            super().__init__(f"{text} ({code:d})")
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            pytest.param(ValueError("m"), id="a plain one"),
+            pytest.param(KeyError("m"), id="KeyError"),
+            pytest.param(UnicodeDecodeError("utf-8", b"x", 0, 1, "m"), id="of five arguments"),
+            pytest.param(Uncopyable(5, "m"), id="one that can't be copied"),
+            pytest.param(ExceptionGroup("m", [ValueError("m")]), id="a group"),
+        ],
+    )
+    def test_whatever_error_it_is_nobody_waits_for_ever(self, error):
+        async def scenario(shares, clock):
+            work = Work()
+            work.failures = [error]
+            asked = [ask(shares, work, max_age=60) for _ in range(3)]
+            await settle()
+            assert all(each.done() for each in asked)
+            caught = await asyncio.gather(*asked, return_exceptions=True)
+            assert [(type(each), str(each)) for each in caught] == [(type(error), str(error))] * 3
+
+        play(scenario)
+
+    def test_an_error_with_a_note(self):
+        async def scenario(shares, clock):
+            work = Work()
+            error = ApiError("m", status=503)
+            error.add_note("note")
+            work.failures = [error]
+            asked = ask(shares, work)
+            await settle()
+            assert asked.done()
+            with pytest.raises(ApiError, match="m"):
+                await asked
+
+        play(scenario)
+
+    def test_work_that_is_cancelled_from_within_leaves_nobody_waiting(self):
+        async def scenario(shares, clock):
+            work = Work()
+            work.failures = [asyncio.CancelledError()]
+            asked = ask(shares, work)
+            await settle()
+            assert asked.done()
+            await asyncio.gather(asked, return_exceptions=True)
+
+        play(scenario)
+
+    def test_one_who_leaves_hurts_nobody(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            first, second = ask(shares, work), ask(shares, work)
+            await settle()
+            first.cancel()
+            await settle()
+            assert first.cancelled()
+            work.gate.set()
+            assert await second == "result 1"
+            assert (work.runs, work.cancelled) == (1, 0)
+
+        play(scenario)
+
+    def test_one_who_fails_with_the_result_hurts_nobody(self):
+        async def scenario(shares, clock):
+            work = Work()
+
+            async def clumsy() -> None:
+                await shares.get("key", work)
+                raise ZeroDivisionError
+
+            bad = asyncio.create_task(clumsy())
+            good = ask(shares, work)
+            assert await good == "result 1"
+            with pytest.raises(ZeroDivisionError):
+                await bad
+
+        play(scenario)
+
+    @pytest.mark.parametrize("under_way", [False, True])
+    def test_the_last_one_to_leave_ends_the_work(self, under_way):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            asked = [ask(shares, work, wait=0 if under_way else 60) for _ in range(3)]
+            await settle()
+            for each in asked:
+                each.cancel()
+            await settle()
+            assert len(shares) == 0
+            assert (work.runs, work.cancelled) == ((1, 1) if under_way else (0, 0))
+            # And who comes then begins anew.
+            work.gate.set()
+            assert await ask(shares, work) == f"result {2 if under_way else 1}"
+
+        play(scenario)
+
+    def test_who_waits_for_the_next_run_keeps_the_key_alive(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            first = ask(shares, work)
+            await settle()
+            await clock.advance(1)
+            late = ask(shares, work)
+            await settle()
+            first.cancel()
+            await settle()
+            work.gate.set()
+            assert (await late).startswith("result")
+
+        play(scenario)
+
+    def test_joining_while_the_last_one_leaves(self):
+        async def scenario(shares, clock):
+            work = Work(held=True)
+            first = ask(shares, work)
+            await settle()
+            first.cancel()
+            second = ask(shares, work)
+            await settle()
+            work.gate.set()
+            assert await second in ("result 1", "result 2")
+
+        play(scenario)
+
+    def test_who_asks_within_the_work_for_something_else(self):
+        async def scenario(shares, clock):
+            inner = Work()
+
+            async def outer() -> str:
+                return f"outer of {await shares.get('inner', inner)}"
+
+            asked = [asyncio.create_task(shares.get("outer", outer)) for _ in range(3)]
+            assert await asyncio.gather(*asked) == ["outer of result 1"] * 3
+            assert inner.runs == 1
+
+        play(scenario)
+
+    def test_nothing_stays_of_what_was_not_to_be_kept(self):
+        async def scenario(shares, clock):
+            work = Work()
+            for number in range(100):
+                await ask(shares, work, key=number)
+            assert (len(shares), len(shares._kept)) == (0, 0)
+
+        play(scenario)
+
+
+def test_a_doze_ends_with_its_time_or_its_event():
+    async def main() -> None:
+        wake = asyncio.Event()
+        await doze(wake, 0.001)
+        assert not wake.is_set()
+        wake.set()
+        await asyncio.wait_for(doze(wake, 3600), 5)
+
+    asyncio.run(main())
+
+
+def test_with_the_real_clock():
+    async def main() -> None:
+        shares, work = AsyncShares(), Work()
+        asked = [asyncio.create_task(shares.get("key", work, wait=wait)) for wait in (0.002, 3600)]
+        assert await asyncio.wait_for(asyncio.gather(*asked), 5) == ["result 1", "result 1"]
+        assert len(shares) == 0
+
+    asyncio.run(main())
+
+
+class TestBlocking:
+    def test_one_run_for_many_threads(self):
+        shares, gate, runs = BlockingShares(), threading.Barrier(8), []
+
+        def work() -> str:
+            runs.append(1)
+            return "result"
+
+        def ask_for_it(results: list[str]) -> None:
+            gate.wait(5)
+            results.append(shares.get("key", work, max_age=60))
+
+        results: list[str] = []
+        threads = [threading.Thread(target=ask_for_it, args=(results,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+        assert results == ["result"] * 8
+        assert len(runs) == 1
+
+    def test_keys_do_not_wait_for_each_other(self):
+        shares, other_is_done = BlockingShares(), threading.Event()
+
+        def slow() -> str:
+            assert other_is_done.wait(5)
+            return "slow"
+
+        results: list[str] = []
+        thread = threading.Thread(target=lambda: results.append(shares.get("a", slow, max_age=60)))
+        thread.start()
+        assert shares.get("b", lambda: "fast", max_age=60) == "fast"
+        other_is_done.set()
+        thread.join(5)
+        assert results == ["slow"]
+
+    @pytest.mark.parametrize(
+        ("age", "later", "runs"),
+        [(60, 0, 1), (60, 60, 1), (60, 60.1, 2), (0, 0, 2), (-1, 0, 2)],
+    )
+    def test_how_long_a_result_is_kept(self, age, later, runs):
+        now = [100.0]
+        shares = BlockingShares(lambda: now[0])
+        calls: list[int] = []
+        work = lambda: calls.append(1) or len(calls)  # noqa: E731
+        shares.get("key", work, max_age=age)
+        now[0] += later
+        assert shares.get("key", work, max_age=age) == runs
+        assert len(calls) == runs
+
+    def test_the_age_counts_from_when_the_run_began(self):
+        now = [100.0]
+        shares = BlockingShares(lambda: now[0])
+
+        def slow() -> float:
+            now[0] += 50
+            return now[0]
+
+        assert shares.get("key", slow, max_age=60) == 150
+        now[0] += 20
+        assert shares.get("key", slow, max_age=60) == 220
+
+    def test_an_error_is_not_kept_and_frees_the_next(self):
+        shares = BlockingShares()
+
+        def fail() -> None:
+            raise TransportError("m")
+
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                shares.get("key", fail, max_age=60)
+        assert shares.get("key", lambda: "fine", max_age=60) == "fine"
+
+    def test_none_is_a_result_like_any_other(self):
+        shares, calls = BlockingShares(), []
+        for _ in range(2):
+            assert shares.get("key", lambda: calls.append(1), max_age=60) is None
+        assert len(calls) == 1
