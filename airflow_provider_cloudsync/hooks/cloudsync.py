@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.endpoints import check_url
@@ -20,7 +20,7 @@ from airflow_provider_cloudsync.api.services.iam import list_own_projects
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
-from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidParameter
+from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidConnection, InvalidParameter
 from airflow_provider_cloudsync.hooks.connection import read_connection
 
 if TYPE_CHECKING:
@@ -67,7 +67,11 @@ class CloudSyncHook(BaseHook):
 
         :raises InvalidConnection: if the connection can't be used.
         """
-        return self._cloud(self.get_connection(self.cloudsync_conn_id))
+        try:
+            connection = self.get_connection(self.cloudsync_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        return self._cloud(connection)
 
     async def acloud(self) -> Cloud:
         """The same under asyncio. All who ask within a minute share one look-up of the connection."""
@@ -79,7 +83,17 @@ class CloudSyncHook(BaseHook):
     async def _aconnection(self) -> Any:
         from airflow.providers.common.compat.connection import get_async_connection
 
-        return await get_async_connection(self.cloudsync_conn_id)
+        try:
+            return await get_async_connection(self.cloudsync_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+
+    def _no_connection(self) -> InvalidConnection:
+        return InvalidConnection(
+            f'There is no connection "{self.cloudsync_conn_id}". Create one of the type "{self.hook_name}" '
+            f"({self.conn_type}) with an access key in Login, its secret key in Password and the region in Extra, "
+            "or name another one with cloudsync_conn_id."
+        )
 
     def _cloud(self, connection: Any) -> Cloud:
         return read_connection(connection, clock=time.time, region=self.region, project_id=self.project_id)

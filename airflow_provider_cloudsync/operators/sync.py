@@ -117,7 +117,7 @@ class CloudSyncOperator(BaseOperator):
             return self.execute(context)
         if isinstance(report.ended, CloudSyncError):
             raise report.ended
-        return self._follow(context, report.ticket, report.deadline, report.ended)
+        return self._follow(context, Ticket.from_json(report.ticket), report.deadline, report.ended)
 
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""

@@ -25,25 +25,28 @@ REPORT_VERSION = 1
 class Report:
     """How a deferred wait ended.
 
+    :param ticket: as the trigger was given it; read only where the wait goes on, so that an error is told as what it
+        is even if the ticket is of another release.
     :param ended: the verdict, or the error that the wait ended with.
     """
 
-    ticket: Ticket
+    ticket: Mapping[str, Any]
     deadline: float
     try_number: int
     ended: Progress | CloudSyncError
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the event of a trigger."""
-        failed = isinstance(self.ended, CloudSyncError)
+        if isinstance(self.ended, CloudSyncError):
+            ended: dict[str, Any] = {"error": self.ended.to_report(), "phase": None, "why": None}
+        else:
+            ended = {"error": None, "phase": self.ended.phase.value, "why": self.ended.why}
         return {
             "version": REPORT_VERSION,
-            "ticket": self.ticket.to_json(),
+            "ticket": dict(self.ticket),
             "deadline": self.deadline,
             "try_number": self.try_number,
-            "error": self.ended.to_report() if isinstance(self.ended, CloudSyncError) else None,
-            "phase": None if failed else self.ended.phase.value,  # type: ignore[union-attr]
-            "why": None if failed else self.ended.why,  # type: ignore[union-attr]
+            **ended,
         }
 
     @classmethod
@@ -57,14 +60,13 @@ class Report:
                 "The task was resumed without a report of its trigger that this release can read, so it is not known "
                 "how the wait ended. Clear the task: it looks first, and starts nothing that is already running."
             )
-        ticket = Ticket.from_json(event.get("ticket"))
         try:
             ended: Progress | CloudSyncError
             if event["error"] is not None:
                 ended = from_report(event["error"])
             else:
                 ended = Progress(Phase(event["phase"]), str(event["why"]))
-            return cls(ticket, float(event["deadline"]), int(event["try_number"]), ended)
+            return cls(dict(event["ticket"]), float(event["deadline"]), int(event["try_number"]), ended)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidEvent(
                 f"The report of the trigger is damaged ({error!r}). Clear the task."
@@ -127,10 +129,9 @@ class SyncTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and report once."""
-        ticket = Ticket.from_json(self.ticket)
         ended: Progress | CloudSyncError
         try:
-            ended = await self._wait(ticket)
+            ended = await self._wait(Ticket.from_json(self.ticket))
         except CloudSyncError as error:
             ended = error
         except Exception as error:
@@ -139,7 +140,7 @@ class SyncTrigger(BaseTrigger):
             ended = CloudSyncError(
                 f"The wait ended with an unexpected error, {type(error).__name__}: {error}"
             )
-        yield TriggerEvent(Report(ticket, self.deadline, self.try_number, ended).to_json())  # type: ignore[no-untyped-call]
+        yield TriggerEvent(Report(self.ticket, self.deadline, self.try_number, ended).to_json())  # type: ignore[no-untyped-call]
 
     async def _wait(self, ticket: Ticket) -> Progress:
         from airflow_provider_cloudsync.api.services import find_service

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
     CredentialsRejected,
     InvalidConnection,
+    InvalidEvent,
     InvalidParameter,
     SyncFailed,
     TransportError,
@@ -381,6 +382,33 @@ def test_a_connection_without_a_place_says_what_to_put_where(
         world.run(sync(deferrable))
     for word in words:
         assert word in str(raised.value)
+
+
+@BOTH_WAYS
+def test_no_connection_says_what_to_make(start_world, deferrable) -> None:
+    world = start_world({"c": {}})
+    with pytest.raises(InvalidConnection, match=r'no connection "other".*cloudsync'):
+        world.run(sync(deferrable, cloudsync_conn_id="other"))
+
+
+def test_a_connection_that_went_away_meanwhile_is_reported_by_the_trigger(start_world, monkeypatch) -> None:
+    world = start_world({"c": {}})
+    with pytest.raises(TaskDeferred) as deferred:
+        sync(True).execute(world.context())
+    monkeypatch.delenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT")
+    event = world.fire(deferred.value)
+    with pytest.raises(InvalidConnection, match="no connection"):
+        sync(True).execute_complete(world.context(), event=event)
+
+
+def test_a_ticket_of_another_release_is_reported_by_the_trigger(start_world) -> None:
+    world = start_world({"c": {}})
+    with pytest.raises(TaskDeferred) as deferred:
+        sync(True).execute(world.context())
+    deferred.value.trigger.ticket["version"] = 99
+    event = world.fire(deferred.value)
+    with pytest.raises(InvalidEvent, match="version 99"):
+        sync(True).execute_complete(world.context(), event=event)
 
 
 class TestRetries:
