@@ -1,0 +1,881 @@
+"""From an Airflow connection to the cloud: which are taken, which are refused and how, and the hook on top of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from airflow.models import Connection
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_cloudsync import __version__, transport
+from airflow_provider_cloudsync.api.credentials import KeyPair
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Wiring
+from airflow_provider_cloudsync.connection_form import FIELDS
+from airflow_provider_cloudsync.emulator import Emulator
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CredentialsRejected,
+    InvalidConnection,
+    InvalidParameter,
+    TransportError,
+)
+from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+from airflow_provider_cloudsync.hooks.connection import read_connection
+
+
+@dataclass
+class Given:
+    """A connection as Airflow hands it over."""
+
+    login: Any = "AKIDAKID"
+    password: Any = "SKSKSKSK"
+    extra: Any = None
+    conn_id: str = "my_conn"
+
+
+def given_extra(**extra: Any) -> Given:
+    return Given(extra=json.dumps(extra))
+
+
+def read(connection: Any, **more: Any) -> Cloud:
+    return read_connection(connection, clock=time.time, **more)
+
+
+def refused(connection: Any, **more: Any) -> InvalidConnection:
+    with pytest.raises(InvalidConnection) as caught:
+        read(connection, **more)
+    return caught.value
+
+
+# --- taken ---------------------------------------------------------------------------------------------------------
+
+NORMAL = {"region": "cn-north-4", "project_id": "p1"}
+TAKEN = [
+    # id, extra, what the cloud is then, besides the usual
+    ("nothing at all", {}, {}),
+    ("region and project", NORMAL, NORMAL),
+    ("region", {"region": "cn-north-4"}, {"region": "cn-north-4"}),
+    (
+        "one of the older Huawei provider",
+        {**NORMAL, "obs_bucket": "b", "enterprise_project_id": "0", "iam_domain_id": "d"},
+        NORMAL,
+    ),
+    ("empty form values", dict.fromkeys(FIELDS, ""), {}),
+    ("null form values", dict.fromkeys(FIELDS), {}),
+    ("blank form values", dict.fromkeys(FIELDS, "  \t"), {}),
+    ("blanks around", {"region": " cn-north-4\n", "project_id": " p1 "}, NORMAL),
+    ("fields of the future", {**NORMAL, "unknown": {"a": [1]}, "agency": "x"}, NORMAL),
+    ("auth", {"auth": "aksk"}, {}),
+    ("endpoint", {"endpoint": "https://e.example/"}, {"endpoint": "https://e.example"}),
+    ("endpoint here", {"endpoint": "http://127.0.0.1:8080"}, {"endpoint": "http://127.0.0.1:8080"}),
+    ("endpoints", {"endpoints": {"mrs": "https://m"}}, {"endpoints": {"mrs": "https://m"}}),
+    ("endpoints as text", {"endpoints": '{"mrs": "https://m/"}'}, {"endpoints": {"mrs": "https://m"}}),
+    (
+        "endpoints, some unset",
+        {"endpoints": {"mrs": "https://m", "iam": "", "hss": None}},
+        {"endpoints": {"mrs": "https://m"}},
+    ),
+    ("no endpoints", {"endpoints": {}}, {}),
+    ("no endpoints as text", {"endpoints": "{}"}, {}),
+    ("no endpoints as null text", {"endpoints": "null"}, {}),
+]
+
+
+@pytest.mark.parametrize(("extra", "expected"), [pytest.param(*case[1:], id=case[0]) for case in TAKEN])
+def test_taken(extra, expected):
+    cloud = read(given_extra(**extra))
+    assert cloud.credentials == KeyPair("AKIDAKID", "SKSKSKSK")
+    assert cloud.wiring == Wiring()
+    usual = {"region": None, "project_id": None, "endpoint": None, "endpoints": {}}
+    assert {name: getattr(cloud, name) for name in usual} == {**usual, **expected}
+    assert cloud.user_agent == f"airflow-provider-cloudsync/{__version__}"
+    assert cloud.clock is time.time
+
+
+@pytest.mark.parametrize("extra", [None, "", " ", "{}", "null", {}, {"region": None}], ids=repr)
+def test_extra_in_any_form_of_nothing(extra):
+    assert read(Given(extra=extra)).region is None
+
+
+def test_the_keys_without_the_blanks_of_a_paste():
+    cloud = read(Given(" AKIDAKID\n", "\tSKSKSKSK ", json.dumps({"security_token": " TOKEN "})))
+    assert cloud.credentials == KeyPair("AKIDAKID", "SKSKSKSK", "TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        pytest.param({}, Wiring(), id="default"),
+        pytest.param({"timeout": 30}, Wiring(read_timeout=30.0), id="timeout"),
+        pytest.param({"timeout": "30"}, Wiring(read_timeout=30.0), id="timeout as text"),
+        pytest.param({"timeout": 2.5}, Wiring(connect_timeout=2.5, read_timeout=2.5), id="short timeout"),
+        pytest.param({"timeout": 1}, Wiring(connect_timeout=1.0, read_timeout=1.0), id="least"),
+        pytest.param({"timeout": 600}, Wiring(read_timeout=600.0), id="most"),
+        pytest.param({"verify": True}, Wiring(), id="verify"),
+        pytest.param({"verify": False}, Wiring(verify=False), id="no verify"),
+        pytest.param({"verify": "false"}, Wiring(verify=False), id="no verify as text"),
+        pytest.param({"verify": "False"}, Wiring(verify=False), id="no verify as Python has it"),
+        pytest.param({"verify": " TRUE "}, Wiring(), id="verify as text"),
+        pytest.param({"verify": __file__}, Wiring(verify=__file__), id="a file"),
+        pytest.param({"verify": "/"}, Wiring(verify="/"), id="a folder"),
+        pytest.param({"proxy": "http://p:3128"}, Wiring(proxy="http://p:3128"), id="proxy"),
+        pytest.param({"proxy": "https://u:p%40@p/"}, Wiring(proxy="https://u:p%40@p/"), id="proxy with user"),
+        pytest.param({"allow_http": True}, Wiring(allow_http=True), id="allow_http"),
+        pytest.param({"allow_http": "true"}, Wiring(allow_http=True), id="allow_http as text"),
+        pytest.param({"allow_http": "false"}, Wiring(), id="no allow_http as text"),
+    ],
+)
+def test_wiring(extra, expected):
+    assert read(given_extra(**extra)).wiring == expected
+
+
+@pytest.mark.parametrize("endpoint", ["http://mrs.example.com", "http://10.0.0.1:8080"])
+def test_plain_http_where_it_is_allowed(endpoint):
+    assert read(given_extra(endpoint=endpoint, allow_http=True)).endpoint == endpoint
+    assert read(given_extra(endpoints={"mrs": endpoint}, allow_http=True)).endpoints == {"mrs": endpoint}
+    error = refused(given_extra(endpoint=endpoint))
+    assert "plain http" in error.message
+    assert '"endpoint"' in error.message
+    assert '"endpoints.mrs"' in refused(given_extra(endpoints={"mrs": endpoint})).message
+
+
+class TestRegionAndProject:
+    EXTRA: dict[str, Any] = {"region": "cn-north-4", "project_id": "p1"}  # noqa: RUF012
+
+    @pytest.mark.parametrize(
+        ("given", "region", "project"),
+        [
+            pytest.param({}, "cn-north-4", "p1", id="the connection's"),
+            pytest.param({"region": "cn-north-4"}, "cn-north-4", "p1", id="same region"),
+            pytest.param({"region": "cn-north-1"}, "cn-north-1", None, id="another region: no project"),
+            pytest.param({"region": "cn-north-1", "project_id": "p2"}, "cn-north-1", "p2", id="both"),
+            pytest.param({"project_id": "p2"}, "cn-north-4", "p2", id="another project"),
+            pytest.param({"region": "", "project_id": ""}, "cn-north-4", "p1", id="empty is unset"),
+            pytest.param({"region": None, "project_id": None}, "cn-north-4", "p1", id="None is unset"),
+            pytest.param({"region": " cn-north-4 "}, "cn-north-4", "p1", id="blanks around"),
+        ],
+    )
+    def test_override(self, given, region, project):
+        cloud = read(given_extra(**self.EXTRA), **given)
+        assert (cloud.region, cloud.project_id) == (region, project)
+
+    def test_a_region_for_a_connection_without(self):
+        # Whose project that is can't be told, but it is not of another region for sure.
+        cloud = read(given_extra(project_id="p1"), region="cn-north-4")
+        assert cloud.region == "cn-north-4"
+
+    @pytest.mark.parametrize("name", ["region", "project_id"])
+    @pytest.mark.parametrize(
+        "value", ["a b", "../x", "a/b", "{{ region }}", 5, ["a"], "***", "a\nb", "x" * 300]
+    )
+    def test_override_that_is_none(self, name, value):
+        assert name in refused(given_extra(**self.EXTRA), **{name: value}).message
+
+
+# --- refused -------------------------------------------------------------------------------------------------------
+
+REFUSED = [
+    # id, connection, what the error says
+    ("no login", Given(login=None), ["access key in Login", "My Credentials"]),
+    ("empty login", Given(login=""), ["access key in Login"]),
+    ("blank login", Given(login="  "), ["access key in Login"]),
+    ("no password", Given(password=None), ["secret key in Password"]),
+    ("empty password", Given(password=""), ["secret key in Password"]),
+    ("neither", Given(login=None, password=None), ["access key in Login"]),
+    ("masked login", Given(login="***"), ['"Login" is the mask ***']),
+    ("masked password", Given(password="***"), ['"Password" is the mask ***']),
+    ("masked token", given_extra(security_token="***"), ['"security_token" is the mask']),
+    ("masked region", given_extra(region=" *** "), ['"region" is the mask']),
+    ("login with a blank", Given(login="A B"), ['"Login"', "without spaces"]),
+    ("login with a line break", Given(login="A\r\nX: 1"), ['"Login"']),
+    ("login of another script", Given(login="ключ"), ['"Login"']),
+    ("token of another script", given_extra(security_token="ключ"), ['"security_token"']),
+    ("password with a line break", Given(password="A\nB"), ['"Password"']),
+    ("login a number", Given(login=5), ['"Login"']),
+    ("token a number", given_extra(security_token=5), ['"security_token"']),
+    ("token a list", given_extra(security_token=["x"]), ['"security_token"']),
+    ("extra not JSON", Given(extra="region=cn-north-4"), ['"Extra" is not JSON']),
+    ("extra cut short", Given(extra='{"region": '), ['"Extra" is not JSON']),
+    ("extra a list", Given(extra="[]"), ['"Extra" must be a JSON object']),
+    ("extra a text", Given(extra='"x"'), ['"Extra" must be a JSON object']),
+    ("extra a number", Given(extra="5"), ['"Extra" must be a JSON object']),
+    ("extra true", Given(extra="true"), ['"Extra" must be a JSON object']),
+    ("extra nested too deep", Given(extra='{"a":' * 100_000), ['"Extra"']),
+    ("auth", given_extra(auth="oauth2"), ['"auth" must be "aksk"']),
+    ("auth of a later release", given_extra(auth="password"), ['"auth"']),
+    ("auth in capitals", given_extra(auth="AKSK"), ['"auth"']),
+    ("auth a number", given_extra(auth=1), ['"auth"']),
+    ("auth a list", given_extra(auth=["aksk"]), ['"auth"']),
+    ("region with a blank", given_extra(region="cn north"), ['"region"']),
+    ("region with a slash", given_extra(region="cn/north"), ['"region"']),
+    ("region with a dot", given_extra(region="evil.example.com"), ['"region"']),
+    ("region a number", given_extra(region=4), ['"region"']),
+    ("region an object", given_extra(region={}), ['"region"']),
+    ("project with a slash", given_extra(project_id="../../x"), ['"project_id"']),
+    ("project a number", given_extra(project_id=5), ['"project_id"']),
+    ("project true", given_extra(project_id=True), ['"project_id"']),
+    ("endpoint without scheme", given_extra(endpoint="mrs.example.com"), ['"endpoint" must be a URL']),
+    ("endpoint a number", given_extra(endpoint=5), ['"endpoint" must be a URL']),
+    ("endpoint an object", given_extra(endpoint={"mrs": "https://m"}), ['"endpoint" must be a URL']),
+    ("endpoint with a user", given_extra(endpoint="https://u:SECRET@e"), ['"endpoint" must be a URL']),
+    ("endpoint false", given_extra(endpoint=False), ['"endpoint" must be a URL']),
+    ("endpoints a list", given_extra(endpoints=["https://m"]), ['"endpoints" must be a JSON object']),
+    ("endpoints a URL", given_extra(endpoints="https://m"), ['"endpoints" is not JSON']),
+    ("endpoints of no service", given_extra(endpoints={"obs": "https://o"}), ['"obs"', "mrs"]),
+    ("endpoints, not a URL", given_extra(endpoints={"mrs": "m"}), ['"endpoints.mrs" must be a URL']),
+    ("endpoints, a number", given_extra(endpoints={"mrs": 5}), ['"endpoints.mrs" must be a URL']),
+    ("endpoints, masked", given_extra(endpoints={"mrs": "***"}), ['"endpoints.mrs"']),
+    ("timeout zero", given_extra(timeout=0), ['"timeout"', "1 to 600"]),
+    ("timeout negative", given_extra(timeout=-1), ['"timeout"']),
+    ("timeout too long", given_extra(timeout=601), ['"timeout"']),
+    ("timeout endless", Given(extra='{"timeout": Infinity}'), ['"timeout"']),
+    ("timeout not a number", Given(extra='{"timeout": NaN}'), ['"timeout"']),
+    ("timeout beyond measure", Given(extra='{"timeout": 1%s}' % ("0" * 400)), ['"timeout"']),
+    ("timeout a text", given_extra(timeout="a minute"), ['"timeout"']),
+    ("timeout true", given_extra(timeout=True), ['"timeout"']),
+    ("timeout a list", given_extra(timeout=[60]), ['"timeout"']),
+    ("verify no such file", given_extra(verify="/no/such/file"), ['"verify"', "path"]),
+    ("verify a word", given_extra(verify="yes"), ['"verify"']),
+    ("verify a zero byte", given_extra(verify="a\x00b"), ['"verify"']),
+    ("verify a number", given_extra(verify=1), ['"verify"']),
+    ("verify a list", given_extra(verify=[]), ['"verify"']),
+    ("proxy without scheme", given_extra(proxy="proxy:3128"), ['"proxy" must be a URL']),
+    ("proxy of SOCKS", given_extra(proxy="socks5://proxy"), ['"proxy" must be a URL']),
+    ("proxy with a path", given_extra(proxy="http://proxy/path"), ['"proxy" must be a URL']),
+    ("proxy with a blank", given_extra(proxy="http://pro xy"), ['"proxy"']),
+    ("proxy with no such port", given_extra(proxy="http://proxy:99999"), ['"proxy" must be a URL']),
+    ("proxy with no host", given_extra(proxy="http://user:SECRET@"), ['"proxy" must be a URL']),
+    ("proxy with half an address", given_extra(proxy="http://[::1"), ['"proxy" must be a URL']),
+    ("proxy a number", given_extra(proxy=3128), ['"proxy"']),
+    ("allow_http a word", given_extra(allow_http="yes"), ['"allow_http" must be true or false']),
+    ("allow_http a number", given_extra(allow_http=1), ['"allow_http" must be true or false']),
+]
+
+
+@pytest.mark.parametrize(("connection", "says"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
+def test_refused(connection, says):
+    error = refused(connection)
+    assert error.message.startswith('Connection "my_conn": ')
+    assert error.message.isprintable()
+    assert len(error.message) < 400
+    for text in says:
+        assert text in error.message
+
+
+# --- secrets -------------------------------------------------------------------------------------------------------
+
+MARK = "S3CR3T"
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def assert_no_secret(error: BaseException) -> None:
+    for each in chain(error):
+        # JSONDecodeError keeps the whole text as an attribute, which error trackers send home.
+        assert MARK not in f"{each} {each!r} {each.args} {vars(each)} {getattr(each, 'doc', '')}"
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        pytest.param(Given(extra=f"token={MARK}"), id="extra that is no JSON"),
+        pytest.param(Given(extra=f'{{"security_token": "{MARK}",'), id="extra cut short"),
+        pytest.param(Given(extra=json.dumps([MARK])), id="extra a list"),
+        pytest.param(Given(login=f"{MARK}\n{MARK}"), id="login"),
+        pytest.param(Given(password=f"{MARK} {MARK}"), id="password"),
+        pytest.param(Given(login=f"{MARK}", password=""), id="no password"),
+        pytest.param(given_extra(security_token=f"{MARK} {MARK}"), id="token"),
+        pytest.param(given_extra(security_token=[MARK]), id="token in a list"),
+        pytest.param(given_extra(proxy=f"http://user:{MARK}@pro xy"), id="proxy"),
+        pytest.param(given_extra(proxy=f"user:{MARK}@proxy"), id="proxy without scheme"),
+        pytest.param(given_extra(endpoint=f"https://user:{MARK}@e"), id="endpoint"),
+        pytest.param(
+            given_extra(endpoint=f"https://user:{MARK}@[::1"), id="endpoint that can't be taken apart"
+        ),
+        pytest.param(given_extra(endpoints=f"https://user:{MARK}@e"), id="endpoints that are no JSON"),
+        pytest.param(given_extra(endpoints={"mrs": f"https://user:{MARK}@e"}), id="endpoints"),
+        pytest.param(given_extra(timeout=MARK), id="timeout"),
+        pytest.param(given_extra(verify=MARK), id="verify"),
+        pytest.param(given_extra(auth=MARK), id="auth"),
+        pytest.param(given_extra(allow_http=MARK), id="allow_http"),
+        pytest.param(given_extra(region=f"{MARK} x"), id="region"),
+    ],
+)
+def test_no_secret_in_the_error(connection):
+    assert_no_secret(refused(connection))
+
+
+def test_no_secret_in_the_repr_of_the_cloud():
+    extra = {"security_token": MARK, "proxy": f"http://u:{MARK}@p", **NORMAL}
+    cloud = read(Given(f"{MARK}AK", f"{MARK}SK", json.dumps(extra)))
+    assert MARK not in repr(cloud)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+VALUE = st.one_of(
+    JSON,
+    st.sampled_from(
+        [
+            "***",
+            "",
+            " ",
+            "true",
+            "http://h",
+            "https://h",
+            "https://[",
+            "http://h:x",
+            "cn-north-4",
+            "a" * 5000,
+            f"https://u:{MARK}@h",
+            f"{MARK}\n",
+            f"{MARK} ",
+            MARK,
+            [MARK],
+        ]
+    ),
+)
+EXTRA = st.dictionaries(
+    st.one_of(st.sampled_from([*FIELDS, "other"]), st.text(max_size=5)), VALUE, max_size=6
+).map(json.dumps)
+TEXT = st.one_of(
+    st.none(), st.text(max_size=20), st.sampled_from([MARK, f" {MARK}", f"{MARK}\r\n{MARK}", "***"])
+)
+
+
+@given(
+    login=TEXT,
+    password=TEXT,
+    extra=st.one_of(st.none(), EXTRA, st.text(max_size=30), JSON),
+    region=st.one_of(st.none(), st.text(max_size=10)),
+    project_id=st.one_of(st.none(), st.text(max_size=10)),
+)
+@example(login="a", password="b", extra='{"timeout": 1%s}' % ("0" * 400), region=None, project_id=None)
+@example(login="a", password="b", extra="[" * 100_000, region=None, project_id=None)
+@example(login="a", password="b", extra=f'{{"x": "{MARK}"', region=None, project_id=None)
+@settings(max_examples=600, deadline=None)
+def test_anything_is_either_taken_or_refused(login, password, extra, region, project_id):
+    try:
+        cloud = read(Given(login, password, extra), region=region, project_id=project_id)
+    except InvalidConnection as error:
+        assert error.message.startswith('Connection "my_conn": ')
+        assert_no_secret(error)
+    else:
+        assert MARK not in repr(cloud)
+        hash(cloud.scope)
+
+
+# --- the hook ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(stepped=True, start=time.time()) as running:
+        yield running
+
+
+class Connect:
+    """Puts a connection to the emulator into the environment, changed as asked."""
+
+    def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.emulator = emulator
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, conn_id: str = "cloudsync_default", **changes: Any) -> None:
+        connection = json.loads(self.emulator.connection)
+        for name, value in changes.items():
+            if name in ("login", "password"):
+                connection[name] = value
+            else:
+                connection["extra"][name] = value
+        self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+
+@pytest.fixture
+def connect(emulator, monkeypatch) -> Connect:
+    connection = Connect(emulator, monkeypatch)
+    connection()
+    return connection
+
+
+STATUS = "/v2/{project_id}/clusters/example-cluster/iam-sync"
+
+
+class TestReadingTheConnection:
+    def test_airflows_own_connection(self):
+        connection = Connection(
+            conn_id="my_conn",
+            conn_type="cloudsync",
+            login="AKIDAKID",
+            password="SKSKSKSK",
+            extra=json.dumps(NORMAL),
+        )
+        cloud = read(connection)
+        assert cloud.credentials == KeyPair("AKIDAKID", "SKSKSKSK")
+        assert (cloud.region, cloud.project_id) == ("cn-north-4", "p1")
+
+    def test_as_a_uri(self, monkeypatch):
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_URI", "cloudsync://AK:S%2FK%2B@/?region=cn-north-4&project_id=p1&timeout=30"
+        )
+        cloud = CloudSyncHook("uri").cloud
+        assert cloud.credentials == KeyPair("AK", "S/K+")
+        assert (cloud.region, cloud.project_id, cloud.wiring.read_timeout) == ("cn-north-4", "p1", 30.0)
+
+    def test_not_before_it_is_needed(self):
+        hook = CloudSyncHook("does_not_exist", region="cn-north-4", project_id="p")
+        assert (hook.cloudsync_conn_id, hook.region, hook.project_id) == ("does_not_exist", "cn-north-4", "p")
+
+    def test_once(self, connect, monkeypatch):
+        hook = CloudSyncHook()
+        first = hook.cloud
+        monkeypatch.delenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT")
+        assert hook.cloud is first
+
+    def test_the_hooks_own_region_and_project(self, connect, emulator):
+        assert CloudSyncHook(region="cn-north-1").cloud.project_id is None
+        assert CloudSyncHook(region="cn-north-1").cloud.region == "cn-north-1"
+        assert CloudSyncHook(project_id="other").cloud.project_id == "other"
+        assert CloudSyncHook().cloud.project_id == emulator.project_id
+
+
+class TestAsync:
+    def test_the_same_as_blocking(self, connect):
+        cloud = asyncio.run(CloudSyncHook().acloud())
+        assert cloud.scope == CloudSyncHook().cloud.scope
+        assert cloud.credentials == CloudSyncHook().cloud.credentials
+
+    def test_one_look_up_for_many(self, connect, monkeypatch):
+        lookups = []
+        real = CloudSyncHook._aconnection
+
+        async def counted(self):
+            lookups.append(self.cloudsync_conn_id)
+            return await real(self)
+
+        monkeypatch.setattr(CloudSyncHook, "_aconnection", counted)
+        connect("other")
+
+        async def main() -> list[Cloud]:
+            hooks = [
+                CloudSyncHook(region=region) for region in ("cn-north-4", "cn-north-1") for _ in range(50)
+            ]
+            return await asyncio.gather(*[hook.acloud() for hook in [*hooks, CloudSyncHook("other")]])
+
+        clouds = asyncio.run(main())
+        assert sorted(lookups) == ["cloudsync_default", "other"]
+        assert {cloud.region for cloud in clouds} == {"cn-north-4", "cn-north-1"}
+
+    def test_a_look_up_that_fails_is_an_error_and_not_kept(self, connect, monkeypatch):
+        async def main() -> Cloud:
+            hook = CloudSyncHook("not_there_yet")
+            with pytest.raises(Exception, match="not_there_yet"):
+                await asyncio.wait_for(hook.acloud(), 10)
+            connect("not_there_yet")
+            return await asyncio.wait_for(hook.acloud(), 10)
+
+        assert asyncio.run(main()).region == "cn-north-4"
+
+    def test_whatever_a_look_up_fails_with_the_trigger_hears_of_it(self, monkeypatch):
+        """The task SDK's AirflowRuntimeError and others can't be copied."""
+
+        class Unavailable(Exception):
+            def __init__(self, code: int, text: str) -> None:
+                super().__init__(f"{text}: {code:d}")
+
+        async def fail(self):
+            raise Unavailable(500, "the API server is away")
+
+        monkeypatch.setattr(CloudSyncHook, "_aconnection", fail)
+
+        async def main() -> None:
+            await asyncio.wait_for(CloudSyncHook().acloud(), 2)
+
+        with pytest.raises(Unavailable, match="away"):
+            asyncio.run(main())
+
+    def test_a_bad_connection(self, connect):
+        connect(password="***")
+        with pytest.raises(InvalidConnection, match="mask"):
+            asyncio.run(CloudSyncHook().acloud())
+
+    def test_a_flow(self, connect):
+        from airflow_provider_cloudsync.api.services import mrs
+
+        async def main() -> bool:
+            hook = CloudSyncHook()
+            return await hook.arun(mrs.is_iam_synchronizing(await hook.acloud(), "example-cluster"))
+
+        assert asyncio.run(main()) is False
+
+
+class TestRequest:
+    def test_the_json_of_the_reply(self, connect):
+        assert CloudSyncHook().request("GET", "mrs", STATUS) == {"is_synchronizing": False}
+
+    def test_method_in_lower_case(self, connect, emulator):
+        CloudSyncHook().request("get", "mrs", STATUS)
+        assert emulator.requests()[0]["method"] == "GET"
+
+    def test_body_query_and_headers(self, connect, emulator):
+        query = {"list": ["b", "a"], "flag": True, "off": False, "number": 5, "text": "x y", "tuple": ("c",)}
+        CloudSyncHook().request(
+            "POST",
+            "mrs",
+            "/v2/{project_id}/clusters/example-cluster/iam-sync-user",
+            query=query,
+            json={"is_all_sync": True},
+            headers={"X-Own": "1"},
+        )
+        (entry,) = emulator.requests()
+        assert sorted(map(tuple, entry["query"])) == [
+            ("flag", "true"),
+            ("list", "a"),
+            ("list", "b"),
+            ("number", "5"),
+            ("off", "false"),
+            ("text", "x y"),
+            ("tuple", "c"),
+        ]
+        assert (entry["body"], entry["headers"]["x-own"]) == ({"is_all_sync": True}, "1")
+        assert (entry["auth"], entry["effect"]) == ("valid", "started")
+
+    def test_the_project_is_looked_up_where_the_connection_has_none(self, connect, emulator):
+        connect(project_id=None)
+        for _ in range(3):
+            CloudSyncHook().request("GET", "mrs", STATUS)
+        assert [entry["operation"] for entry in emulator.requests()] == [
+            "KeystoneListProjects",
+            *["ListClusterSyncTaskStatus"] * 3,
+        ]
+
+    @pytest.mark.parametrize(
+        ("method", "repeatable", "sends"),
+        [
+            ("GET", None, 2),
+            ("GET", True, 2),
+            ("GET", False, 1),
+            ("HEAD", None, 2),
+            ("POST", None, 1),
+            ("POST", True, 2),
+            ("PUT", None, 1),
+            ("DELETE", None, 1),
+        ],
+    )
+    def test_what_is_sent_again(self, connect, emulator, monkeypatch, method, repeatable, sends):
+        monkeypatch.setattr(transport.time, "sleep", lambda seconds: None)
+        emulator.faults([{"reset": True, "times": 1}, {"status": 200, "body": {}, "times": None}])
+        hook = CloudSyncHook()
+        if sends == 1:
+            with pytest.raises(TransportError):
+                hook.request(method, "mrs", STATUS, repeatable=repeatable)
+        else:
+            hook.request(method, "mrs", STATUS, repeatable=repeatable)
+        assert len(emulator.requests()) == sends
+
+    def test_a_wrong_key_is_sent_once(self, connect, emulator):
+        connect(password="wrong")
+        with pytest.raises(CredentialsRejected) as caught:
+            CloudSyncHook().request("GET", "mrs", STATUS)
+        assert len(emulator.requests()) == 1
+        assert caught.value.code == "APIGW.0301"
+        assert "wrong" not in repr(vars(caught.value))
+        assert emulator.access_key not in repr(vars(caught.value))
+
+    def test_a_reply_without_a_body(self, connect, emulator):
+        emulator.faults([{"status": 204, "body": ""}])
+        assert CloudSyncHook().request("DELETE", "mrs", STATUS) is None
+
+    def test_an_error(self, connect):
+        with pytest.raises(ApiError) as caught:
+            CloudSyncHook().request("GET", "mrs", "/v2/{project_id}/nothing")
+        assert (caught.value.status, caught.value.operation) == (404, "GET /v2/{project_id}/nothing")
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "",
+            "/",
+            "v2/x",
+            "//evil.example.com/x",
+            "https://evil.example.com/x",
+            "/v2/../x",
+            "/v2/./x",
+            "/v2/%2e%2e/x",
+            "/v2/x?a=1",
+            "/v2/x#a",
+            "/v2/a b",
+            "/v2/x\r\nHost: evil",
+            "/v2/x\n",
+            "/v2/工",
+            "/v2/x\\y",
+            "/v2/x/..",
+        ],
+    )
+    def test_paths_that_are_refused(self, connect, emulator, path):
+        with pytest.raises(InvalidParameter, match="path must be"):
+            CloudSyncHook().request("GET", "mrs", path)
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("method", ["", "GET /x HTTP/1.1\r\nX: 1", "G T", "GÉT", "GET\n"])
+    def test_methods_that_are_refused(self, connect, emulator, method):
+        with pytest.raises(InvalidParameter, match="method must be"):
+            CloudSyncHook().request(method, "mrs", STATUS)
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"X": "a\r\nY: b"}, {"X: a\r\nY": "b"}, {"X Y": "b"}, {"": "b"}, {"X": 5}, {"X": None}],
+        ids=repr,
+    )
+    def test_headers_that_are_refused(self, connect, emulator, headers):
+        with pytest.raises(InvalidParameter, match="header"):
+            CloudSyncHook().request("GET", "mrs", STATUS, headers=headers)
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("value", [" a", "a ", "  a  b  "])
+    def test_blanks_around_a_header_do_no_harm(self, connect, emulator, value):
+        CloudSyncHook().request("GET", "mrs", STATUS, headers={"workspace": value})
+        assert emulator.requests()[0]["auth"] == "valid"
+
+    def test_a_service_that_is_not_known(self, monkeypatch):
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_CLOUDSYNC_DEFAULT",
+            json.dumps({"conn_type": "cloudsync", "login": "a", "password": "b", "extra": NORMAL}),
+        )
+        with pytest.raises(InvalidConnection, match='service "obs"'):
+            CloudSyncHook().request("GET", "obs", "/v1/x")
+
+
+class TestGetConn:
+    def url(self, emulator: Emulator, path: str = STATUS) -> str:
+        return emulator.url + path.replace("{project_id}", emulator.project_id)
+
+    def test_a_session_that_signs(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            assert isinstance(session, requests.Session)
+            assert session.get(self.url(emulator)).json() == {"is_synchronizing": False}
+            assert session.post(self.url(emulator) + "-user", json={"user_names": ["工"]}).status_code == 202
+            assert (
+                session.delete(
+                    self.url(emulator) + "-user", data='{"user_names": ["工"]}'.encode()
+                ).status_code
+                == 400
+            )
+        entries = emulator.requests()
+        assert [entry["auth"] for entry in entries] == ["valid"] * 3
+        assert entries[0]["headers"]["user-agent"].startswith("airflow-provider-cloudsync/")
+        assert entries[1]["body"] == {"user_names": ["工"]}
+
+    def test_a_query_in_the_url(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            session.get(self.url(emulator) + "?b=x y&a=1&c=+&d=~%7E&b=", params={"e": "ü"})
+        (entry,) = emulator.requests()
+        assert entry["auth"] == "valid"
+        assert sorted(map(tuple, entry["query"])) == [
+            ("a", "1"),
+            ("b", ""),
+            ("b", "x y"),
+            ("c", " "),
+            ("d", "~~"),
+            ("e", "ü"),
+        ]
+
+    def test_each_request_is_signed_anew(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            proofs = set()
+            for path in ("", "?a=1", "?a=2"):
+                proofs.add(session.get(self.url(emulator) + path).request.headers["Authorization"])
+        assert len(proofs) == 3
+
+    def test_headers_of_the_caller(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            session.headers["workspace"] = "w"
+            session.get(
+                self.url(emulator), headers={"X-Project-Id": emulator.project_id, "User-Agent": "own"}
+            )
+        (entry,) = emulator.requests()
+        assert entry["auth"] == "valid"
+        assert (entry["headers"]["workspace"], entry["headers"]["user-agent"]) == ("w", "own")
+
+    def test_temporary_keys(self, connect, emulator):
+        from airflow_provider_cloudsync.emulator import scenario
+
+        connect(
+            login=scenario.TEMPORARY_ACCESS_KEY,
+            password=scenario.TEMPORARY_SECRET_KEY,
+            security_token=scenario.SECURITY_TOKEN,
+        )
+        with CloudSyncHook().get_conn() as session:
+            assert session.get(self.url(emulator)).status_code == 200
+
+    def test_no_redirect(self, connect, emulator):
+        emulator.faults(
+            [{"status": 302, "headers": {"Location": emulator.url + "/elsewhere"}, "times": None}]
+        )
+        with CloudSyncHook().get_conn() as session:
+            assert session.get(self.url(emulator)).status_code == 302
+            assert session.get(self.url(emulator), allow_redirects=True).status_code == 302
+        assert len(emulator.requests()) == 2
+
+    @pytest.mark.parametrize("url", ["http://mrs.example.com/x", "http://10.0.0.1/x", "ftp://127.0.0.1/x"])
+    def test_no_plain_http_elsewhere(self, connect, url):
+        with (
+            CloudSyncHook().get_conn() as session,
+            pytest.raises((InvalidConnection, requests.RequestException)),
+        ):
+            session.get(url, timeout=0.001)
+
+    def test_plain_http_is_refused_before_anything_is_sent(self, connect):
+        with CloudSyncHook().get_conn() as session, pytest.raises(InvalidConnection, match="plain http"):
+            session.get("http://mrs.nowhere.invalid/x")
+
+    def test_no_netrc(self, connect, emulator, monkeypatch, tmp_path):
+        (tmp_path / ".netrc").write_text("default login eve password secret\n")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+        with CloudSyncHook().get_conn() as session:
+            assert (
+                session.get(self.url(emulator)).request.headers["Authorization"].startswith("SDK-HMAC-SHA256")
+            )
+        assert emulator.requests()[0]["auth"] == "valid"
+
+    def test_the_connections_timeouts(self, connect, emulator):
+        connect(timeout=1)
+        seen = []
+        with CloudSyncHook().get_conn() as session:
+            adapter = session.get_adapter(emulator.url)
+            send = adapter.send
+            adapter.send = lambda *args, **more: seen.append(more["timeout"]) or send(*args, **more)
+            session.get(self.url(emulator))
+            session.get(self.url(emulator), timeout=7)
+        assert seen == [(1.0, 1.0), 7]
+
+    def test_a_body_that_is_streamed_can_not_be_signed(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session, pytest.raises(TypeError, match="streamed"):
+            session.post(self.url(emulator), data=iter([b"a"]))
+        assert emulator.requests() == []
+
+
+class TestTestConnection:
+    """The button in Airflow's form."""
+
+    def test_it_works(self, connect, emulator):
+        works, text = CloudSyncHook().test_connection()
+        assert works is True
+        assert emulator.region in text
+        assert [entry["operation"] for entry in emulator.requests()] == ["KeystoneListAuthProjects"]
+
+    @pytest.mark.parametrize(
+        ("changes", "works", "says"),
+        [
+            pytest.param({}, True, ["Signed in", '"cn-north-4"'], id="all of it"),
+            pytest.param({"project_id": None}, True, ["Signed in", "is found"], id="project by region"),
+            pytest.param(
+                {"project_id": "f" * 32}, False, ["no project ffff", "It has: cn-north-4"], id="wrong project"
+            ),
+            pytest.param(
+                {"project_id": None, "region": "cn-north-1"},
+                False,
+                ["0 projects", '"cn-north-1"'],
+                id="region",
+            ),
+            pytest.param({"project_id": None, "region": None}, False, ["region"], id="neither"),
+            pytest.param({"password": "wrong"}, False, ["401", "Check the key"], id="wrong key"),
+            pytest.param({"login": "UNKNOWN"}, False, ["401"], id="unknown key"),
+            pytest.param({"password": "***"}, False, ["mask"], id="mask"),
+            pytest.param({"endpoint": "http://127.0.0.1:1"}, False, ["no connection"], id="nobody there"),
+            pytest.param({"endpoint": "nonsense"}, False, ['"endpoint" must be a URL'], id="no URL"),
+        ],
+    )
+    def test_what_it_says(self, connect, changes, works, says):
+        connect(**changes)
+        result, text = CloudSyncHook().test_connection()
+        assert result is works
+        for each in says:
+            assert each in text
+        assert "None" not in text
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param({}, id="nothing"),
+            pytest.param({"projects": None}, id="null"),
+            pytest.param({"projects": [{}]}, id="a project without anything"),
+            pytest.param({"projects": [{"id": 1}]}, id="a project without a name"),
+            pytest.param({"projects": ["x", None]}, id="no projects"),
+            pytest.param({"projects": [{"id": [], "name": []}]}, id="lists"),
+            pytest.param({"projects": [{"id": None, "name": None}]}, id="nulls"),
+            pytest.param("<html>log in</html>", id="a login page"),
+        ],
+    )
+    def test_a_reply_that_says_nothing(self, connect, emulator, body):
+        emulator.faults([{"status": 200, "body": body, "times": None}])
+        works, text = CloudSyncHook().test_connection()
+        assert works is False
+        assert text
+        assert len(emulator.requests()) == 1
+
+    def test_it_asks_once_and_not_for_long(self, connect, emulator, monkeypatch):
+        emulator.faults([{"status": 503, "times": None}])
+        seen = []
+        real = transport._send
+        monkeypatch.setattr(transport, "_send", lambda request: seen.append(request.wiring) or real(request))
+        works, text = CloudSyncHook().test_connection()
+        assert (works, len(emulator.requests())) == (False, 1)
+        assert "503" in text
+        assert seen[0].read_timeout <= 10
+
+    def test_no_connection(self):
+        hook = CloudSyncHook("does_not_exist")
+        try:
+            works, _ = hook.test_connection()
+        except Exception as error:
+            assert "does_not_exist" in str(error)  # Airflow's own, which its form shows
+        else:
+            assert works is False
+
+
+class TestForm:
+    def test_every_field_of_the_form_is_read(self):
+        """Each field makes a difference, so none is there for nothing."""
+        values = {
+            "region": "cn-north-4",
+            "project_id": "p1",
+            "security_token": "t",
+            "endpoint": "https://e",
+            "endpoints": {"mrs": "https://m"},
+            "timeout": 5,
+            "verify": False,
+            "proxy": "http://p",
+            "allow_http": True,
+        }
+        plain = read(given_extra())
+        for name in FIELDS:
+            if name == "auth":
+                refused(given_extra(auth="x"))
+                continue
+            cloud = read(given_extra(**{name: values[name]}))
+            assert (cloud.scope, cloud.credentials) != (plain.scope, plain.credentials)
+
+    def test_behaviour(self):
+        behaviour = CloudSyncHook.get_ui_field_behaviour()
+        assert behaviour["relabeling"]["login"] == "Access key (AK)"
+        assert "login" not in behaviour["hidden_fields"]
+        assert "password" not in behaviour["hidden_fields"]

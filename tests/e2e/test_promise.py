@@ -1,0 +1,91 @@
+"""The promise, in a real Airflow: green is true, red says why, nothing is started twice, no wait is endless."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.airflow_site import AirflowSite
+from tests.e2e.emulator_process import EmulatorProcess
+
+pytestmark = pytest.mark.e2e
+
+SCENARIO = {
+    "mrs": {
+        "clusters": {
+            "red": {"seconds": 5, "outcome": {"result": "partial", "missing": ["bob"]}},
+            "anew": {"seconds": 5, "outcome": ["failed", "succeeded"]},
+            "killed": {"seconds": 30},
+            "late": {"outcome": "never_ends"},
+        }
+    },
+    "dataarts": {
+        "workspaces": ["w"],
+        "tasks": {
+            "t": {
+                "workspace": "w",
+                "schedule_status": "SCHEDULING",
+                "schedule_period": "MINUTE",
+                "schedule_interval": 1,
+                "sync_status": "SYNC_FAIL",
+                "sync_time": -3600,
+                "seconds": 5,
+            }
+        },
+    },
+}
+#: state, tries, how it waited, starts, words in the log
+EXPECTED = {
+    "red": ("failed", 1, "deferred", 1, ['user "bob"', "operation log"]),
+    "anew": ("success", 2, "deferred", 2, ["accepted"]),
+    "killed": ("success", 2, "blocking", 1, ["Taking up what an earlier try"]),
+    "late": ("failed", 1, "deferred", 1, ["not done when the time was up", "goes on there"]),
+    "rescheduled": ("success", 1, "rescheduled", 0, ["No run counts yet", "succeeded"]),
+}
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run the DAG once, and keep what each test looks at."""
+    scenario = tmp_path_factory.mktemp("scenario") / "promise.json"
+    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
+    dags = Path(__file__).parent / "dags"
+    with (
+        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        AirflowSite(dags, emulator.connection_env) as site,
+    ):
+        site.wait_for_dags(["promise"])
+        run = ("promise", site.trigger("promise"))
+        tasks = {task.task_id: task for task in site.wait([run], 240)}
+        secret = json.loads(next(iter(emulator.connection_env.values())))["password"]
+        written = [path for path in site.home.rglob("*") if path.is_file() and path.suffix == ".log"]
+        return {
+            "tasks": tasks,
+            "logs": {name: site.task_log(run, name) + site.trigger_log(run, name) for name in tasks},
+            "journal": emulator.journal(),
+            "leaks": [path.name for path in written if secret in path.read_text(errors="replace")],
+        }
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_task(outcome: dict[str, Any], name: str) -> None:
+    state, tries, mode, starts, words = EXPECTED[name]
+    task, log = outcome["tasks"][name], outcome["logs"][name]
+    assert (task.state, task.try_number, task.mode) == (state, tries, mode), log
+    for word in words:
+        assert word in log
+    sent = [e for e in outcome["journal"] if e["effect"] is not None and f"/clusters/{name}/" in e["path"]]
+    assert len(sent) == starts
+
+
+def test_no_log_holds_the_secret_key_or_a_signature(outcome: dict[str, Any]) -> None:
+    assert outcome["leaks"] == []
+    for log in outcome["logs"].values():
+        assert "Signature=" not in log
+
+
+def test_every_request_was_signed_rightly(outcome: dict[str, Any]) -> None:
+    assert {entry["auth"] for entry in outcome["journal"]} == {"valid"}
