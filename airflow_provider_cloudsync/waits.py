@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_cloudsync.api.text import shown
@@ -12,6 +13,8 @@ from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.model import Ticket
+
+log = logging.getLogger(__name__)
 
 #: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
 _FIRST_LOOK = 6.0
@@ -74,6 +77,10 @@ def defer(
         "not_before": now + _FIRST_LOOK,
         "try_number": try_number,
     }
+    log.info(
+        "Waiting in the triggerer, until %s at the latest.",
+        datetime.fromtimestamp(deadline, UTC).isoformat(" ", "seconds"),
+    )
     defer_task(
         trigger=SyncTrigger(**arguments),
         method_name="execute_complete",

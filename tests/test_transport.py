@@ -231,15 +231,14 @@ def outcome(drive: Drive, request: HttpRequest) -> tuple[Any, ...]:
     """What became of it; anything but a reply or a TransportError fails the test."""
     try:
         reply = drive(one(request))
-    except TransportError as error:
-        assert error.message.startswith(f"{request.method} ")
-        assert "Check the endpoint" in error.message
-        return (
-            type(error).__name__,
-            "sent" if error.sent else "not sent",
-            "lasting" if error.lasting else "may pass",
-        )
-    return reply.status, reply.body
+    except TransportError as caught:
+        error = caught
+    else:
+        return reply.status, reply.body
+    assert error.message.startswith(f"{request.method} ")
+    assert "Check the endpoint" in error.message
+    sent, lasting = "sent" if error.sent else "not sent", "lasting" if error.lasting else "may pass"
+    return type(error).__name__, sent, lasting
 
 
 LOST = ("TransportError", "sent", "may pass")
@@ -498,7 +497,7 @@ class TestWhatGoesOut:
     @pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nX-Injected: 1", "a\rX-Injected: 1"])
     def test_no_header_can_be_injected(self, serve, drive, value):
         server = serve()
-        with pytest.raises(Exception, match="."):
+        with pytest.raises((ValueError, CloudSyncError)):
             drive(one(http(server.url, workspace=value)))
         assert server.requests == []
 
@@ -934,7 +933,7 @@ class TestTls:
     def test_a_handshake_that_stalls(self, serve, drive):
         server = serve(lambda peer: peer.until_the_client_closes())
         request = http(server.url.replace("http:", "https:"), wiring=HASTY)
-        kind, sent, lasting = outcome(drive, request)
+        kind, _, lasting = outcome(drive, request)
         assert (kind, lasting) == ("TransportError", "may pass")
 
     @pytest.mark.parametrize(
@@ -1151,7 +1150,14 @@ class TestAsyncio:
 
     @pytest.mark.parametrize("ending", ["well", "error", "cancelled"])
     def test_nothing_is_left_open(self, serve, ending):
-        server = serve(numbered if ending != "cancelled" else silent)
+        arrived = threading.Event()
+
+        def never(peer: Peer) -> None:
+            peer.read()
+            arrived.set()
+            peer.until_the_client_closes()
+
+        server = serve(numbered if ending != "cancelled" else never)
 
         def flow() -> Flow[None]:
             yield http(server.url)
@@ -1161,8 +1167,7 @@ class TestAsyncio:
         async def main() -> None:
             task = asyncio.create_task(transport.arun(flow()))
             if ending == "cancelled":
-                while not server.requests:
-                    await asyncio.sleep(0.001)
+                await asyncio.to_thread(arrived.wait, 5)
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert await asyncio.to_thread(server.ended[0].wait, 5)

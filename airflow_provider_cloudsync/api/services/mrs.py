@@ -280,7 +280,10 @@ class IamSync:
         watching = ticket.stage is Stage.WATCHING
         settled = watching or now - ticket.started_at >= ticket.target["settle"]
         if not settled and not self._brought_all(ticket, seen):
-            return Progress(Phase.RUNNING, "The sync was accepted; the cluster does not show it yet.")
+            return Progress(
+                Phase.RUNNING,
+                "No sync shows in the cluster; so soon after the start it may only not be up yet.",
+            )
         if ticket.target["sync_all"]:
             return self._judge_full(watching, seen)
         users, groups = _missing(ticket.target, seen)
@@ -353,7 +356,10 @@ class IamCancel(IamSync):
                 Phase.SUCCEEDED, "The names are no longer in the cluster, and no run is under way."
             )
         if now - ticket.started_at < ticket.target["settle"]:
-            return Progress(Phase.RUNNING, "The removal was accepted; the cluster does not show it yet.")
+            return Progress(
+                Phase.RUNNING,
+                "No run shows in the cluster; so soon after the start it may only not be up yet.",
+            )
         if not users and not groups:
             return Progress(Phase.SUCCEEDED, "None of the names is in the cluster, and no run is under way.")
         present = ", ".join(_listed("user", users) + _listed("group", groups))
