@@ -38,7 +38,8 @@ class CloudSyncError(Exception):
 
     def _details(self) -> dict[str, Any]:
         """What beside the message makes this error, as plain JSON."""
-        return {name: value for name, value in vars(self).items() if name != "message"}
+        # Python keeps notes that others added under a name of its own; they are not ours to carry.
+        return {name: value for name, value in vars(self).items() if name != "message" and name[0] != "_"}
 
     def to_report(self) -> dict[str, Any]:
         """Describe this error as plain JSON, for the event of a trigger."""
@@ -84,6 +85,7 @@ class ApiError(CloudSyncError):
     :param code: the service's or the gateway's error code, empty where the reply has none.
     :param detail: the service's own message.
     :param request_id: what the service's support asks for; empty where the reply has none.
+    :param sent: False where the answer is to a call made beforehand, such as the look-up of the project.
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class ApiError(CloudSyncError):
         code: str = "",
         detail: str = "",
         request_id: str = "",
+        sent: bool = True,
     ) -> None:
         super().__init__(message)
+        self.sent = sent
         self.service = service
         self.operation = operation
         self.status = status

@@ -111,12 +111,12 @@ class AsyncShares:
             entry.served.pop(future, None)
             if not entry.waiting and not entry.served:
                 self._drop(key, entry)
+                if entry.runner is not None and not entry.runner.done():
+                    entry.runner.cancel()
 
     def _drop(self, key: Hashable, entry: _Entry) -> None:
         if self._entries.get(key) is entry:
             del self._entries[key]
-        if entry.runner is not None and not entry.runner.done():
-            entry.runner.cancel()
 
     async def _run(self, key: Hashable, entry: _Entry, *, keep: bool) -> None:
         while entry.waiting:
@@ -132,8 +132,13 @@ class AsyncShares:
             except Exception as error:  # whatever it is, it is theirs who asked, not this task's
                 for future in entry.served:
                     if not future.done():
-                        # A copy each, or the tracebacks of all who raise it would pile up on one object.
-                        future.set_exception(copy.copy(error))
+                        future.set_exception(_copied(error))
+            except BaseException:
+                # Cancelled, or the interpreter is ending: nobody is left to wait for what will not come.
+                self._drop(key, entry)
+                for future in (*entry.served, *entry.waiting):
+                    future.cancel()
+                raise
             else:
                 if keep:
                     self._kept[key] = (entry.began, result)
@@ -141,5 +146,12 @@ class AsyncShares:
                     if not future.done():
                         future.set_result(result)
             entry.served, entry.began = {}, None
-        if self._entries.get(key) is entry:
-            del self._entries[key]
+        self._drop(key, entry)
+
+
+def _copied(error: Exception) -> Exception:
+    """A copy for each who raises it, or their tracebacks would pile up on one object."""
+    try:
+        return copy.copy(error)
+    except Exception:  # made of something else than what it shows, so that it can't be made again
+        return error

@@ -8,19 +8,25 @@ library is imported before the first request.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 from weakref import WeakKeyDictionary
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Response, Shared, Wiring
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError, UnreadableReply
+from airflow_provider_cloudsync.reaching import (
+    CHECK,
+    authorities,
+    lost,
+    proxy_for,
+    ssl_context,
+    usable_proxy,
+    where,
+)
 from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares
 
 if TYPE_CHECKING:
@@ -141,27 +147,29 @@ class _Pool:
 
 def _send(request: HttpRequest) -> Response:
     import requests
+    import urllib3
 
     wiring = request.wiring
-    proxy = proxy_for(request.url, wiring)
-    prepared = requests.Request(
-        request.method, request.url, headers=dict(request.headers), data=request.body or None
-    ).prepare()
+    proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
+    # As UTF-8, like the text that was signed; the library would take Latin-1, or fail.
+    headers = {name: value.encode().decode("latin-1") for name, value in request.headers.items()}
     give_up = time.monotonic() + wiring.connect_timeout + _TRICKLE * wiring.read_timeout
     try:
+        prepared = requests.Request(request.method, request.url, headers=headers, data=request.body or None)
         with _blocking_session().send(
-            prepared,
+            prepared.prepare(),
             stream=True,
             allow_redirects=False,
             timeout=(wiring.connect_timeout, wiring.read_timeout),
-            verify=_authorities(wiring.verify),
+            verify=trusted,
             proxies={"http": proxy, "https": proxy} if proxy else {},
         ) as reply:
-            body = _collect(reply.iter_content(_CHUNK), request, give_up)
-            headers = {name.lower(): value for name, value in reply.headers.items()}
-            return _complete(request, Response(reply.status_code, headers, body))
-    except requests.exceptions.RequestException as error:
-        raise _lost(request, error, _requests_verdict(error)) from error
+            body = _collect(_pieces(reply), request, give_up)
+            received = {name.lower(): value for name, value in reply.headers.items()}
+            return _complete(request, Response(reply.status_code, received, body))
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+        sent, lasting = _requests_verdict(error)
+        raise lost(request, error, sent=sent, lasting=lasting) from error
 
 
 def _blocking_session() -> requests.Session:
@@ -177,6 +185,16 @@ def _blocking_session() -> requests.Session:
     return kept
 
 
+def _pieces(reply: requests.Response) -> Iterator[bytes]:
+    """The body as it comes in, so that the time can be looked at between the pieces."""
+    read = getattr(reply.raw, "read1", None)
+    if read is None:  # urllib3 before 2 waits until a piece is full
+        yield from reply.iter_content(_CHUNK)
+        return
+    while piece := read(_CHUNK, decode_content=True):
+        yield piece
+
+
 def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> bytes:
     parts: list[bytes] = []
     size = 0
@@ -186,7 +204,7 @@ def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> b
         if size > LARGEST_REPLY:
             raise _too_large(request)
         if time.monotonic() > give_up:
-            raise TransportError(f"{_where(request)}: the reply was not complete in time. {_CHECK}")
+            raise TransportError(f"{where(request)}: the reply was not complete in time. {CHECK}")
     return b"".join(parts)
 
 
@@ -196,8 +214,12 @@ def _requests_verdict(error: Exception) -> tuple[bool, bool]:
     import urllib3
 
     if isinstance(error, requests.exceptions.SSLError):
-        return False, "CERTIFICATE_VERIFY" in str(error).upper()
-    if isinstance(error, requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidURL):
+        # Of the handshake or of a later record: only a bad certificate is certainly of the first.
+        refused = "CERTIFICATE_VERIFY" in str(error).upper()
+        return not refused, refused
+    if isinstance(
+        error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError
+    ):
         return False, True
     if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
         return False, False
@@ -205,7 +227,9 @@ def _requests_verdict(error: Exception) -> tuple[bool, bool]:
     return not isinstance(cause, urllib3.exceptions.NewConnectionError), False
 
 
-def session(authorize: Callable[[HttpRequest], HttpRequest], wiring: Wiring) -> requests.Session:
+def session(
+    authorize: Callable[[HttpRequest], HttpRequest], wiring: Wiring, user_agent: str
+) -> requests.Session:
     """A requests session that authenticates each request and follows no redirect.
 
     :param authorize: adds the proof to a request, or refuses its URL.
@@ -243,9 +267,11 @@ def session(authorize: Callable[[HttpRequest], HttpRequest], wiring: Wiring) -> 
 
     opened = Session()
     opened.trust_env = False
-    opened.verify = _authorities(wiring.verify)
+    opened.verify = authorities(wiring, "A session for this connection")
     opened.auth = Authorizer()
-    opened.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+    opened.headers.update(
+        {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": user_agent}
+    )
     return opened
 
 
@@ -276,6 +302,7 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
         sock_connect=wiring.connect_timeout,
         sock_read=wiring.read_timeout,
     )
+    proxy, context = usable_proxy(request), ssl_context(authorities(wiring, where(request)))
     try:
         async with session.request(
             request.method,
@@ -284,8 +311,8 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
             data=request.body or None,
             allow_redirects=False,
             timeout=timeout,
-            ssl=_ssl_context(_authorities(wiring.verify)),
-            proxy=proxy_for(request.url, wiring),
+            ssl=context,
+            proxy=proxy,
         ) as reply:
             parts: list[bytes] = []
             size = 0
@@ -296,8 +323,9 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
                     raise _too_large(request)
             headers = {name.lower(): value for name, value in reply.headers.items()}
             return _complete(request, Response(reply.status, headers, b"".join(parts)))
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _lost(request, error, _aiohttp_verdict(error)) from error
+    except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
+        sent, lasting = _aiohttp_verdict(error)
+        raise lost(request, error, sent=sent, lasting=lasting) from error
 
 
 def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:
@@ -306,50 +334,17 @@ def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:
 
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return False, True
-    if isinstance(error, aiohttp.InvalidURL):
+    if isinstance(error, aiohttp.InvalidURL | UnicodeError):
         return False, True
     unconnected = (
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
-        aiohttp.ClientProxyConnectionError,
+        aiohttp.ClientHttpProxyError,
     )
     return not isinstance(error, unconnected), False
 
 
-@functools.lru_cache(maxsize=16)
-def _ssl_context(authorities: str | bool) -> ssl.SSLContext | bool:
-    if isinstance(authorities, bool):
-        return authorities
-    if os.path.isdir(authorities):
-        return ssl.create_default_context(capath=authorities)
-    return ssl.create_default_context(cafile=authorities)
-
-
 # --- both ---------------------------------------------------------------------------------------------------------
-
-_CHECK = "Check the endpoint, the network and the proxy of the connection."
-
-
-def _authorities(verify: bool | str) -> str | bool:
-    """The file of certificate authorities to trust; False: trust anybody."""
-    if verify is not True:
-        return verify
-    import certifi
-
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
-
-
-def proxy_for(url: str, wiring: Wiring) -> str | None:
-    """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
-    if wiring.proxy is not None:
-        return wiring.proxy or None
-    proxies = getproxies_environment()
-    if not proxies:
-        return None
-    parts = urlsplit(url)
-    if proxy_bypass_environment(parts.netloc, proxies):
-        return None
-    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _complete(request: HttpRequest, response: Response) -> Response:
@@ -357,28 +352,11 @@ def _complete(request: HttpRequest, response: Response) -> Response:
     announced = response.headers.get("content-length", "")
     whole = "content-encoding" in response.headers or request.method == "HEAD" or not announced.isdecimal()
     if not whole and len(response.body) != int(announced):
-        raise UnreadableReply(f"{_where(request)}: the reply is cut short. {_CHECK}")
+        raise UnreadableReply(f"{where(request)}: the reply is cut short. {CHECK}")
     return response
-
-
-def _where(request: HttpRequest) -> str:
-    parts = urlsplit(request.url)
-    return f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
 
 
 def _too_large(request: HttpRequest) -> TransportError:
     return UnreadableReply(
-        f"{_where(request)}: the reply is larger than {LARGEST_REPLY // 2**20} MiB. {_CHECK}"
+        f"{where(request)}: the reply is larger than {LARGEST_REPLY // 2**20} MiB. {CHECK}"
     )
-
-
-def _lost(request: HttpRequest, error: Exception, verdict: tuple[bool, bool]) -> TransportError:
-    sent, lasting = verdict
-    if isinstance(error, TimeoutError) or "timed out" in str(error):
-        reason = "no reply in time"
-    elif lasting:
-        reason = "the certificate or the address can't be accepted; see \"verify\" in the connection's Extra"
-    else:
-        reason = "the connection broke" if sent else "no connection could be made"
-    kind = type(error).__name__
-    return TransportError(f"{_where(request)}: {reason} ({kind}). {_CHECK}", sent=sent, lasting=lasting)

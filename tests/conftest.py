@@ -15,7 +15,9 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW", "HUAWEIC
     del os.environ[name]
 os.environ["AIRFLOW_HOME"] = _HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+#: As users have it in their own conftest.
+pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
 
 
 @pytest.fixture(autouse=True)

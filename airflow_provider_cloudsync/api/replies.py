@@ -73,7 +73,6 @@ def read(request: Request, response: Response) -> Reply:
     :raises UnreadableReply: if a success can't be read.
     """
     parsed, data = _parse(response.body)
-    code, detail = find_error(data) if parsed else ("", "")
     request_id = _request_id(response, data)
     if 200 <= response.status < 300:
         if not parsed:
@@ -81,10 +80,13 @@ def read(request: Request, response: Response) -> Reply:
                 f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON: "
                 f'"{one_line(response.body.decode("utf-8", "replace"), 120)}".'
             )
-        if isinstance(data, Mapping) and any(str(data.get(key, "")) not in _GOOD_CODES for key in _CODES[:2]):
-            raise _error(ApiError, request, response, code, detail, request_id)
+        if isinstance(data, Mapping) and any(
+            str(data.get(key) or "") not in _GOOD_CODES for key in _CODES[:2]
+        ):
+            raise _error(ApiError, request, response, *find_error(data), request_id)
         return Reply(response.status, data, request_id, _date(response))
-    if not detail and not parsed:
+    code, detail = find_error(data)
+    if not parsed:
         detail = one_line(response.body.decode("utf-8", "replace"))
     if response.status == 429:
         fields = {"retry_after": _retry_after(response, detail)}
@@ -104,7 +106,7 @@ def find_error(data: Any) -> tuple[str, str]:
         code = next((data[key] for key in _CODES if isinstance(data.get(key), str | int)), "")
         text = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), "")
         if code != "" or text:
-            return str(code), one_line(text)
+            return one_line(str(code), 100), one_line(text)
         children: Any = data.values()
     elif isinstance(data, list):
         children = data
@@ -148,7 +150,7 @@ def _request_id(response: Response, data: Any) -> str:
 def _date(response: Response) -> float | None:
     try:
         return parsedate_to_datetime(response.headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 

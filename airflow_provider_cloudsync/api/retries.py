@@ -42,9 +42,9 @@ def is_uncertain(error: CloudSyncError) -> bool:
     """Whether a request that ended so may have been carried out all the same."""
     if isinstance(error, TransportError):
         return error.sent
-    return isinstance(error, ApiError) and (error.status >= 500 or error.status == 408)
+    return isinstance(error, ApiError) and error.sent and (error.status >= 500 or error.status == 408)
 
 
 def _growing(attempt: int) -> float:
     # Half of it by chance, so that those who failed together do not come back together.
-    return min(2.0 ** (attempt - 1), _GROWTH_CEILING) * random.uniform(0.5, 1.0)
+    return min(2.0 ** min(attempt - 1, 10), _GROWTH_CEILING) * random.uniform(0.5, 1.0)

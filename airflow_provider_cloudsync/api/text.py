@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_MARKUP = re.compile(r"<[^>]*>|\s+")
+_MARKUP = re.compile(r"<[^<>]*>|\s+")
+#: So much of a text is looked at; a stranger decides how long it is.
+_MOST = 20_000
 
 
 def one_line(text: str, length: int = 400, *, tail: bool = False) -> str:
@@ -13,6 +15,7 @@ def one_line(text: str, length: int = 400, *, tail: bool = False) -> str:
 
     :param tail: keep the end rather than the beginning.
     """
+    text = text[-_MOST:] if tail else text[:_MOST]
     plain = "".join(mark for mark in _MARKUP.sub(" ", text) if mark.isprintable()).strip()
     if len(plain) <= length:
         return plain

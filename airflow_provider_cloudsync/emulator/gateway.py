@@ -184,11 +184,10 @@ def _expected_signature(call: Call, key: Key, names: str) -> str:
     digest = _digest(call.body, call.headers)
     try:
         canonical = signing.canonical_request(call.method, call.path, call.query, headers, digest)
+        text = signing.string_to_sign(canonical, headers[signing.DATE_HEADER.lower()].strip())
     except UnicodeEncodeError:
         raise _Unproven("the request is not UTF-8") from None
-    return signing.signature(
-        key.secret_key, signing.string_to_sign(canonical, headers[signing.DATE_HEADER.lower()].strip())
-    )
+    return signing.signature(key.secret_key, text)
 
 
 def _digest(body: bytes, headers: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
@@ -120,11 +120,10 @@ class CloudSyncHook(BaseHook):
             # What is signed is the canonical query, so that is what has to be sent.
             query = canonical_query(parse_qsl(parts.query, keep_blank_values=True))
             url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
-            headers = {"User-Agent": cloud.user_agent, **bare.headers, "Host": parts.netloc}
-            prepared = dataclasses.replace(bare, url=url, headers=headers)
+            prepared = dataclasses.replace(bare, url=url, headers={**bare.headers, "Host": parts.netloc})
             return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
-        return transport.session(authorize, cloud.wiring)
+        return transport.session(authorize, cloud.wiring, cloud.user_agent)
 
     def request(
         self,
@@ -149,7 +148,7 @@ class CloudSyncHook(BaseHook):
         :return: the JSON of the reply, None where it has no body.
         :raises ApiError: if the service answers with an error.
         """
-        if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+        if not _PATH.fullmatch(path) or any(part in (".", "..") for part in unquote(path).split("/")):
             raise InvalidParameter(
                 f"path must be absolute, percent-encoded and without dots, not {shown(path)}."
             )
@@ -187,6 +186,11 @@ class CloudSyncHook(BaseHook):
                     f"It has: {', '.join(sorted(names.values())[:10]) or 'none'}."
                 )
             return True, f'Signed in; project {cloud.project_id} is "{names[cloud.project_id]}".'
+        if cloud.region is None:
+            return False, (
+                "The key is accepted, but the connection names neither a region nor a project. "
+                'Put "region" or "project_id" into Extra.'
+            )
         of_region = [name for name in names.values() if name == cloud.region]
         if len(of_region) != 1:
             return False, (

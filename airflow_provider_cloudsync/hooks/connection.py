@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync import __version__
 from airflow_provider_cloudsync.api.credentials import KeyPair
@@ -63,6 +64,13 @@ class _Fields:
             raise self.wrong(f'"{name}" must be text without spaces or line breaks.')
         return value
 
+    def header(self, name: str) -> str | None:
+        """Text that is sent in a header as it is."""
+        value = self.text(name)
+        if value is not None and not value.isascii():
+            raise self.wrong(f'"{name}" holds a character that no key has; copy it anew.')
+        return value
+
     def identifier(self, name: str) -> str | None:
         value = self.text(name)
         if value is not None and not _ID.fullmatch(value):
@@ -84,7 +92,7 @@ class _Fields:
             return default
         try:
             number = float(value) if not isinstance(value, bool) else 0.0
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = 0.0
         if not 1 <= number <= 600:
             raise self.wrong(f'"{name}" must be a number of seconds from 1 to 600.')
@@ -124,7 +132,7 @@ def read_connection(
     auth = fields.text("auth") or "aksk"
     if auth != "aksk":
         raise fields.wrong('"auth" must be "aksk": Login holds the access key, Password the secret key.')
-    access_key, secret_key = fields.text("Login"), fields.text("Password")
+    access_key, secret_key = fields.header("Login"), fields.text("Password")
     if not access_key or not secret_key:
         lacking = "access key in Login" if not access_key else "secret key in Password"
         raise fields.wrong(
@@ -137,7 +145,7 @@ def read_connection(
     wanted_region = given.identifier("region") or own_region
     own_project = fields.identifier("project_id") if wanted_region == own_region else None
     return Cloud(
-        credentials=KeyPair(access_key, secret_key, fields.text("security_token")),
+        credentials=KeyPair(access_key, secret_key, fields.header("security_token")),
         clock=clock,
         region=wanted_region,
         project_id=given.identifier("project_id") or own_project,
@@ -150,13 +158,17 @@ def read_connection(
 
 
 def _parse(text: Any, conn_id: str, name: str) -> Mapping[str, Any]:
-    if isinstance(text, str) and text.strip():
+    readable = True
+    if isinstance(text, str):
+        text = text.strip()
         try:
-            text = json.loads(text)
-        except ValueError:
-            # Not chained: the error of the JSON module holds the text, and with it perhaps a token.
-            raise InvalidConnection(f'Connection "{conn_id}": "{name}" is not JSON.') from None
-    if text in ("", None):
+            text = json.loads(text) if text else {}
+        except (ValueError, RecursionError):
+            readable = False
+    if not readable:
+        # Raised out here, since the error of the JSON module holds the text with all its secrets: not to be chained.
+        raise InvalidConnection(f'Connection "{conn_id}": "{name}" is not JSON.')
+    if text is None:
         return {}
     if not isinstance(text, Mapping):
         raise InvalidConnection(
@@ -180,7 +192,7 @@ def _endpoints(fields: _Fields, conn_id: str, *, allow_http: bool) -> dict[str, 
 def _wiring(fields: _Fields, *, allow_http: bool) -> Wiring:
     read_timeout = fields.seconds("timeout", _READ_TIMEOUT)
     proxy = fields.text("proxy")
-    if proxy is not None and not re.fullmatch(r"https?://[^/?#]+/?", proxy):
+    if proxy is not None and not _is_proxy(proxy):
         raise fields.wrong('"proxy" must be a URL such as http://proxy.example.com:3128.')
     return Wiring(
         connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
@@ -189,6 +201,16 @@ def _wiring(fields: _Fields, *, allow_http: bool) -> Wiring:
         proxy=proxy,
         allow_http=allow_http,
     )
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not parts.query and not parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and bare
 
 
 def _verify(fields: _Fields) -> bool | str:

@@ -117,7 +117,7 @@ def test_the_form_shows_every_field_that_is_read() -> None:
         and ast.unparse(node.func.value) == "fields"
         and node.args
         and isinstance(node.args[0], ast.Constant)
-        and node.func.attr in ("raw", "text", "identifier", "flag", "seconds")
+        and node.func.attr in ("raw", "text", "header", "identifier", "flag", "seconds")
     }
     assert read - {"Login", "Password"} == set(FIELDS)
 

@@ -16,8 +16,6 @@ from airflow_provider_cloudsync.emulator import Emulator
 #: A round moment, so that times in assertions are readable: 2026-11-21 08:00:00 UTC.
 START = 1_795_248_000.0
 
-pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
-
 
 @dataclass
 class Client:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, Request, Shared
-from airflow_provider_cloudsync.exceptions import InvalidConnection
+from airflow_provider_cloudsync.api.replies import Reply
+from airflow_provider_cloudsync.api.services.parameters import is_id
+from airflow_provider_cloudsync.exceptions import InvalidConnection, UnreadableReply
 
 #: The project of a region stays the same; it is looked up anew once in a while all the same (seconds).
 _PROJECT_AGE = 3600.0
@@ -26,14 +28,25 @@ def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
     request = Request(
         "GET", "iam", "KeystoneListProjects", "/v3/projects", repeatable=True, query=(("name", name),)
     )
-    projects: list[Project] = (yield from call(cloud, request)).field("projects", list)
-    return projects
+    return _projects((yield from call(cloud, request)))
 
 
 def list_own_projects(cloud: Cloud) -> Flow[list[Project]]:
     """The projects that the user can work in (KeystoneListAuthProjects); asking needs no permission."""
     request = Request("GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True)
-    projects: list[Project] = (yield from call(cloud, request)).field("projects", list)
+    return _projects((yield from call(cloud, request)))
+
+
+def _projects(reply: Reply) -> list[Project]:
+    projects: list[Any] = reply.field("projects", list)
+    for project in projects:
+        # The id goes into paths, so it is not taken on trust.
+        if not (
+            isinstance(project, dict) and isinstance(project.get("name"), str) and is_id(project.get("id"))
+        ):
+            raise UnreadableReply(
+                f"The reply (request id {reply.request_id or 'unknown'}) has an unusable project."
+            )
     return projects
 
 

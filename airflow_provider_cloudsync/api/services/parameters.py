@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import re
 from collections.abc import Iterable
@@ -14,13 +15,18 @@ from airflow_provider_cloudsync.exceptions import InvalidParameter
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def is_id(value: Any) -> bool:
+    """Whether it can stand in a path as it is."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def identifier(value: Any, name: str) -> str:
     """An id as it stands in a path: 1 to 64 letters, digits, underscores and hyphens.
 
     Nothing else may stand there, so that no id can lead to another path.
     """
-    if isinstance(value, str) and _ID.fullmatch(value):
-        return value
+    if is_id(value):
+        return str(value)
     raise InvalidParameter(
         f"{name} must be 1 to 64 letters, digits, underscores or hyphens, not {shown(value)}."
     )
@@ -56,9 +62,11 @@ def epoch_ms(value: Any, name: str) -> int:
             with contextlib.suppress(ValueError):
                 value = datetime.fromisoformat(text)
     if isinstance(value, datetime):
-        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+        # In whole numbers: as a float, the last millisecond would be lost now and then.
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        return calendar.timegm(moment.timetuple()) * 1000 + moment.microsecond // 1000
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**15:
-        return int(value if value >= 10**11 else value * 1000)
+        return round(value if value >= 10**11 else value * 1000)
     raise InvalidParameter(
         f"{name} must be a point in time: a datetime, ISO 8601 text such as 2026-01-31T08:00:00+00:00, or seconds or "
         f"milliseconds since the epoch; not {shown(value)}."

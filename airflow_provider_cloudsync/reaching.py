@@ -1,0 +1,123 @@
+"""How to reach a host, apart from any HTTP library: through which proxy, trusting whom, and what went wrong."""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+from urllib.parse import urlsplit
+from urllib.request import (  # type: ignore[attr-defined]
+    getproxies_environment,
+    proxy_bypass_environment,
+)
+
+from airflow_provider_cloudsync.api.messages import HttpRequest, Wiring
+from airflow_provider_cloudsync.exceptions import TransportError
+
+CHECK = "Check the endpoint, the network and the proxy of the connection."
+
+
+def where(request: HttpRequest) -> str:
+    """Name a request in an error."""
+    parts = urlsplit(request.url)
+    return f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
+
+
+def authorities(wiring: Wiring, subject: str) -> str | bool:
+    """The file or folder of certificate authorities to trust, one that can be read; False: trust anybody.
+
+    :param subject: begins the sentence of the error.
+    :raises TransportError: if it can't be read.
+    """
+    if wiring.verify is False:
+        return False
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if wiring.verify is not True:
+        named = wiring.verify
+    if not named:
+        import certifi
+
+        return certifi.where()
+    try:
+        ssl_context(named)
+    except OSError:  # ssl.SSLError among them
+        raise TransportError(
+            f'{subject}: the certificate authorities of "verify" in the connection\'s Extra, or of '
+            f"REQUESTS_CA_BUNDLE in the environment, can't be read from their file. {CHECK}",
+            sent=False,
+            lasting=True,
+        ) from None
+    return named
+
+
+def ssl_context(authorities: str | bool) -> ssl.SSLContext | bool:
+    """What asyncio wants for `authorities`; made anew when the file changes."""
+    if isinstance(authorities, bool):
+        return authorities
+    return _ssl_context(authorities, os.stat(authorities).st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _ssl_context(path: str, changed_at: int) -> ssl.SSLContext:
+    if os.path.isdir(path):
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
+
+
+def usable_proxy(request: HttpRequest) -> str | None:
+    """The proxy for a request. A bad one is told here: the libraries would show it, with its password.
+
+    :raises TransportError: if it is no URL of a proxy.
+    """
+    proxy = proxy_for(request.url, request.wiring)
+    if proxy is None:
+        return None
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise TransportError(
+            f'{where(request)}: the proxy is not a URL such as http://proxy.example.com:3128; see "proxy" in the '
+            f"connection's Extra, or the environment. {CHECK}",
+            sent=False,
+            lasting=True,
+        )
+    return proxy
+
+
+def proxy_for(url: str, wiring: Wiring) -> str | None:
+    """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
+    if wiring.proxy is not None:
+        return _with_scheme(wiring.proxy)
+    proxies = getproxies_environment()
+    if not proxies:
+        return None
+    parts = urlsplit(url)
+    if proxy_bypass_environment(parts.netloc, proxies):
+        return None
+    return _with_scheme(proxies.get(parts.scheme) or proxies.get("all") or "")
+
+
+def _with_scheme(proxy: str) -> str | None:
+    if not proxy:
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def lost(request: HttpRequest, error: Exception, *, sent: bool, lasting: bool) -> TransportError:
+    """The error for a request that got no usable reply.
+
+    :param error: the library's.
+    :param sent: whether the request may have left.
+    :param lasting: whether trying again can't help.
+    """
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        reason = "no reply in time"
+    elif lasting:
+        reason = "the certificate or the address can't be accepted; see \"verify\" in the connection's Extra"
+    else:
+        reason = "the connection broke" if sent else "no connection could be made"
+    text = f"{where(request)}: {reason} ({type(error).__name__}). {CHECK}"
+    return TransportError(text, sent=sent, lasting=lasting)
