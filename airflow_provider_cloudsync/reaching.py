@@ -11,6 +11,7 @@ from urllib.request import (  # type: ignore[attr-defined]
     proxy_bypass_environment,
 )
 
+from airflow_provider_cloudsync.api.endpoints import is_loopback
 from airflow_provider_cloudsync.api.messages import HttpRequest, Wiring
 from airflow_provider_cloudsync.exceptions import TransportError
 
@@ -89,12 +90,14 @@ def usable_proxy(request: HttpRequest) -> str | None:
 
 def proxy_for(url: str, wiring: Wiring) -> str | None:
     """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return None  # plain http is allowed to this machine because it never leaves it
     if wiring.proxy is not None:
         return _with_scheme(wiring.proxy)
     proxies = getproxies_environment()
     if not proxies:
         return None
-    parts = urlsplit(url)
     if proxy_bypass_environment(parts.netloc, proxies):
         return None
     return _with_scheme(proxies.get(parts.scheme) or proxies.get("all") or "")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.exceptions import InvalidParameter
+from airflow_provider_cloudsync.exceptions import CredentialsRejected, InvalidParameter
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.model import Ticket
@@ -47,6 +50,15 @@ def deadline(timeout: float, execution_timeout: timedelta | None) -> float:
         limit = execution_timeout.total_seconds()
         timeout = min(timeout, limit - min(_HEAD_START, limit / 10))
     return time.time() + timeout
+
+
+@contextmanager
+def no_retry_of_a_rejected_key() -> Iterator[None]:
+    """Fail for good where the key was rejected: each retry would be one more failure, and five lock it for everyone."""
+    try:
+        yield
+    except CredentialsRejected as error:
+        raise AirflowFailException(error.message) from error
 
 
 def defer(

@@ -21,6 +21,7 @@ TIERS = [
     ["api.flows"],
     ["api.waiting"],
     ["api.services.parameters"],
+    ["api.services.mrs_calls"],
     ["api.services.mrs", "api.services.dataarts", "api.services.iam"],
     ["api.services.__init__"],
     ["sharing", "reaching"],

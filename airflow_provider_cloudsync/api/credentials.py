@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hmac
+import os
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest
 from airflow_provider_cloudsync.api.signing import sign
+
+_PEPPER = os.urandom(32)
 
 
 class Credentials(Protocol):
@@ -41,7 +45,9 @@ class KeyPair:
 
     @property
     def identity(self) -> str:
-        return f"aksk:{self.access_key}"
+        # With the secrets, but not to be told from it: a mistyped key must not share the replies of the right one.
+        secrets = "\n".join((self.secret_key, self.security_token or "")).encode()
+        return f"aksk:{self.access_key}:{hmac.new(_PEPPER, secrets, 'sha256').hexdigest()}"
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Sign the request (SDK-HMAC-SHA256)."""

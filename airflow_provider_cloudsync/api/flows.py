@@ -157,13 +157,15 @@ def pages(cloud: Cloud, request: Request, *, items: str, limit: int) -> Flow[lis
     :param limit: items a page, as many as the service allows.
     """
     found: list[Any] = []
-    for offset in range(0, _MOST_ITEMS, limit):
+    while len(found) < _MOST_ITEMS:
+        # By what came, not by what was asked for: a service may have a lower limit of its own.
+        offset = len(found)
         query = (*request.query, ("limit", str(limit)), ("offset", str(offset)))
         reply = yield from call(cloud, replace(request, query=query))
         page = reply.field(items, list)
         found.extend(page)
         total = reply.data.get("total")
-        if len(page) < limit or (isinstance(total, int) and len(found) >= total):
+        if not page or (len(found) >= total if isinstance(total, int) else len(page) < limit):
             return found
     raise UnreadableReply(
         f"{request.service} {request.operation}: the list has no end after {len(found)} items."

@@ -64,6 +64,8 @@ class Ticket:
     :param baseline: what the service showed before, as far as the judgement needs it; plain JSON.
     :param later: targets still to be started after this one (a request has a limit of names).
     :param receipt: what the service said to the start, for logs and results; empty where that is not known.
+    :param hold: seconds after `started_at` in which a queued ticket stays queued, whatever is seen: the run in its way
+        may not show yet, and to ask again at once would be to ask without end.
     """
 
     service: str
@@ -73,6 +75,7 @@ class Ticket:
     baseline: Mapping[str, Any] = field(default_factory=dict)
     later: tuple[Target, ...] = ()
     receipt: Mapping[str, Any] = field(default_factory=dict)
+    hold: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for a trigger or a store."""
@@ -85,6 +88,7 @@ class Ticket:
             "baseline": dict(self.baseline),
             "later": [dict(target) for target in self.later],
             "receipt": dict(self.receipt),
+            "hold": self.hold,
         }
 
     @classmethod
@@ -108,6 +112,7 @@ class Ticket:
                 baseline=dict(data["baseline"]),
                 later=tuple(dict(target) for target in data["later"]),
                 receipt=dict(data["receipt"]),
+                hold=float(data["hold"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
@@ -136,18 +141,20 @@ class Service(Protocol[Seen]):
         """What the service shows now."""
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
-        """What that means for the ticket. `now` is in seconds since the epoch."""
+        """What that means for the ticket. `now` is when the look began, in seconds since the epoch."""
 
 
 class Startable(Service[Seen], Protocol[Seen]):
     """What can be started, too."""
 
-    @property
-    def settle(self) -> float:
+    def settle(self, target: Target) -> float:
         """Seconds after a start in which the service may not show the run yet."""
 
     def split(self, target: Target) -> list[Target]:
         """The target in pieces that one request can carry, to be started one after the other."""
+
+    def essence(self, target: Target) -> Target:
+        """What is synchronized, without how to wait for it: equal for two tries that are about the same."""
 
     def admit(self, target: Target, seen: Seen) -> Progress:
         """Whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
@@ -163,3 +170,6 @@ class Startable(Service[Seen], Protocol[Seen]):
 
     def evidence(self, ticket: Ticket, seen: Seen) -> bool:
         """Whether it shows that a run began after the ticket was taken."""
+
+    def leaves_trace(self, ticket: Ticket) -> bool:
+        """Whether a run that ended well would show afterwards, because the baseline was short of its goal."""

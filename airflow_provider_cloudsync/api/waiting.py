@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = 60.0
 _HEARTBEAT = 600.0
 _LOOK_AFTER_LOST_START = 2.0
+#: A start that was lost within so many seconds was looked for from its beginning.
+_AT_ONCE = 5.0
 
 
 def next_pause(waited: float, floor: float, poll_interval: float | None = None) -> float:
@@ -47,15 +49,39 @@ def next_pause(waited: float, floor: float, poll_interval: float | None = None) 
 
 
 def judge(service: Service[Any], ticket: Ticket, seen: Any, now: float) -> Progress:
-    """What is seen, judged at the ticket's stage: a queued one waits for its turn, all others for the end."""
+    """What is seen, judged at the ticket's stage: a queued one waits for its turn, all others for the end.
+
+    :param now: when the look began, not when it ended: a slow look must not make an early flag look settled.
+    """
     if ticket.stage is not Stage.QUEUED:
         return service.judge(ticket, seen, now)
     startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
     admitted = startable.admit(ticket.target, seen)
-    refused = ticket.baseline.get("refused") and now - ticket.started_at < startable.settle
-    if refused and admitted.phase is Phase.SUCCEEDED:
-        return Progress(Phase.RUNNING, "The service refused the start, since another run is in the way.")
+    if admitted.phase is Phase.SUCCEEDED and now - ticket.started_at < ticket.hold:
+        return Progress(Phase.RUNNING, "Another run was in the way a moment ago; ours is held back a little.")
     return admitted
+
+
+def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
+    """One look, and when it began. Faults that may pass are borne until ``cloud.give_up_at``.
+
+    :raises WaitTimedOut: if they did not pass in time.
+    :raises CloudSyncError: for a fault that will not pass by itself.
+    """
+    misses = 0
+    while True:
+        at = cloud.clock()
+        try:
+            return at, (yield from service.observe(cloud.once(), target))
+        except CloudSyncError as error:
+            misses += 1
+            delay = delay_for(error, misses)
+            if delay is None or (cloud.give_up_at is None and misses >= cloud.attempts):
+                raise
+            if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
+                raise _timed_out(service, target, "could not be looked at", str(error)) from error
+            log.info("%s Again in %.1f s.", error, delay)
+            yield Pause(delay)
 
 
 def begin(
@@ -68,85 +94,103 @@ def begin(
 ) -> Flow[Ticket]:
     """Start a synchronization, exactly once.
 
+    :param cloud: its ``give_up_at`` bounds everything: what can't be waited for is not started.
     :param later: targets that are to follow; they travel with the ticket.
-    :param remember: called with the ticket before the start is sent, and again when it is known to have been taken.
+    :param remember: called with the ticket before the start is sent, and again when it is known what became of it.
     :return: a started ticket; or a queued one, where another run is in the way and nothing was started.
     :raises SyncFailed: if the target can't be synchronized at all, before anything is started.
-    :raises WaitTimedOut: if there is no time left (``cloud.give_up_at``): what can't be waited for is not started.
+    :raises WaitTimedOut: if there is no time left.
     """
-    seen = yield from service.observe(cloud, target)
-    queued = Ticket(service.name, target, Stage.QUEUED, cloud.clock(), later=later)
-    admitted = service.admit(target, seen)
-    if admitted.phase is Phase.FAILED:
-        raise SyncFailed(admitted.why)
-    if admitted.phase is Phase.RUNNING:
-        return queued
-    if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
-        raise WaitTimedOut(
-            f"{service.describe(target)}: not started, since the time was up before its turn came. "
-            "Allow more time (timeout, execution_timeout).",
-            last_seen=admitted.why,
-        )
     attempt = 0
     while True:
-        attempt += 1
-        ticket = replace(
-            queued, stage=Stage.STARTING, started_at=cloud.clock(), baseline=service.baseline(target, seen)
-        )
-        remember(ticket)
-        try:
-            receipt = yield from service.start(cloud, target)
-        except CloudSyncError as error:
-            if service.is_busy(error):
-                # The run in the way may not show yet. To ask again at once would be to ask without end.
-                return replace(queued, started_at=cloud.clock(), baseline={"refused": True})
-            if not is_uncertain(error):
-                raise
-            log.warning(
-                "It is not known whether the start of %s was taken: %s Looking.",
-                service.describe(target),
-                error,
+        # Looked at anew before each attempt: a throttled one can have taken minutes, and the world went on.
+        at, seen = yield from observe(cloud, service, target)
+        queued = Ticket(service.name, target, Stage.QUEUED, at, later=later)
+        admitted = service.admit(target, seen)
+        if admitted.phase is Phase.FAILED:
+            raise SyncFailed(admitted.why)
+        if admitted.phase is Phase.RUNNING:
+            return replace(queued, hold=service.floor)
+        if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
+            raise _timed_out(
+                service, target, "not started, since its turn did not come in time", admitted.why
             )
-            receipt = {}
-            if not (yield from _shows_our_run(cloud, service, ticket)):
+        baseline = service.baseline(target, seen)
+        starting = replace(queued, stage=Stage.STARTING, started_at=cloud.clock(), baseline=baseline)
+        remember(starting)
+        attempt += 1
+        try:
+            receipt = yield from service.start(cloud.once(), target)
+        except CloudSyncError as error:
+            if is_uncertain(error):
+                log.warning(
+                    "%s: it is not known whether the start was taken. %s", service.describe(target), error
+                )
+                if (yield from _shows_our_run(cloud, service, starting)):
+                    log.info("The run is there: it is taken as ours, and no second one is started.")
+                    receipt = {}
+                    break
+                # What took long to be lost can have run and ended meanwhile. If it left no trace, nobody can tell.
+                seen_from_the_start = cloud.clock() - starting.started_at <= service.settle(target) + _AT_ONCE
+                if not (service.leaves_trace(starting) or seen_from_the_start):
+                    log.error("Whether the start was taken can't be told, so it is not sent a second time.")
+                    raise
                 if attempt >= cloud.attempts:
                     raise
                 log.info("Nothing was started, so the start is sent again.")
-                continue
-            log.info("The run is there: it is taken as ours, and no second one is started.")
-        # The clock anew: a throttled start can have taken minutes, and the time to settle counts from its acceptance.
-        ticket = replace(ticket, stage=Stage.STARTED, started_at=cloud.clock(), receipt=receipt)
-        remember(ticket)
-        return ticket
+                delay: float | None = 0.0
+            else:
+                delay = delay_for(error, attempt, repeatable=False)
+            # From here on it is certain that nothing was started; the next try must not look for it.
+            queued = replace(queued, started_at=cloud.clock())
+            if service.is_busy(error):
+                queued = replace(queued, hold=service.settle(target))
+            remember(queued)
+            if queued.hold:
+                return queued
+            if delay is None or (cloud.give_up_at is None and attempt >= cloud.attempts):
+                raise
+            if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
+                raise
+            if delay:
+                log.info("%s Again in %.1f s.", error, delay)
+                yield Pause(delay)
+        else:
+            break
+    # The clock anew: the time to settle counts from the acceptance.
+    started = replace(starting, stage=Stage.STARTED, started_at=cloud.clock(), receipt=receipt)
+    remember(started)
+    return started
 
 
 def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[bool]:
     """Look until the run shows or the time in which it may not show yet is over."""
-    until = cloud.clock() + service.settle
+    until = cloud.clock() + service.settle(ticket.target)
     while True:
-        seen = yield from service.observe(cloud, ticket.target)
+        at, seen = yield from observe(cloud, service, ticket.target)
         if service.evidence(ticket, seen):
             return True
-        if cloud.clock() >= until:
+        if at >= until:
             return False
         yield Pause(_LOOK_AFTER_LOST_START)
 
 
-def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress] | None]:
+def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress | None]]:
     """What to do with a ticket that an earlier attempt left behind.
 
-    :return: the ticket to go on with and where it stands; None where the start has to be made anew, since nothing
-        was started or what was started has failed.
+    :return: the ticket to go on with and where it stands. It is a queued one, with None, where this start has to be
+        made anew: nothing was started, or what was started has failed.
     """
+    anew = Ticket(service.name, ticket.target, Stage.QUEUED, cloud.clock(), later=ticket.later)
     if ticket.stage is Stage.QUEUED:
-        return None
-    seen = yield from service.observe(cloud, ticket.target)
+        return anew, None
     if ticket.stage is Stage.STARTING:
-        if not service.evidence(ticket, seen):
-            return None
+        if not (yield from _shows_our_run(cloud, service, ticket)):
+            return anew, None
         ticket = replace(ticket, stage=Stage.STARTED)
-    progress = judge(service, ticket, seen, cloud.clock())
-    return None if progress.phase is Phase.FAILED else (ticket, progress)
+    at, seen = yield from observe(cloud, service, ticket.target)
+    progress = service.judge(ticket, seen, at)
+    return (anew, None) if progress.phase is Phase.FAILED else (ticket, progress)
 
 
 def adopt(
@@ -156,24 +200,26 @@ def adopt(
 
     :return: a started ticket, or None where nothing runs.
     """
-    seen = yield from service.observe(cloud, target)
+    at, seen = yield from observe(cloud, service, target)
     if service.admit(target, seen).phase is not Phase.RUNNING:
         return None
-    return Ticket(service.name, target, Stage.STARTED, cloud.clock(), service.baseline(target, seen), later)
+    # The baseline is not known any more: nothing that is there later can be told to have come since.
+    return Ticket(service.name, target, Stage.STARTED, at, later=later)
 
 
 def check(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[Progress]:
-    """One look, judged. A fault that may pass is RUNNING: one bad look decides nothing.
+    """One look, judged. A fault that may pass is RUNNING: one bad look decides nothing, and there will be another.
 
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
+    at = cloud.clock()
     try:
-        seen = yield from service.observe(cloud, ticket.target)
+        seen = yield from service.observe(cloud.once(), ticket.target)
     except CloudSyncError as error:
         if delay_for(error, 1) is None:
             raise
         return _missed(error)
-    return judge(service, ticket, seen, cloud.clock())
+    return judge(service, ticket, seen, at)
 
 
 def until_done(
@@ -209,7 +255,7 @@ def until_done(
         wait = max(min(due, deadline) - now, 0.0)
         pause = 0.0
         try:
-            seen = yield Shared(key, lambda: service.observe(once, ticket.target), wait=wait)
+            at, seen = yield Shared(key, lambda: _dated(once, service, ticket.target), wait=wait)
         except CloudSyncError as error:
             misses += 1
             delay = delay_for(error, misses)
@@ -220,19 +266,28 @@ def until_done(
         else:
             misses = 0
             now = cloud.clock()
-            progress = judge(service, ticket, seen, now)
+            progress = judge(service, ticket, seen, at)
         story.tell(progress, now)
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline:
-            raise WaitTimedOut(
-                f"{service.describe(ticket.target)}: not done when the time was up, "
-                f"{now - ticket.started_at:.0f} s after the wait began. Last seen: {progress.why} "
-                "Whatever runs in the cloud goes on there; allow more time (timeout, execution_timeout) or look at "
-                "the service's console.",
-                last_seen=progress.why,
-            )
+            waited = f"not done when the time was up, {now - ticket.started_at:.0f} s after the wait began"
+            raise _timed_out(service, ticket.target, waited, progress.why)
         due = now + max(pause, next_pause(now - ticket.started_at, service.floor, poll_interval))
+
+
+def _dated(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
+    """A look with the time at which it began."""
+    at = cloud.clock()
+    return at, (yield from service.observe(cloud, target))
+
+
+def _timed_out(service: Service[Any], target: Target, how: str, last_seen: str) -> WaitTimedOut:
+    return WaitTimedOut(
+        f"{service.describe(target)}: {how}. Last seen: {last_seen} Whatever runs in the cloud goes on there; allow "
+        "more time (timeout, execution_timeout) or look at the service's console.",
+        last_seen=last_seen,
+    )
 
 
 def _missed(error: CloudSyncError) -> Progress:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_cloudsync.api.services import mrs
-from airflow_provider_cloudsync.api.services.mrs import Cluster, SyncedIamUsers, SyncState
+from airflow_provider_cloudsync.api.services import mrs, mrs_calls
+from airflow_provider_cloudsync.api.services.mrs_calls import Cluster, SyncedIamUsers, SyncState
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 
@@ -51,16 +51,16 @@ class MrsHook(CloudSyncHook):
 
     def is_iam_synchronizing(self, cluster_id: str) -> bool:
         """Whether a synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
-        return self.run(mrs.is_iam_synchronizing(self.cloud, cluster_id))
+        return self.run(mrs_calls.is_iam_synchronizing(self.cloud, cluster_id))
 
     def is_iam_synchronous(self, cluster_id: str) -> bool:
         """Whether the cluster was brought in line with IAM (ListClusterSyncStatus); may be of an earlier sync."""
-        return self.run(mrs.is_iam_synchronous(self.cloud, cluster_id))
+        return self.run(mrs_calls.is_iam_synchronous(self.cloud, cluster_id))
 
     def get_synced_iam_users(self, cluster_id: str) -> SyncedIamUsers:
         """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
-        return self.run(mrs.get_synced_iam_users(self.cloud, cluster_id))
+        return self.run(mrs_calls.get_synced_iam_users(self.cloud, cluster_id))
 
     def get_cluster(self, cluster_id: str) -> Cluster:
         """The cluster (ShowClusterDetails). A deleted one still answers, with ``clusterState`` ``terminated``."""
-        return self.run(mrs.get_cluster(self.cloud, cluster_id))
+        return self.run(mrs_calls.get_cluster(self.cloud, cluster_id))

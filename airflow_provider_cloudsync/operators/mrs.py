@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC, iam_sync_target
+from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC, SETTLE, iam_sync_target
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 
 
@@ -44,7 +44,7 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         user_names: Sequence[str] | None = None,
         group_names: Sequence[str] | None = None,
         sync_all: bool = False,
-        settle_time: timedelta | float = IAM_SYNC.settle,
+        settle_time: timedelta | float = SETTLE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Key in Airflow's task state store (3.3 and later), which survives the retries of a task. Never rename it.
 TICKET_KEY = "cloudsync_ticket"
+#: What an earlier try started longer ago than that (seconds) says nothing to the one who clears the task today.
+_TICKET_AGE = 86_400.0
 
 
 class CloudSyncOperator(BaseOperator):
@@ -46,6 +50,8 @@ class CloudSyncOperator(BaseOperator):
     ui_color = "#fde8e8"
 
     service: ClassVar[Startable[Any]]
+    #: Whether something of ours may be running in the cloud.
+    _sent = False
 
     def __init__(
         self,
@@ -93,19 +99,11 @@ class CloudSyncOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
-        parts = self.service.split(self.target())
-        deadline = waits.deadline(self.timeout, self.execution_timeout)
-        found = self._take_up(context, parts)
-        if found is not None:
-            ticket, progress = found
-            self.log.info(
-                "Taking up what an earlier try of this task started: %s. %s",
-                progress.phase.value,
-                progress.why,
-            )
+        with waits.no_retry_of_a_rejected_key():
+            parts = self.service.split(self.target())
+            deadline = waits.deadline(self.timeout, self.execution_timeout)
+            ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)
-        ticket = self._begin(context, parts[0], tuple(parts[1:]), deadline)
-        return self._follow(context, ticket, deadline)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any] | None:
         """Go on after a deferral, with the report of the trigger."""
@@ -115,51 +113,61 @@ class CloudSyncOperator(BaseOperator):
         if report.try_number != context["ti"].try_number:
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
             return self.execute(context)
-        if isinstance(report.ended, CloudSyncError):
-            raise report.ended
-        return self._follow(context, Ticket.from_json(report.ticket), report.deadline, report.ended)
+        with waits.no_retry_of_a_rejected_key():
+            if isinstance(report.ended, CloudSyncError):
+                raise report.ended
+            return self._follow(context, Ticket.from_json(report.ticket), report.deadline, report.ended)
 
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
-        self.log.warning(
-            "The task was ended, but what it started in the cloud goes on there: no call stops it (%s). "
-            "The task finds it again when it is retried.",
-            type(self).__name__,
-        )
+        if self._sent:
+            self.log.warning(
+                "The task was ended, but the sync that it started goes on in the cloud: no call stops it. Look at it "
+                "in the console of the service; a retry of the task takes it up again."
+            )
 
     def _follow(
         self, context: Context, ticket: Ticket, deadline: float, progress: Progress | None = None
     ) -> dict[str, Any] | None:
-        """Follow a ticket to the end, start what comes after it, or leave the wait to the triggerer."""
+        """Follow a ticket to the end, start what comes after it, or leave the wait to the triggerer.
+
+        :param progress: where the ticket stands, if that is known.
+        """
         while True:
+            if ticket.stage is Stage.QUEUED and (progress is None or progress.phase is Phase.SUCCEEDED):
+                ticket, progress = self._begin(context, ticket, deadline), None
             started = ticket.stage is Stage.STARTED
             if started and not self.wait_for_completion and not ticket.later:
                 return self._conclude(context, ticket)
             if progress is None or progress.phase is Phase.RUNNING:
                 progress = self._wait(context, ticket, deadline)
+            described = self.service.describe(ticket.target)
             if progress.phase is Phase.FAILED:
-                self._forget(context)
-                raise SyncFailed(f"{self.service.describe(ticket.target)} failed. {progress.why}")
-            if not started:
-                ticket = self._begin(context, ticket.target, ticket.later, deadline)
-            elif ticket.later:
-                ticket = self._begin(context, ticket.later[0], ticket.later[1:], deadline)
-            else:
-                self.log.info("%s: done. %s", self.service.describe(ticket.target), progress.why)
+                # The next try starts this part anew, and not those before it, which are done.
+                self._remember(context, self._queued(ticket.target, ticket.later))
+                raise SyncFailed(f"{described} failed. {progress.why}")
+            if started and not ticket.later:
+                self.log.info("%s: done. %s", described, progress.why)
                 return self._conclude(context, ticket)
-            progress = None
+            if started:
+                ticket, progress = self._queued(ticket.later[0], ticket.later[1:]), None
 
-    def _begin(self, context: Context, target: Target, later: tuple[Target, ...], deadline: float) -> Ticket:
+    def _queued(self, target: Target, later: tuple[Target, ...]) -> Ticket:
+        return Ticket(self.service.name, target, Stage.QUEUED, time.time(), later=later)
+
+    def _begin(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
+        self._sent = True
         ticket = self.hook.run(
             begin(
                 self.hook.cloud.until(deadline),
                 self.service,
-                target,
-                later=later,
+                queued.target,
+                later=queued.later,
                 remember=lambda ticket: self._remember(context, ticket),
             )
         )
-        described = self.service.describe(target)
+        self._sent = ticket.stage is Stage.STARTED
+        described = self.service.describe(ticket.target)
         if ticket.stage is Stage.STARTED:
             self.log.info(
                 "%s: accepted (request id %s).", described, ticket.receipt.get("request_id") or "unknown"
@@ -196,31 +204,76 @@ class CloudSyncOperator(BaseOperator):
 
     # What survives a try: the ticket, in Airflow's task state store where there is one (3.3 and later).
 
-    def _take_up(self, context: Context, parts: list[Target]) -> tuple[Ticket, Progress] | None:
-        store = context.get("task_state_store")
-        if store is None:
-            # Without a store a retry can't know its start; a run that is there counts as it, so that none is doubled.
-            if context["ti"].try_number <= 1:
-                return None
-            adopted = self.hook.run(adopt(self.hook.cloud, self.service, parts[0], later=tuple(parts[1:])))
-            return None if adopted is None else (adopted, Progress(Phase.RUNNING, "A run is under way."))
-        stored = store.get(TICKET_KEY, default=None)
+    def _take_up(
+        self, context: Context, parts: list[Target], deadline: float
+    ) -> tuple[Ticket, Progress | None]:
+        """Where to begin: at the first part, or where the try before was."""
+        first = self._queued(parts[0], tuple(parts[1:]))
+        cloud = self.hook.cloud.until(deadline)
+        if context.get("task_state_store") is None:
+            adopted = None
+            if self._may_adopt(context):
+                adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
+            if adopted is None:
+                return first, None
+            ticket, progress = (
+                adopted,
+                Progress(Phase.RUNNING, "A run is under way; it is taken as that try's."),
+            )
+        else:
+            left = self._recall(context, parts)
+            if left is None:
+                return first, None
+            ticket, found = self.hook.run(resume(cloud, self.service, left))
+            if found is None:
+                return ticket, None
+            progress = found
+        self._sent = True
+        self.log.info(
+            "Taking up what an earlier try of this task started: %s. %s", progress.phase.value, progress.why
+        )
+        return ticket, progress
+
+    def _may_adopt(self, context: Context) -> bool:
+        """Whether a run that is there counts as ours, where there is no store to tell.
+
+        Only for a retry that would wait for its run: the try before may have started it. The first try after the
+        task was cleared is none: Airflow has given it all its retries again.
+        """
+        ti = context["ti"]
+        first_try = max(getattr(ti, "max_tries", 0) - (self.retries or 0) + 1, 1)
+        return ti.try_number > first_try and self.wait_for_completion and self.if_running == "attach"
+
+    def _recall(self, context: Context, parts: list[Target]) -> Ticket | None:
+        """The ticket of an earlier try, if it is about the same and not too old; with the parameters of now."""
+        stored = context["task_state_store"].get(TICKET_KEY, default=None)
         if stored is None:
             return None
         try:
-            ticket = Ticket.from_json(json.loads(str(stored)))
-        except (InvalidEvent, TypeError, ValueError) as error:
+            left = json.loads(str(stored))
+            ticket, whole = Ticket.from_json(left["ticket"]), left["of"]
+        except (InvalidEvent, ValueError, TypeError, KeyError) as error:
             self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
             return None
-        if ticket.service != self.service.name or dict(ticket.target) not in [dict(part) for part in parts]:
+        rest = 1 + len(ticket.later)
+        if ticket.service != self.service.name or whole != self._fingerprint(parts) or rest > len(parts):
             self.log.info("An earlier try of this task was about something else; it is not taken up.")
             return None
-        return self.hook.run(resume(self.hook.cloud, self.service, ticket))
+        if time.time() - ticket.started_at > _TICKET_AGE:
+            self.log.info("What an earlier try of this task started is too long ago; it is not taken up.")
+            return None
+        return replace(ticket, target=parts[-rest], later=tuple(parts[len(parts) - rest + 1 :]))
+
+    def _fingerprint(self, parts: list[Target]) -> str:
+        """Tells whether two tries are about the same, whatever they say of how to wait for it."""
+        essence = [self.service.essence(part) for part in parts]
+        return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
     def _remember(self, context: Context, ticket: Ticket) -> None:
         store = context.get("task_state_store")
         if store is not None:
-            store.set(TICKET_KEY, json.dumps(ticket.to_json()))
+            whole = self._fingerprint(self.service.split(self.target()))
+            store.set(TICKET_KEY, json.dumps({"ticket": ticket.to_json(), "of": whole}))
 
     def _forget(self, context: Context) -> None:
         """Once it has ended well or badly: a task that is cleared afterwards is to start anew."""

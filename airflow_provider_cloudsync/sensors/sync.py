@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
+    AirflowSkipException,
     BaseSensorOperator,
     conf,
 )
@@ -45,6 +47,8 @@ class CloudSyncSensor(BaseSensorOperator):
     ui_color = "#e8f0fd"
 
     service: ClassVar[Service[Any]]
+    #: What the log says already.
+    _told: Progress | None = None
 
     def __init__(
         self,
@@ -78,13 +82,17 @@ class CloudSyncSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Look once."""
-        return self._conclude(self._look(self._ticket()))
+        with waits.no_retry_of_a_rejected_key():
+            return self._conclude(self._look(self._ticket()))
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
         if not self.deferrable:
             return super().execute(context)
-        return self._wait(context)
+        with self._skipping():
+            ticket = self._ticket()
+            if not self._conclude(self._look(ticket)):
+                self._defer(context, ticket)
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """End as the wait in the triggerer ended."""
@@ -93,28 +101,42 @@ class CloudSyncSensor(BaseSensorOperator):
         report = Report.from_json(event)
         if report.try_number != context["ti"].try_number:
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
-            return self._wait(context)
-        if isinstance(report.ended, WaitTimedOut):
-            raise AirflowSensorTimeout(report.ended.message)
-        if isinstance(report.ended, CloudSyncError):
-            raise report.ended
-        self._conclude(report.ended)
-        return None
+            self.execute(context)
+            return
+        with self._skipping():
+            if isinstance(report.ended, WaitTimedOut):
+                raise AirflowSensorTimeout(report.ended.message)
+            if isinstance(report.ended, CloudSyncError):
+                raise report.ended
+            self._conclude(report.ended)
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """The rules of ``soft_fail`` and ``never_fail``, which Airflow itself applies to poked sensors only."""
+        try:
+            with waits.no_retry_of_a_rejected_key():
+                yield
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        except CloudSyncError as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
 
     def _ticket(self) -> Ticket:
         return Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
 
     def _look(self, ticket: Ticket) -> Progress:
         progress = self.hook.run(check(self.hook.cloud, self.service, ticket))
-        if progress.warning:
-            self.log.warning("%s", progress.warning)
-        self.log.info("%s: %s. %s", self.service.describe(ticket.target), progress.phase.value, progress.why)
+        if progress != self._told:
+            if progress.warning:
+                self.log.warning("%s", progress.warning)
+            described = self.service.describe(ticket.target)
+            self.log.info("%s: %s. %s", described, progress.phase.value, progress.why)
+            self._told = progress
         return progress
-
-    def _wait(self, context: Context) -> None:
-        ticket = self._ticket()
-        if not self._conclude(self._look(ticket)):
-            self._defer(context, ticket)
 
     def _defer(self, context: Context, ticket: Ticket) -> NoReturn:
         timeout = waits.seconds(self.timeout, "timeout")

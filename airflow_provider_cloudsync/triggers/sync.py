@@ -6,19 +6,26 @@ deferral: the ticket, the deadline and the try that deferred.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cloudsync.api.model import Phase, Progress, Ticket
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, from_report
 
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.flows import Cloud
+    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
 log = logging.getLogger(__name__)
 
 REPORT_VERSION = 1
+_LOOK_UP_AGAIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class SyncTrigger(BaseTrigger):
         service = find_service(ticket.service)
         hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
         waiting = until_done(
-            await hook.acloud(),
+            await self._cloud(hook),
             service,
             ticket,
             deadline=self.deadline,
@@ -158,3 +165,16 @@ class SyncTrigger(BaseTrigger):
             not_before=self.not_before,
         )
         return await hook.arun(waiting)
+
+    async def _cloud(self, hook: CloudSyncHook) -> Cloud:
+        """The connection. Looking it up asks Airflow, which may be restarting just now; that is borne, too."""
+        while True:
+            try:
+                return await hook.acloud()
+            except CloudSyncError:
+                raise
+            except Exception as error:
+                if time.time() + _LOOK_UP_AGAIN > self.deadline:
+                    raise
+                log.warning("The connection could not be looked up (%s); trying again.", type(error).__name__)
+                await asyncio.sleep(_LOOK_UP_AGAIN)

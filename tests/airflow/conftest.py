@@ -15,8 +15,6 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_cloudsync import sharing, transport, waits
 from airflow_provider_cloudsync.emulator import Emulator
 
-MODES = ("blocking", "poked", "deferred")
-
 
 class _SteppedAsyncio:
     """asyncio, but for its sleep."""
@@ -52,7 +50,9 @@ class World:
     def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         self.emulator = emulator
         self.store = Store()
+        self.began = emulator.clock.now()
         self.deferrals: list[TaskDeferred] = []
+        self._monkeypatch = monkeypatch
         self.events: list[Any] = []
         stepped = SimpleNamespace(
             time=emulator.clock.now,
@@ -79,8 +79,30 @@ class World:
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(clock=emulator.clock.now))
         monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", emulator.connection)
 
-    def context(self, try_number: int = 1, *, store: bool = False) -> dict[str, Any]:
-        found: dict[str, Any] = {"ti": SimpleNamespace(try_number=try_number)}
+    def before_each_reply(self, do: Callable[[str], Any]) -> None:
+        """Let something happen after the service has worked and before its reply is there."""
+        send, asend = transport._send, transport._asend
+
+        def last() -> str:
+            return self.emulator.requests()[-1]["operation"]
+
+        def sending(request: Any) -> Any:
+            try:
+                return send(request)
+            finally:
+                do(last())
+
+        async def asending(session: Any, request: Any) -> Any:
+            try:
+                return await asend(session, request)
+            finally:
+                do(last())
+
+        self._monkeypatch.setattr(transport, "_send", sending)
+        self._monkeypatch.setattr(transport, "_asend", asending)
+
+    def context(self, try_number: int = 1, *, store: bool = False, max_tries: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
         if store:
             found["task_state_store"] = self.store
         return found

@@ -192,12 +192,27 @@ def test_faults_of_a_look_are_borne(start, mode, fault) -> None:
 def test_soft_fail_skips_a_deferred_sensor_as_it_does_a_poked_one(start, how) -> None:
     world = start({"runs": [FAILED]} if how == "failed" else {})
     task = sensor(world, "deferred", soft_fail=True, timeout=600)
-    with pytest.raises(Exception) as raised:  # noqa: PT011 - which one differs, and is looked at below
-        world.run(task)
-    event = world.events[-1]
-    assert isinstance(raised.value, AirflowFailException | AirflowSensorTimeout)
     with pytest.raises(AirflowSkipException):
-        task.resume_execution("execute_complete", {"event": event}, world.context())
+        world.run(task)
+    with pytest.raises(AirflowSkipException):  # as Airflow's task runner resumes it
+        task.resume_execution("execute_complete", {"event": world.events[-1]}, world.context())
+
+
+def test_soft_fail_skips_a_deferred_sensor_at_its_first_look(start) -> None:
+    world = start({"runs": [FAILED]})
+    world.emulator.advance(200)
+    with pytest.raises(AirflowSkipException):
+        world.run(sensor(world, "deferred", soft_fail=True))
+    assert world.deferrals == []
+
+
+@pytest.mark.parametrize("when", ["first look", "later"])
+def test_never_fail_skips_whatever_goes_wrong(start, when) -> None:
+    world = start({"runs": [RUN]})
+    fault = {"match": {"service": "dataarts"}, "times": None, "status": 403}
+    world.emulator.faults([{**fault, "skip": 0 if when == "first look" else 2}])
+    with pytest.raises(AirflowSkipException):
+        world.run(sensor(world, "deferred", never_fail=True))
 
 
 def test_soft_fail_skips_a_poked_sensor_whose_sync_failed(start) -> None:

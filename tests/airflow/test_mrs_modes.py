@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
-    CredentialsRejected,
     InvalidConnection,
     InvalidEvent,
     InvalidParameter,
@@ -279,11 +278,28 @@ def test_faults_of_a_look_are_borne(start_world, deferrable, fault, times) -> No
 def test_faults_without_end_are_ended_by_the_deadline(start_world, deferrable, fault) -> None:
     world = start_world({"c": {}})
     looks = {"operation": "ListClusterSyncTaskStatus"}
-    world.emulator.faults([{"match": looks, "skip": 1, "times": None, **fault}])
+    world.emulator.faults([{"match": looks, "skip": 2, "times": None, **fault}])
     began = world.emulator.clock.now()
     with pytest.raises(WaitTimedOut, match="last look failed"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - began < 310
+    assert world.starts == 1
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("fault", [case[1] for case in FAULTS], ids=[case[0] for case in FAULTS])
+def test_faults_from_the_first_look_on(start_world, deferrable, fault) -> None:
+    world = start_world({"c": {}})
+    looks = {"operation": "ListClusterSyncTaskStatus"}
+    world.emulator.faults([{"match": looks, "times": 9, **fault}])
+    world.run(sync(deferrable))
+    assert world.starts == 1
+
+    world.emulator.faults([{"match": looks, "times": None, **fault}])
+    began = world.emulator.clock.now()
+    with pytest.raises(WaitTimedOut, match="could not be looked at"):
+        world.run(sync(deferrable, timeout=300))
+    assert world.emulator.clock.now() - began <= 300
     assert world.starts == 1
 
 
@@ -335,7 +351,7 @@ def test_a_throttled_start_is_sent_again_and_then_given_time_to_settle(start_wor
     ("fault", "error"),
     [
         pytest.param(
-            {"status": 401, "body": {"error_code": "APIGW.0301"}}, CredentialsRejected, id="signature"
+            {"status": 401, "body": {"error_code": "APIGW.0301"}}, AirflowFailException, id="signature"
         ),
         pytest.param({"status": 403, "body": {"error_code": "APIGW.0302"}}, ApiError, id="permission"),
         pytest.param({"status": 404, "body": {"error_code": "APIGW.0101"}}, ApiError, id="no such API"),
@@ -344,7 +360,7 @@ def test_a_throttled_start_is_sent_again_and_then_given_time_to_settle(start_wor
 def test_what_will_not_pass_ends_the_wait_at_once(start_world, deferrable, fault, error) -> None:
     world = start_world({"c": {"seconds": 60}})
     match = {"operation": "ListClusterSyncTaskStatus"}
-    world.emulator.faults([{"match": match, "skip": 2, "times": None, **fault}])
+    world.emulator.faults([{"match": match, "skip": 3, "times": None, **fault}])
     with pytest.raises(error) as raised:
         world.run(sync(deferrable))
     assert str(fault["status"]) in str(raised.value)
@@ -357,7 +373,7 @@ def test_a_wrong_secret_key_is_sent_once(start_world, monkeypatch) -> None:
     connection = json.loads(world.emulator.connection)
     connection["password"] = "a-wrong-secret"
     monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", json.dumps(connection))
-    with pytest.raises(CredentialsRejected, match="Check the key") as raised:
+    with pytest.raises(AirflowFailException, match="Check the key") as raised:
         world.run(sync(False))
     assert "a-wrong-secret" not in str(raised.value)
     assert len(world.calls()) == 1
@@ -450,14 +466,14 @@ class TestRetries:
     @pytest.mark.parametrize("there_before", [[], ["alice"]], ids=["new names", "known names"])
     def test_worker_killed_around_the_start(self, start_world, monkeypatch, sent, there_before) -> None:
         """The ticket is stored, and it is not known whether the start went out."""
-        world = start_world({"c": {"seconds": 120, "starts_after": 0, "synced_users": there_before}})
+        world = start_world({"c": {"seconds": 120, "starts_after": 8, "synced_users": there_before}})
 
         class Killed(BaseException):
             pass
 
         class Dying(type(world.store)):
             def set(self, key, value, **_):
-                if "started" in json.loads(value)["stage"] and sent:
+                if json.loads(value)["ticket"]["stage"] == "started" and sent:
                     raise Killed
                 super().set(key, value)
                 if not sent:
@@ -469,11 +485,13 @@ class TestRetries:
         assert world.starts == int(sent)
         kept, world.store = world.store, type(world.store).__base__()
         world.store.update(kept)
-        world.emulator.advance(5)
+        world.emulator.advance(2)
         world.run(sync(False), world.context(2, store=True))
         assert world.starts == 1
 
-    @pytest.mark.parametrize("left", ["not json", '{"version": 99}', "null", '{"version": 1}'])
+    @pytest.mark.parametrize(
+        "left", ["not json", '{"ticket": {"version": 99}, "of": ""}', "null", '{"version": 1}', "[]"]
+    )
     def test_what_can_not_be_read_is_not_used(self, start_world, left) -> None:
         world = start_world({"c": {}})
         world.store["cloudsync_ticket"] = left

@@ -367,7 +367,18 @@ PAGES = [
     ("full, full, short", [page([1, 2]), page([3, 4]), page([5])], [1, 2, 3, 4, 5], ["0", "2", "4"]),
     ("total", [page([1, 2], total=4), page([3, 4], total=4)], [1, 2, 3, 4], ["0", "2"]),
     ("total too small", [page([1, 2], total=1)], [1, 2], ["0"]),
-    ("total too large", [page([1, 2], total=9), page([3], total=9)], [1, 2, 3], ["0", "2"]),
+    (
+        "total too large",
+        [page([1, 2], total=9), page([3], total=9), page([], total=9)],
+        [1, 2, 3],
+        ["0", "2", "3"],
+    ),
+    (
+        "a lower limit of the service",
+        [page([1], total=3), page([2], total=3), page([3], total=3)],
+        [1, 2, 3],
+        ["0", "1", "2"],
+    ),
     ("total as text", [page([1, 2], total="2"), page([])], [1, 2], ["0", "2"]),
     ("total null", [page([1, 2], total=None), page([])], [1, 2], ["0", "2"]),
     (

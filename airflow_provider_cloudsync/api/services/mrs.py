@@ -1,4 +1,4 @@
-"""MRS: synchronizing IAM users into a cluster (API version 2), and looking a cluster up (version 1.1).
+"""MRS: synchronizing IAM users into a cluster; what to make of what a cluster shows.
 
 A cluster shows one flag for all its synchronizations, whoever started them (``is_synchronizing``), one that says
 whether it was ever brought in line (``is_synchronous``), and the names that it has. There is no run id, no time and no
@@ -9,49 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
-from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow, Shared
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.services.mrs_calls import (
+    NAMES_PER_REQUEST,
+    SyncState,
+    get_cluster,
+    get_synced_iam_users,
+    is_iam_synchronizing,
+    is_iam_synchronous,
+    send_cancel,
+    send_sync,
+)
 from airflow_provider_cloudsync.api.services.parameters import identifier, names
-from airflow_provider_cloudsync.api.waiting import until_done
-from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter, SyncFailed
+from airflow_provider_cloudsync.api.waiting import begin, until_done
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CloudSyncError,
+    InvalidParameter,
+    SyncFailed,
+)
 
-#: How many names one request may carry. Documented for the cancellation; a start is held to it, too.
-NAMES_PER_REQUEST = 1000
+#: Seconds after a start in which a flag that is down may only mean that the run is not up yet.
+SETTLE = 10.0
 #: States of a cluster in which no synchronization can run any more.
 _GONE = ("terminating", "terminated", "failed")
 _NO_SUCH_CLUSTER = "12000003"
 _CLUSTER_BUSY = "12000012"
-#: Seconds that a run of `send_all` may take.
+#: Seconds that all runs of `send_all` may take.
 _LONGEST_RUN = 3600.0
-
-
-class SyncedIamUsers(TypedDict):
-    """The reply to ShowSyncIamUser: what the cluster has."""
-
-    user_names: list[str]
-    group_names: list[str]
-
-
-class SyncState(TypedDict):
-    """The reply to UpdateSyncIamUser and CancelSyncIamUser. ``synchronizing`` means accepted, and no more."""
-
-    state: str
-
-
-class Cluster(TypedDict, total=False):
-    """The fields of a cluster that are of use here; the service sends more of them."""
-
-    clusterId: str
-    clusterName: str
-    clusterState: str
-    clusterVersion: str
-    enterpriseProjectId: str
-    safeMode: int
-    createAt: str
-    updateAt: str
+#: Seconds until a cluster whose flag is up is looked up again.
+_CLUSTER_AGE = 300.0
 
 
 def iam_sync_target(
@@ -60,7 +51,7 @@ def iam_sync_target(
     user_names: Any = None,
     group_names: Any = None,
     sync_all: bool = False,
-    settle: float = 10.0,
+    settle: float = SETTLE,
 ) -> dict[str, Any]:
     """What to synchronize, checked.
 
@@ -97,72 +88,6 @@ def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: An
     }
 
 
-def _request(
-    method: str, operation: str, cluster_id: str, path: str, *, repeatable: bool = True, json: Any = None
-) -> Request:
-    base = f"/v2/{{project_id}}/clusters/{identifier(cluster_id, 'cluster_id')}"
-    return Request(method, "mrs", operation, base + path, repeatable, json=json)
-
-
-def is_iam_synchronizing(cloud: Cloud, cluster_id: str) -> Flow[bool]:
-    """Whether an IAM synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
-    request = _request("GET", "ListClusterSyncTaskStatus", cluster_id, "/iam-sync")
-    flag: bool = (yield from call(cloud, request)).field("is_synchronizing", bool)
-    return flag
-
-
-def is_iam_synchronous(cloud: Cloud, cluster_id: str) -> Flow[bool]:
-    """Whether the cluster is in line with IAM after a full synchronization (ListClusterSyncStatus)."""
-    request = _request("GET", "ListClusterSyncStatus", cluster_id, "/iam-sync/is-synchronous")
-    flag: bool = (yield from call(cloud, request)).field("is_synchronous", bool)
-    return flag
-
-
-def get_synced_iam_users(cloud: Cloud, cluster_id: str) -> Flow[SyncedIamUsers]:
-    """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
-    reply = yield from call(cloud, _request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user"))
-    data = reply.data if isinstance(reply.data, dict) else {}
-    users, groups = data.get("user_names"), data.get("group_names")
-    if not isinstance(users, list) and not isinstance(groups, list):
-        reply.field(
-            "user_names", list
-        )  # an empty list may be left out, but a reply with neither says nothing
-    return {"user_names": users or [], "group_names": groups or []}
-
-
-def get_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster]:
-    """The cluster (ShowClusterDetails of version 1.1). One that was deleted still answers, as ``terminated``."""
-    path = f"/v1.1/{{project_id}}/cluster_infos/{identifier(cluster_id, 'cluster_id')}"
-    reply = yield from call(cloud, Request("GET", "mrs", "ShowClusterDetails", path, repeatable=True))
-    cluster: Cluster = reply.field("cluster", dict)
-    return cluster
-
-
-def send_sync(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
-    """Start one synchronization (UpdateSyncIamUser), at most `NAMES_PER_REQUEST` names."""
-    return (
-        yield from _change(cloud, "POST", "UpdateSyncIamUser", target, {"is_all_sync": target["sync_all"]})
-    )
-
-
-def send_cancel(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
-    """Remove synchronized names from the cluster (CancelSyncIamUser), at most `NAMES_PER_REQUEST`."""
-    return (yield from _change(cloud, "DELETE", "CancelSyncIamUser", target, {}))
-
-
-def _change(
-    cloud: Cloud, method: str, operation: str, target: Target, body: dict[str, Any]
-) -> Flow[Mapping[str, Any]]:
-    if target["user_names"]:
-        body["user_names"] = target["user_names"]
-    if target["group_names"]:
-        body["group_names"] = target["group_names"]
-    request = _request(method, operation, target["cluster_id"], "/iam-sync-user", repeatable=False, json=body)
-    reply = yield from call(cloud, request)
-    state = reply.data.get("state", "") if isinstance(reply.data, dict) else ""
-    return {"request_id": reply.request_id, "state": state}
-
-
 @dataclass(frozen=True, slots=True)
 class IamSyncSeen:
     """What one look at a cluster shows.
@@ -184,13 +109,15 @@ class IamSync:
 
     name: str = "mrs"
     floor: float = 2.0
-    settle: float = 10.0
 
     def describe(self, target: Target) -> str:
         return f"IAM user sync of MRS cluster {target['cluster_id']}"
 
     def key(self, target: Target) -> Hashable:
         return str(target["cluster_id"])
+
+    def settle(self, target: Target) -> float:
+        return float(target["settle"])
 
     def split(self, target: Target) -> list[Target]:
         users, groups = target["user_names"], target["group_names"]
@@ -209,7 +136,9 @@ class IamSync:
         cluster_id = target["cluster_id"]
         try:
             if (yield from is_iam_synchronizing(cloud, cluster_id)):
-                return IamSyncSeen(is_synchronizing=True)
+                return IamSyncSeen(
+                    is_synchronizing=True, problem=(yield from self._known_problem(cloud, cluster_id))
+                )
         except ApiError as error:
             if error.status not in (400, 404):
                 raise
@@ -222,15 +151,24 @@ class IamSync:
             return IamSyncSeen(problem=problem)
         has = yield from get_synced_iam_users(cloud, cluster_id)
         in_line = yield from is_iam_synchronous(cloud, cluster_id)
+        # Once more: a run may have come up in between, and names show before it has ended.
+        if (yield from is_iam_synchronizing(cloud, cluster_id)):
+            return IamSyncSeen(is_synchronizing=True)
         return IamSyncSeen(
             is_synchronous=in_line,
             user_names=frozenset(has["user_names"]),
             group_names=frozenset(has["group_names"]),
         )
 
+    def _known_problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
+        """While a run is up the cluster is looked up now and then: its flag may stay when it is gone."""
+        key = ("cluster", cloud.scope, cluster_id)
+        problem: str = yield Shared(key, lambda: self._problem(cloud, cluster_id), max_age=_CLUSTER_AGE)
+        return problem
+
     def _problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
         try:
-            state = (yield from get_cluster(cloud, cluster_id)).get("clusterState", "")
+            state = (yield from get_cluster(cloud, cluster_id))["clusterState"]
         except ApiError as error:
             # Terraform's users see 404, the table of codes says 400; a gateway's 404 is about the address instead.
             unknown = error.code == _NO_SUCH_CLUSTER or (
@@ -245,6 +183,9 @@ class IamSync:
         if state in _GONE:
             return f"MRS cluster {cluster_id} is {state}, so nothing can be synchronized into it."
         return ""
+
+    def essence(self, target: Target) -> Target:
+        return {name: value for name, value in target.items() if name != "settle"}
 
     def admit(self, target: Target, seen: IamSyncSeen) -> Progress:
         if seen.problem:
@@ -269,8 +210,15 @@ class IamSync:
     def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
         if seen.is_synchronizing or seen.problem:
             return seen.is_synchronizing
-        # What has changed since the baseline, only a run since then can have changed.
-        return self.baseline(ticket.target, seen) != ticket.baseline
+        if ticket.target["sync_all"] and seen.is_synchronous and ticket.baseline["is_synchronous"] is False:
+            return True
+        users, groups = _missing(ticket.target, seen)
+        return bool(_lacking(ticket, "users") - set(users) or _lacking(ticket, "groups") - set(groups))
+
+    def leaves_trace(self, ticket: Ticket) -> bool:
+        if ticket.target["sync_all"]:
+            return ticket.baseline["is_synchronous"] is False
+        return bool(_lacking(ticket, "users") or _lacking(ticket, "groups"))
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
         if seen.problem:
@@ -313,8 +261,13 @@ class IamSync:
 
     def _brought_all(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
         """Whether names were missing before the start and none is now: only a run since then can have done that."""
-        was_missing = ticket.baseline.get("missing_users") or ticket.baseline.get("missing_groups")
+        was_missing = _lacking(ticket, "users") or _lacking(ticket, "groups")
         return bool(was_missing) and not any(_missing(ticket.target, seen))
+
+
+def _lacking(ticket: Ticket, kind: Literal["users", "groups"]) -> set[str]:
+    """The names that were not there before the start; none where that is not known."""
+    return set(ticket.baseline.get(f"missing_{kind}", ()))
 
 
 def _missing(target: Target, seen: IamSyncSeen) -> tuple[list[str], list[str]]:
@@ -343,6 +296,18 @@ class IamCancel(IamSync):
 
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
         return (yield from send_cancel(cloud, target))
+
+    def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
+        if seen.is_synchronizing or seen.problem:
+            return seen.is_synchronizing
+        users, groups = _missing(ticket.target, seen)
+        return "missing_users" in ticket.baseline and bool(
+            set(users) - _lacking(ticket, "users") or set(groups) - _lacking(ticket, "groups")
+        )
+
+    def leaves_trace(self, ticket: Ticket) -> bool:
+        named = {*ticket.target["user_names"]} - _lacking(ticket, "users")
+        return bool(named or {*ticket.target["group_names"]} - _lacking(ticket, "groups"))
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
         if seen.problem:
@@ -381,13 +346,24 @@ def send_all(cloud: Cloud, service: IamSync, target: Target) -> Flow[SyncState]:
     :raises SyncFailed: if a run before the last one failed.
     """
     *first, last = service.split(target)
+    deadline = cloud.clock() + _LONGEST_RUN
     for part in first:
-        taken_at = cloud.clock()
-        baseline = service.baseline(part, (yield from service.observe(cloud, part)))
-        receipt = yield from service.start(cloud, part)
-        ticket = Ticket(service.name, part, Stage.STARTED, taken_at, baseline, receipt=receipt)
-        ended = yield from until_done(cloud, service, ticket, deadline=taken_at + _LONGEST_RUN)
+        ticket = yield from _start_in_turn(cloud, service, part, deadline)
+        ended = yield from until_done(cloud, service, ticket, deadline=deadline)
         if ended.phase is not Phase.SUCCEEDED:
             raise SyncFailed(f"{service.describe(part)}: {ended.why}")
+    if first:
+        ticket = yield from _start_in_turn(cloud, service, last, deadline)
+        return {"state": ticket.receipt.get("state", "")}
     receipt = yield from service.start(cloud, last)
     return {"state": receipt["state"]}
+
+
+def _start_in_turn(cloud: Cloud, service: IamSync, target: Target, deadline: float) -> Flow[Ticket]:
+    while True:
+        ticket = yield from begin(cloud.until(deadline), service, target)
+        if ticket.stage is Stage.STARTED:
+            return ticket
+        turn = yield from until_done(cloud, service, ticket, deadline=deadline)
+        if turn.phase is not Phase.SUCCEEDED:
+            raise SyncFailed(f"{service.describe(target)}: {turn.why}")

@@ -12,6 +12,8 @@ from typing import Any
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
+#: From 2001 in seconds to 2286 in milliseconds; outside, a number is something else, such as a year or a date.
+_EARLIEST, _LATEST = 10**9, 10**13
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -56,16 +58,15 @@ def epoch_ms(value: Any, name: str) -> int:
     """
     if isinstance(value, str):
         text = value.strip()
-        try:
-            value = float(text)
-        except ValueError:
-            with contextlib.suppress(ValueError):
-                value = datetime.fromisoformat(text)
+        # Eight digits are a date, as {{ ds_nodash }} renders it, and no number of seconds.
+        is_number = text.replace(".", "", 1).isdecimal() and len(text) != 8
+        with contextlib.suppress(ValueError):
+            value = float(text) if is_number else datetime.fromisoformat(text)
     if isinstance(value, datetime):
         # In whole numbers: as a float, the last millisecond would be lost now and then.
         moment = value.astimezone(UTC) if value.tzinfo else value
         return calendar.timegm(moment.timetuple()) * 1000 + moment.microsecond // 1000
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**15:
+    if isinstance(value, int | float) and not isinstance(value, bool) and _EARLIEST <= value < _LATEST:
         return round(value if value >= 10**11 else value * 1000)
     raise InvalidParameter(
         f"{name} must be a point in time: a datetime, ISO 8601 text such as 2026-01-31T08:00:00+00:00, or seconds or "

@@ -1,0 +1,116 @@
+"""MRS: the calls, one function each (API version 2 for the synchronization, version 1.1 for clusters)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.model import Target
+from airflow_provider_cloudsync.api.services.parameters import identifier
+from airflow_provider_cloudsync.exceptions import UnreadableReply
+
+#: How many names one request may carry. Documented for the cancellation; a start is held to it, too.
+NAMES_PER_REQUEST = 1000
+
+
+class SyncedIamUsers(TypedDict):
+    """The reply to ShowSyncIamUser: what the cluster has."""
+
+    user_names: list[str]
+    group_names: list[str]
+
+
+class SyncState(TypedDict):
+    """The reply to UpdateSyncIamUser and CancelSyncIamUser. ``synchronizing`` means accepted, and no more."""
+
+    state: str
+
+
+class Cluster(TypedDict, total=False):
+    """The fields of a cluster that are of use here; the service sends more of them."""
+
+    clusterId: str
+    clusterName: str
+    clusterState: str
+    clusterVersion: str
+    enterpriseProjectId: str
+    safeMode: int
+    createAt: str
+    updateAt: str
+
+
+def _request(
+    method: str, operation: str, cluster_id: str, path: str, *, repeatable: bool = True, json: Any = None
+) -> Request:
+    base = f"/v2/{{project_id}}/clusters/{identifier(cluster_id, 'cluster_id')}"
+    return Request(method, "mrs", operation, base + path, repeatable, json=json)
+
+
+def is_iam_synchronizing(cloud: Cloud, cluster_id: str) -> Flow[bool]:
+    """Whether an IAM synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
+    request = _request("GET", "ListClusterSyncTaskStatus", cluster_id, "/iam-sync")
+    flag: bool = (yield from call(cloud, request)).field("is_synchronizing", bool)
+    return flag
+
+
+def is_iam_synchronous(cloud: Cloud, cluster_id: str) -> Flow[bool]:
+    """Whether the cluster is in line with IAM after a full synchronization (ListClusterSyncStatus)."""
+    request = _request("GET", "ListClusterSyncStatus", cluster_id, "/iam-sync/is-synchronous")
+    flag: bool = (yield from call(cloud, request)).field("is_synchronous", bool)
+    return flag
+
+
+def get_synced_iam_users(cloud: Cloud, cluster_id: str) -> Flow[SyncedIamUsers]:
+    """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
+    reply = yield from call(cloud, _request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user"))
+    data = reply.data if isinstance(reply.data, dict) else {}
+    lists = [data.get("user_names"), data.get("group_names")]
+    # An empty list may be left out, but a reply with neither says nothing.
+    if lists == [None, None] or not all(names is None or _is_names(names) for names in lists):
+        raise UnreadableReply(
+            f"The reply (request id {reply.request_id or 'unknown'}) has no usable lists of names."
+        )
+    return {"user_names": lists[0] or [], "group_names": lists[1] or []}
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def get_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster]:
+    """The cluster (ShowClusterDetails of version 1.1). One that was deleted still answers, as ``terminated``."""
+    path = f"/v1.1/{{project_id}}/cluster_infos/{identifier(cluster_id, 'cluster_id')}"
+    reply = yield from call(cloud, Request("GET", "mrs", "ShowClusterDetails", path, repeatable=True))
+    cluster: Cluster = reply.field("cluster", dict)
+    if not isinstance(cluster.get("clusterState"), str):
+        raise UnreadableReply(
+            f"The reply (request id {reply.request_id or 'unknown'}) tells no state of the cluster."
+        )
+    return cluster
+
+
+def send_sync(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+    """Start one synchronization (UpdateSyncIamUser), at most `NAMES_PER_REQUEST` names."""
+    return (
+        yield from _change(cloud, "POST", "UpdateSyncIamUser", target, {"is_all_sync": target["sync_all"]})
+    )
+
+
+def send_cancel(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+    """Remove synchronized names from the cluster (CancelSyncIamUser), at most `NAMES_PER_REQUEST`."""
+    return (yield from _change(cloud, "DELETE", "CancelSyncIamUser", target, {}))
+
+
+def _change(
+    cloud: Cloud, method: str, operation: str, target: Target, body: dict[str, Any]
+) -> Flow[Mapping[str, Any]]:
+    if target["user_names"]:
+        body["user_names"] = target["user_names"]
+    if target["group_names"]:
+        body["group_names"] = target["group_names"]
+    request = _request(method, operation, target["cluster_id"], "/iam-sync-user", repeatable=False, json=body)
+    reply = yield from call(cloud, request)
+    state = reply.data.get("state", "") if isinstance(reply.data, dict) else ""
+    return {"request_id": reply.request_id, "state": state}
