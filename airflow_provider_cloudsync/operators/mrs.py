@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC, SETTLE, iam_sync_target
+from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 
 
@@ -48,7 +50,11 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cluster_id = cluster_id
+        if sync_all is True and (user_names is not None or group_names is not None):
+            raise InvalidParameter(
+                "Name users and groups, or set sync_all=True; both at once contradict each other."
+            )
+        self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = user_names
         self.group_names = group_names
         self.sync_all = sync_all
@@ -102,7 +108,7 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cluster_id = cluster_id
+        self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = user_names
         self.group_names = group_names
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
-from airflow_provider_cloudsync.api.services.parameters import one_of
+from airflow_provider_cloudsync.api.services.parameters import literal_id, one_of
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 
 
@@ -47,8 +47,8 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.workspace = workspace
-        self.sync_task_id = sync_task_id
+        self.workspace = literal_id(workspace, "workspace")
+        self.sync_task_id = literal_id(sync_task_id, "sync_task_id")
         self.synced_after = synced_after
         self.if_unscheduled = one_of(if_unscheduled, "if_unscheduled", ("warn", "fail"))
 

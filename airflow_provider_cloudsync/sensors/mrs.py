@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_watch_target
+from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 
 
@@ -40,7 +41,7 @@ class MrsIamSyncSensor(CloudSyncSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cluster_id = cluster_id
+        self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = user_names
         self.group_names = group_names
 

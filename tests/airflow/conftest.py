@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
 from airflow_provider_cloudsync import sharing, transport, waits
 from airflow_provider_cloudsync.emulator import Emulator
@@ -67,6 +68,8 @@ class World:
             "sensors.sync",
         ):
             monkeypatch.setattr(f"airflow_provider_cloudsync.{module}.time", stepped)
+        base = sys.modules[BaseSensorOperator.__module__]
+        monkeypatch.setattr(base, "time", stepped)  # Airflow's own loop of a sensor that pokes
         monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(emulator))
 
         async def doze(wake: asyncio.Event, seconds: float) -> None:

@@ -34,6 +34,13 @@ def identifier(value: Any, name: str) -> str:
     )
 
 
+def literal_id(value: Any, name: str) -> Any:
+    """The same value, for a DAG that is parsed: an id that stands there as it is gets checked, a template later."""
+    if isinstance(value, str) and "{{" not in value and "{%" not in value:
+        identifier(value, name)
+    return value
+
+
 def names(value: Any, name: str) -> list[str]:
     """A list of names, without repetitions and in the order given; None means none."""
     if value is None:
