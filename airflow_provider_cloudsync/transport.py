@@ -169,7 +169,7 @@ def _send(request: HttpRequest) -> Response:
             return _complete(request, Response(reply.status_code, received, body))
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         sent, lasting = _requests_verdict(error)
-        raise lost(request, error, sent=sent, lasting=lasting) from error
+        raise lost(request, error, sent=sent, lasting=lasting) from None
 
 
 def _blocking_session() -> requests.Session:
@@ -325,7 +325,7 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
             return _complete(request, Response(reply.status, headers, b"".join(parts)))
     except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
         sent, lasting = _aiohttp_verdict(error)
-        raise lost(request, error, sent=sent, lasting=lasting) from error
+        raise lost(request, error, sent=sent, lasting=lasting) from None
 
 
 def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:

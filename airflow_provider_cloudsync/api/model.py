@@ -39,6 +39,11 @@ class Progress:
     why: str
     warning: str = ""
 
+    @property
+    def in_full(self) -> str:
+        """The reason with the warning."""
+        return f"{self.why} {self.warning}".strip()
+
 
 class Stage(StrEnum):
     """What a ticket is for."""

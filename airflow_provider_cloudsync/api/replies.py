@@ -176,6 +176,11 @@ def _error(
     hint = _HINTS.get(response.status)
     if hint is None and response.status >= 500:
         hint = "The fault is on the service's side; if it lasts, give its support the request id."
+    if response.status == 401 and "limit" in detail.lower():
+        hint = (
+            "The key is locked for some minutes, because of failures in a row with it: a task or a tool uses it with a "
+            "wrong secret key. Find that one, wait 5 minutes, then clear the task."
+        )
     if code.endswith(".0101") and response.status == 404:
         hint = "No such API at this address: check the region and the endpoint of the connection."
     return kind(

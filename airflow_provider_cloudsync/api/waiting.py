@@ -245,6 +245,7 @@ def until_done(
     once = cloud.once()
     story = _Story(service.describe(ticket.target))
     misses = 0
+    known: Progress | None = None
     now = cloud.clock()
     if not_before > now:
         # A pause of its own, since a shared look may come sooner than asked for.
@@ -261,18 +262,18 @@ def until_done(
             delay = delay_for(error, misses)
             if delay is None:
                 raise
-            progress, pause = _missed(error), delay
+            progress, pause = _missed(error, known), delay
             now = cloud.clock()
         else:
             misses = 0
             now = cloud.clock()
-            progress = judge(service, ticket, seen, at)
+            progress = known = judge(service, ticket, seen, at)
         story.tell(progress, now)
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline:
             waited = f"not done when the time was up, {now - ticket.started_at:.0f} s after the wait began"
-            raise _timed_out(service, ticket.target, waited, progress.why)
+            raise _timed_out(service, ticket.target, waited, progress.in_full)
         due = now + max(pause, next_pause(now - ticket.started_at, service.floor, poll_interval))
 
 
@@ -290,8 +291,9 @@ def _timed_out(service: Service[Any], target: Target, how: str, last_seen: str) 
     )
 
 
-def _missed(error: CloudSyncError) -> Progress:
-    return Progress(Phase.RUNNING, f"The last look failed, and there will be another: {error}")
+def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
+    before = f" Before that: {known.in_full}" if known else ""
+    return Progress(Phase.RUNNING, f"The last look failed: {error}{before}")
 
 
 @dataclass(slots=True)

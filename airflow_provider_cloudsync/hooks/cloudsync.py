@@ -185,7 +185,13 @@ class CloudSyncHook(BaseHook):
                     f"The key is accepted, but its user has no project {cloud.project_id}. "
                     f"It has: {', '.join(sorted(names.values())[:10]) or 'none'}."
                 )
-            return True, f'Signed in; project {cloud.project_id} is "{names[cloud.project_id]}".'
+            name = names[cloud.project_id]
+            if cloud.region is not None and name.split("_")[0] != cloud.region:
+                return False, (
+                    f'The key is accepted, but project {cloud.project_id} is "{name}", and the region is '
+                    f'"{cloud.region}". Make the two agree, or leave "project_id" empty to have it looked up.'
+                )
+            return True, f'Signed in; project {cloud.project_id} is "{name}".'
         if cloud.region is None:
             return False, (
                 "The key is accepted, but the connection names neither a region nor a project. "

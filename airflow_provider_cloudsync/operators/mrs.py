@@ -50,6 +50,10 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not sync_all and user_names is None and group_names is None:
+            raise InvalidParameter(
+                "Name what to synchronize in user_names or group_names, or set sync_all=True."
+            )
         if sync_all is True and (user_names is not None or group_names is not None):
             raise InvalidParameter(
                 "Name users and groups, or set sync_all=True; both at once contradict each other."

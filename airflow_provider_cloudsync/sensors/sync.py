@@ -88,11 +88,18 @@ class CloudSyncSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
         if not self.deferrable:
-            return super().execute(context)
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout as error:
+                seen = f" Last seen: {self._told.in_full}" if self._told else ""
+                raise AirflowSensorTimeout(f"{error}.{seen}") from None
         with self._skipping():
+            # The time runs from here, so that a slow first look counts.
+            deadline = waits.deadline(waits.seconds(self.timeout, "timeout"), self.execution_timeout)
             ticket = self._ticket()
             if not self._conclude(self._look(ticket)):
-                self._defer(context, ticket)
+                self._defer(context, ticket, deadline)
+        return None
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """End as the wait in the triggerer ended."""
@@ -109,6 +116,7 @@ class CloudSyncSensor(BaseSensorOperator):
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             self._conclude(report.ended)
+            self.log.info("%s: %s", self.service.describe(self.target()), report.ended.why)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
@@ -138,12 +146,11 @@ class CloudSyncSensor(BaseSensorOperator):
             self._told = progress
         return progress
 
-    def _defer(self, context: Context, ticket: Ticket) -> NoReturn:
-        timeout = waits.seconds(self.timeout, "timeout")
+    def _defer(self, context: Context, ticket: Ticket, deadline: float) -> NoReturn:
         waits.defer(
             self.defer,
             ticket,
-            deadline=waits.deadline(timeout, self.execution_timeout),
+            deadline=deadline,
             try_number=context["ti"].try_number,
             cloudsync_conn_id=self.cloudsync_conn_id,
             region=self.region,

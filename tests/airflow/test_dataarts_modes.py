@@ -154,6 +154,24 @@ def test_bad_input_is_refused_before_anything_is_sent(start, mode, arguments, wo
     assert world.calls() == []
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_template_that_renders_to_none_is_not_any_run(start, deferrable) -> None:
+    """As with render_template_as_native_obj=True and a run without a logical date."""
+    world = start({})
+    task = sensor(world, "deferred" if deferrable else "blocking", synced_after="{{ dag_run.logical_date }}")
+    task.synced_after = None
+    with pytest.raises(InvalidParameter, match="rendered to None"):
+        task.execute(world.context())
+    assert world.calls() == []
+
+
+@pytest.mark.parametrize("how", ["blocking", "deferred"])
+def test_a_timeout_says_what_was_last_seen_and_what_stands_in_the_way(start, how) -> None:
+    world = start(OFF)
+    with pytest.raises(AirflowSensorTimeout, match=r"No run counts yet.*NOT_SCHEDULE"):
+        wait(world, how, timeout=300)
+
+
 def test_an_odd_choice_is_refused_when_the_dag_is_parsed() -> None:
     with pytest.raises(InvalidParameter, match="if_unscheduled"):
         DataArtsMemberSyncTaskSensor(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, TransportError, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import (
+    CloudSyncError,
+    InvalidParameter,
+    SyncFailed,
+    TransportError,
+    WaitTimedOut,
+)
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
@@ -261,3 +267,20 @@ def test_a_killed_task_says_what_goes_on_only_if_it_started_something(start_worl
         task.__dict__.pop("log", None)
     assert len(said) == 1
     assert "goes on in the cloud" in said[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"cluster_id": "../x"}, id="cluster_id"),
+        pytest.param({"user_names": None}, id="nothing to sync"),
+        pytest.param({"sync_all": True}, id="both"),
+    ],
+)
+def test_what_can_never_be_is_refused_when_the_dag_is_parsed(arguments) -> None:
+    with pytest.raises(InvalidParameter):
+        sync(**arguments)
+
+
+def test_templates_are_left_for_later() -> None:
+    sync(cluster_id="{{ params.cluster_id }}", user_names="{{ params.names }}")

@@ -245,3 +245,9 @@ def test_a_ticket_survives_json(stage) -> None:
 def test_what_is_no_ticket_is_refused(data) -> None:
     with pytest.raises(InvalidEvent, match=r"[Cc]lear the task"):
         Ticket.from_json(data)
+
+
+def test_a_timeout_after_failed_looks_says_what_was_seen_before_them(clock) -> None:
+    service = Scripted(clock, errors=[None, *[TransportError("lost")] * 99], warning="mind you")
+    with pytest.raises(WaitTimedOut, match=r"last look failed: lost Before that: on its way mind you"):
+        wait(service, clock, deadline=clock.now + 100)

@@ -71,5 +71,6 @@ def _find(cloud: Cloud) -> Flow[str]:
     how_many = f"{len(found)} projects ({', '.join(found[:5])})" if found else "no project"
     raise InvalidConnection(
         f'IAM shows {how_many} of the name "{cloud.region}" to the connection\'s user. '
-        'Put the right one into the connection\'s Extra as "project_id" (console: My Credentials, API Credentials).'
+        'Put the right one into the connection\'s Extra as "project_id" (console: My Credentials, API Credentials), or '
+        "pass project_id= together with region= to the task."
     )

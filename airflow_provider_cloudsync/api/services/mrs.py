@@ -177,8 +177,8 @@ class IamSync:
             if not unknown:
                 raise
             return (
-                f"There is no MRS cluster {cluster_id} in this region and project. "
-                "Check cluster_id, region and project."
+                f"There is no MRS cluster {cluster_id} in region {cloud.region or 'unnamed'}, project "
+                f"{cloud.project_id or 'of the region'}. Check cluster_id, region and project_id."
             )
         if state in _GONE:
             return f"MRS cluster {cluster_id} is {state}, so nothing can be synchronized into it."

@@ -47,7 +47,8 @@ def names(value: Any, name: str) -> list[str]:
         return []
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidParameter(
-            f'{name} must be a list of names such as ["alice", "bob"], not {shown(value)}.'
+            f'{name} must be a list of names such as ["alice", "bob"], not {shown(value)}. For a template that makes '
+            "a list, set render_template_as_native_obj=True on the DAG."
         )
     checked: dict[str, None] = {}
     for item in value:
