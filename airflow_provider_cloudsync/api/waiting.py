@@ -123,6 +123,7 @@ def begin(
             receipt = yield from service.start(cloud.once(), target)
         except CloudSyncError as error:
             if is_uncertain(error):
+                lost_at_once = cloud.clock() - starting.started_at <= _AT_ONCE
                 log.warning(
                     "%s: it is not known whether the start was taken. %s", service.describe(target), error
                 )
@@ -131,8 +132,7 @@ def begin(
                     receipt = {}
                     break
                 # What took long to be lost can have run and ended meanwhile. If it left no trace, nobody can tell.
-                seen_from_the_start = cloud.clock() - starting.started_at <= service.settle(target) + _AT_ONCE
-                if not (service.leaves_trace(starting) or seen_from_the_start):
+                if not (service.leaves_trace(starting) or lost_at_once):
                     log.error("Whether the start was taken can't be told, so it is not sent a second time.")
                     raise
                 if attempt >= cloud.attempts:
