@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -16,6 +17,7 @@ from airflow_provider_cloudsync.exceptions import CredentialsRejected, InvalidPa
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.model import Ticket
+    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 log = logging.getLogger(__name__)
 
@@ -61,40 +63,41 @@ def no_retry_of_a_rejected_key() -> Iterator[None]:
         raise AirflowFailException(error.message) from error
 
 
-def defer(
-    defer_task: Callable[..., NoReturn],
-    ticket: Ticket,
-    *,
-    deadline: float,
-    try_number: int,
-    cloudsync_conn_id: str,
-    region: str | None,
-    project_id: str | None,
-    poll_interval: float | None,
-) -> NoReturn:
-    """Hand a wait to a triggerer.
+class Waiter:
+    """What operators and sensors are alike in: the way into the cloud, and handing a wait to a triggerer."""
 
-    :param defer_task: the operator's ``defer``.
-    """
-    from airflow_provider_cloudsync.triggers.sync import SyncTrigger
+    cloudsync_conn_id: str
+    region: str | None
+    project_id: str | None
+    poll_interval: float | None
+    if TYPE_CHECKING:
 
-    now = time.time()
-    arguments: dict[str, Any] = {
-        "ticket": ticket.to_json(),
-        "deadline": deadline,
-        "cloudsync_conn_id": cloudsync_conn_id,
-        "region": region,
-        "project_id": project_id,
-        "poll_interval": poll_interval,
-        "not_before": now + _FIRST_LOOK,
-        "try_number": try_number,
-    }
-    log.info(
-        "Waiting in the triggerer, until %s at the latest.",
-        datetime.fromtimestamp(deadline, UTC).isoformat(" ", "seconds"),
-    )
-    defer_task(
-        trigger=SyncTrigger(**arguments),
-        method_name="execute_complete",
-        timeout=timedelta(seconds=max(deadline - now, 0.0) + _BACKSTOP),
-    )
+        def defer(self, **arguments: Any) -> NoReturn:
+            """Airflow's."""
+
+    @cached_property
+    def hook(self) -> CloudSyncHook:
+        """The way to the service; the connection is read when it is first used."""
+        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+        return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+
+    def hand_over(self, ticket: Ticket, *, deadline: float, try_number: int) -> NoReturn:
+        """Leave a wait to a triggerer; the task goes on in its ``execute_complete``."""
+        from airflow_provider_cloudsync.triggers.sync import SyncTrigger
+
+        now = time.time()
+        until = datetime.fromtimestamp(deadline, UTC).isoformat(" ", "seconds")
+        log.info("Waiting in the triggerer, until %s at the latest.", until)
+        trigger = SyncTrigger(
+            ticket=ticket.to_json(),
+            deadline=deadline,
+            cloudsync_conn_id=self.cloudsync_conn_id,
+            region=self.region,
+            project_id=self.project_id,
+            poll_interval=self.poll_interval,
+            not_before=now + _FIRST_LOOK,
+            try_number=try_number,
+        )
+        timeout = timedelta(seconds=max(deadline - now, 0.0) + _BACKSTOP)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)

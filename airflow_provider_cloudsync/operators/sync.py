@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -23,15 +22,13 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-
 #: Key in Airflow's task state store (3.3 and later), which survives the retries of a task. Never rename it.
 TICKET_KEY = "cloudsync_ticket"
 #: What an earlier try started longer ago than that (seconds) says nothing to the one who clears the task today.
 _TICKET_AGE = 86_400.0
 
 
-class CloudSyncOperator(BaseOperator):
+class CloudSyncOperator(waits.Waiter, BaseOperator):
     """Starts a synchronization once, waits until it is really done, and says why if it failed.
 
     :param cloudsync_conn_id: the Airflow connection. Templated.
@@ -89,13 +86,6 @@ class CloudSyncOperator(BaseOperator):
             else None,
             "request_id": ticket.receipt.get("request_id", ""),
         }
-
-    @cached_property
-    def hook(self) -> CloudSyncHook:
-        """The way to the service; the connection is read when it is first used."""
-        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-
-        return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
@@ -182,16 +172,7 @@ class CloudSyncOperator(BaseOperator):
 
     def _wait(self, context: Context, ticket: Ticket, deadline: float) -> Progress:
         if self.deferrable:
-            waits.defer(
-                self.defer,
-                ticket,
-                deadline=deadline,
-                try_number=context["ti"].try_number,
-                cloudsync_conn_id=self.cloudsync_conn_id,
-                region=self.region,
-                project_id=self.project_id,
-                poll_interval=self.poll_interval,
-            )
+            self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return self.hook.run(
             until_done(
                 self.hook.cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval

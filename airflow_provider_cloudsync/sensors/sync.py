@@ -7,8 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -26,10 +25,8 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-
-class CloudSyncSensor(BaseSensorOperator):
+class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     """Waits for a sync that somebody else starts. It starts nothing.
 
     A sync that failed fails the sensor at once and for good, since waiting again can't help; with ``soft_fail`` it is
@@ -73,13 +70,6 @@ class CloudSyncSensor(BaseSensorOperator):
     def target(self) -> Target:
         """What to wait for, from the rendered parameters, checked."""
 
-    @cached_property
-    def hook(self) -> CloudSyncHook:
-        """The way to the service; the connection is read when it is first used."""
-        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-
-        return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
-
     def poke(self, context: Context) -> bool:
         """Look once."""
         with waits.no_retry_of_a_rejected_key():
@@ -98,7 +88,7 @@ class CloudSyncSensor(BaseSensorOperator):
             deadline = waits.deadline(waits.seconds(self.timeout, "timeout"), self.execution_timeout)
             ticket = self._ticket()
             if not self._conclude(self._look(ticket)):
-                self._defer(context, ticket, deadline)
+                self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
@@ -145,18 +135,6 @@ class CloudSyncSensor(BaseSensorOperator):
             self.log.info("%s: %s. %s", described, progress.phase.value, progress.why)
             self._told = progress
         return progress
-
-    def _defer(self, context: Context, ticket: Ticket, deadline: float) -> NoReturn:
-        waits.defer(
-            self.defer,
-            ticket,
-            deadline=deadline,
-            try_number=context["ti"].try_number,
-            cloudsync_conn_id=self.cloudsync_conn_id,
-            region=self.region,
-            project_id=self.project_id,
-            poll_interval=self.poll_interval,
-        )
 
     def _conclude(self, progress: Progress) -> bool:
         if progress.phase is Phase.FAILED:
