@@ -100,8 +100,11 @@ def read(request: Request, response: Response) -> Reply:
     raise _error(ApiError, request, response, code, detail, request_id)
 
 
-def find_error(data: Any) -> tuple[str, str]:
-    """The first error code and the message beside it, wherever they stand; empty strings where there are none."""
+def find_error(data: Any, depth: int = 8) -> tuple[str, str]:
+    """The first error code and the message beside it, wherever they stand; empty strings where there are none.
+
+    :param depth: how deep to look; a stranger decides how deep a reply goes.
+    """
     if isinstance(data, Mapping):
         code = next((data[key] for key in _CODES if isinstance(data.get(key), str | int)), "")
         text = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), "")
@@ -112,8 +115,8 @@ def find_error(data: Any) -> tuple[str, str]:
         children = data
     else:
         return "", ""
-    for child in children:
-        found = find_error(child)
+    for child in children if depth else ():
+        found = find_error(child, depth - 1)
         if any(found):
             return found
     return "", ""
