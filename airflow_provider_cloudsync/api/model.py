@@ -109,11 +109,14 @@ class Ticket:
                 f"expected {TICKET_VERSION}). Clear the task to start it anew."
             )
         try:
+            started_at = float(data["started_at"])
+            if not 0 <= started_at < 10**11:
+                raise ValueError("started_at is no time")
             return cls(
                 service=data["service"],
                 target=dict(data["target"]),
                 stage=Stage(data["stage"]),
-                started_at=float(data["started_at"]),
+                started_at=started_at,
                 baseline=dict(data["baseline"]),
                 later=tuple(dict(target) for target in data["later"]),
                 receipt=dict(data["receipt"]),

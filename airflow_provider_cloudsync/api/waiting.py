@@ -7,7 +7,7 @@ the start. Blocking tasks, rescheduled sensors and triggers all run these same f
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = 60.0
 _HEARTBEAT = 600.0
 _LOOK_AFTER_LOST_START = 2.0
-#: A start that was lost within so many seconds was looked for from its beginning.
-_AT_ONCE = 5.0
+#: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
+_UNSEEN = 5.0
 
 
 def next_pause(waited: float, floor: float, poll_interval: float | None = None) -> float:
@@ -102,6 +102,7 @@ def begin(
     :raises WaitTimedOut: if there is no time left.
     """
     attempt = 0
+    lost: Ticket | None = None
     while True:
         # Looked at anew before each attempt: a throttled one can have taken minutes, and the world went on.
         at, seen = yield from observe(cloud, service, target)
@@ -109,12 +110,13 @@ def begin(
         admitted = service.admit(target, seen)
         if admitted.phase is Phase.FAILED:
             raise SyncFailed(admitted.why)
+        if lost is not None and service.evidence(lost, seen):
+            return _started(cloud, service, lost, {}, remember)
         if admitted.phase is Phase.RUNNING:
             return replace(queued, hold=service.floor)
         if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
-            raise _timed_out(
-                service, target, "not started, since its turn did not come in time", admitted.why
-            )
+            how = "not started, since its turn did not come in time"
+            raise _timed_out(service, target, how, admitted.why)
         baseline = service.baseline(target, seen)
         starting = replace(queued, stage=Stage.STARTING, started_at=cloud.clock(), baseline=baseline)
         remember(starting)
@@ -122,25 +124,17 @@ def begin(
         try:
             receipt = yield from service.start(cloud.once(), target)
         except CloudSyncError as error:
+            if lost is not None and service.is_busy(error):
+                return _started(
+                    cloud, service, lost, {}, remember
+                )  # what is in the way is the start that was lost
+            delay = delay_for(error, attempt, repeatable=False)
             if is_uncertain(error):
-                lost_at_once = cloud.clock() - starting.started_at <= _AT_ONCE
-                log.warning(
-                    "%s: it is not known whether the start was taken. %s", service.describe(target), error
-                )
-                if (yield from _shows_our_run(cloud, service, starting)):
-                    log.info("The run is there: it is taken as ours, and no second one is started.")
-                    receipt = {}
-                    break
-                # What took long to be lost can have run and ended meanwhile. If it left no trace, nobody can tell.
-                if not (service.leaves_trace(starting) or lost_at_once):
-                    log.error("Whether the start was taken can't be told, so it is not sent a second time.")
-                    raise
-                if attempt >= cloud.attempts:
-                    raise
+                if (yield from _look_for_lost_start(cloud, service, starting, error)):
+                    return _started(cloud, service, starting, {}, remember)
                 log.info("Nothing was started, so the start is sent again.")
-                delay: float | None = 0.0
-            else:
-                delay = delay_for(error, attempt, repeatable=False)
+                lost = starting
+                delay = 0.0 if attempt < cloud.attempts else None
             # From here on it is certain that nothing was started; the next try must not look for it.
             queued = replace(queued, started_at=cloud.clock())
             if service.is_busy(error):
@@ -151,28 +145,80 @@ def begin(
             if delay is None or (cloud.give_up_at is None and attempt >= cloud.attempts):
                 raise
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
-                raise
+                raise _timed_out(service, target, "not started", str(error)) from None
             if delay:
                 log.info("%s Again in %.1f s.", error, delay)
                 yield Pause(delay)
         else:
-            break
+            return _started(cloud, service, starting, receipt, remember)
+
+
+def _started(
+    cloud: Cloud,
+    service: Startable[Any],
+    starting: Ticket,
+    receipt: Mapping[str, Any],
+    remember: Callable[[Ticket], None],
+) -> Ticket:
+    if not receipt:
+        log.info("%s: the run is there; it is taken as ours.", service.describe(starting.target))
     # The clock anew: the time to settle counts from the acceptance.
     started = replace(starting, stage=Stage.STARTED, started_at=cloud.clock(), receipt=receipt)
     remember(started)
     return started
 
 
-def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[bool]:
+def _look_for_lost_start(
+    cloud: Cloud, service: Startable[Any], starting: Ticket, error: CloudSyncError
+) -> Flow[bool]:
+    """Whether a start whose reply was lost was taken.
+
+    :raises CloudSyncError: the error itself, where nobody can tell: it is not sent a second time then.
+    :raises WaitTimedOut: if there is no time left to find out.
+    """
+    log.warning(
+        "%s: it is not known whether the start was taken. %s", service.describe(starting.target), error
+    )
+    lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
+    shown = yield from _shows_our_run(cloud, service, starting)
+    if shown.cut_short and not shown.found:
+        how = "the time was up before it was known whether the start was taken"
+        raise _timed_out(service, starting.target, how, str(error))
+    # A run that ended unseen left a trace only if the baseline was short of its goal.
+    if not shown.found and not service.leaves_trace(starting) and not (lost_at_once and shown.closely):
+        log.error("Whether the start was taken can't be told, so this try does not send it a second time.")
+        raise error
+    return shown.found
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a search for a run came to.
+
+    :param closely: whether the looks were so close that no run could have come and gone between them.
+    :param cut_short: whether the deadline ended it.
+    """
+
+    found: bool
+    closely: bool
+    cut_short: bool
+
+
+def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[_Shown]:
     """Look until the run shows or the time in which it may not show yet is over."""
-    until = cloud.clock() + service.settle(ticket.target)
+    last = cloud.clock()
+    until = last + service.settle(ticket.target)
+    end = until if cloud.give_up_at is None else min(until, cloud.give_up_at)
+    closely = True
     while True:
         at, seen = yield from observe(cloud, service, ticket.target)
+        closely = closely and at - last <= _UNSEEN
+        last = at
         if service.evidence(ticket, seen):
-            return True
-        if at >= until:
-            return False
-        yield Pause(_LOOK_AFTER_LOST_START)
+            return _Shown(True, closely, False)
+        if at >= end:
+            return _Shown(False, closely, end < until)
+        yield Pause(min(_LOOK_AFTER_LOST_START, max(end - cloud.clock(), 0.0)))
 
 
 def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress | None]]:
@@ -185,7 +231,11 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
     if ticket.stage is Stage.QUEUED:
         return anew, None
     if ticket.stage is Stage.STARTING:
-        if not (yield from _shows_our_run(cloud, service, ticket)):
+        shown = yield from _shows_our_run(cloud, service, ticket)
+        if shown.cut_short and not shown.found:
+            how = "the time was up before it was known whether an earlier try had started it"
+            raise _timed_out(service, ticket.target, how, "no run.")
+        if not shown.found:
             return anew, None
         ticket = replace(ticket, stage=Stage.STARTED)
     at, seen = yield from observe(cloud, service, ticket.target)
@@ -249,7 +299,7 @@ def until_done(
     now = cloud.clock()
     if not_before > now:
         # A pause of its own, since a shared look may come sooner than asked for.
-        yield Pause(min(not_before, deadline) - now)
+        yield Pause(max(min(not_before, deadline) - now, 0.0))
         now = cloud.clock()
     due = now
     while True:

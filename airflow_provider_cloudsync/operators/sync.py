@@ -132,6 +132,10 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
             if progress is None or progress.phase is Phase.RUNNING:
                 progress = self._wait(context, ticket, deadline)
             described = self.service.describe(ticket.target)
+            if progress.phase is Phase.FAILED and started and not ticket.baseline:
+                self.log.info("%s The run that was taken up was not ours; ours is started now.", progress.why)
+                ticket, progress = self._queued(ticket.target, ticket.later), None
+                continue
             if progress.phase is Phase.FAILED:
                 # The next try starts this part anew, and not those before it, which are done.
                 self._remember(context, self._queued(ticket.target, ticket.later))
@@ -208,6 +212,7 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
             ticket, found = self.hook.run(resume(cloud, self.service, left))
             if found is None:
                 return ticket, None
+            self._remember(context, ticket)
             progress = found
         self._sent = True
         self.log.info(
@@ -221,9 +226,12 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         Only for a retry that would wait for its run: the try before may have started it. The first try after the
         task was cleared is none: Airflow has given it all its retries again.
         """
+        return self._is_retry(context) and self.wait_for_completion and self.if_running == "attach"
+
+    def _is_retry(self, context: Context) -> bool:
         ti = context["ti"]
-        first_try = max(getattr(ti, "max_tries", 0) - (self.retries or 0) + 1, 1)
-        return ti.try_number > first_try and self.wait_for_completion and self.if_running == "attach"
+        first_try = max((getattr(ti, "max_tries", None) or 0) - (self.retries or 0) + 1, 1)
+        return bool(ti.try_number > first_try)
 
     def _recall(self, context: Context, parts: list[Target]) -> Ticket | None:
         """The ticket of an earlier try, if it is about the same and not too old; with the parameters of now."""
@@ -237,12 +245,15 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
             self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
             return None
         rest = 1 + len(ticket.later)
-        if ticket.service != self.service.name or whole != self._fingerprint(parts) or rest > len(parts):
+        ours = ticket.service == self.service.name and ticket.stage is not Stage.WATCHING
+        if not ours or whole != self._fingerprint(parts) or rest > len(parts):
             self.log.info("An earlier try of this task was about something else; it is not taken up.")
             return None
-        if time.time() - ticket.started_at > _TICKET_AGE:
+        if abs(time.time() - ticket.started_at) > _TICKET_AGE:
             self.log.info("What an earlier try of this task started is too long ago; it is not taken up.")
             return None
+        if ticket.stage is Stage.QUEUED and not self._is_retry(context):
+            return None  # cleared: all parts anew, since those that were done may have been undone
         return replace(ticket, target=parts[-rest], later=tuple(parts[len(parts) - rest + 1 :]))
 
     def _fingerprint(self, parts: list[Target]) -> str:

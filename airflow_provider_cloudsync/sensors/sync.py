@@ -85,7 +85,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSensorTimeout(f"{error}.{seen}") from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
-            deadline = waits.deadline(waits.seconds(self.timeout, "timeout"), self.execution_timeout)
+            deadline = waits.deadline(float(self.timeout), self.execution_timeout)
             ticket = self._ticket()
             if not self._conclude(self._look(ticket)):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)

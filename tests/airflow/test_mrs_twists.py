@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_cloudsync.exceptions import (
@@ -284,3 +286,109 @@ def test_what_can_never_be_is_refused_when_the_dag_is_parsed(arguments) -> None:
 
 def test_templates_are_left_for_later() -> None:
     sync(cluster_id="{{ params.cluster_id }}", user_names="{{ params.names }}")
+
+
+def test_cleared_parts_that_were_undone_are_done_anew(many) -> None:
+    world, names = many(outcome=["succeeded", "failed", "succeeded", "succeeded"])
+    with pytest.raises(SyncFailed):
+        world.run(sync(user_names=names), world.context(1, store=True))
+    world.run(sync(user_names=names), world.context(2, store=True, max_tries=1))
+    sent = [len(entry["body"]["user_names"]) for entry in world.calls("UpdateSyncIamUser")]
+    assert sent == [1000, 500, 1000, 500]
+
+
+def test_starts_that_were_never_taken_leave_nothing_to_be_found(start_world) -> None:
+    foreign = {"at": 400, "starts_after": 0, "seconds": 60, "users": ["bob"]}
+    world = start_world({"c": {"synced_users": ["alice"], "foreign_runs": [foreign]}})
+    world.emulator.faults([{"match": START, "times": 5, "status": 503}])
+    with pytest.raises(CloudSyncError):
+        world.run(sync(), world.context(1, store=True))
+    until(world, 410)
+    world.run(sync(), world.context(2, store=True))
+    assert world.starts == 1
+
+
+def test_a_run_that_could_hide_between_two_looks_is_not_doubled(start_world) -> None:
+    world = start_world({"c": {"starts_after": 1, "seconds": 20, "synced_users": ["alice"]}})
+    world.emulator.faults(
+        [
+            {"match": START, "when": "after", "status": 503},
+            {"match": FLAG, "skip": 2, "times": 1, **THROTTLE},
+        ]
+    )
+    with pytest.raises(CloudSyncError):
+        world.run(sync(), world.context(1, store=True))
+    assert world.starts == 1
+
+
+@pytest.mark.parametrize("starts_after", [11, 12, 14])
+@pytest.mark.parametrize("there_before", [[], ["alice"]], ids=["new names", "known names"])
+def test_a_lost_start_that_comes_up_late_is_still_ours(start_world, starts_after, there_before) -> None:
+    world = start_world({"c": {"starts_after": starts_after, "seconds": 30, "synced_users": there_before}})
+    world.emulator.faults([{"match": START, "when": "after", "reset": True}])
+    world.run(sync())
+    assert world.starts == 1
+
+
+@pytest.mark.parametrize(("timeout", "settle"), [(60, 600), (30, 60)])
+def test_the_search_for_a_lost_start_ends_with_the_deadline(start_world, timeout, settle) -> None:
+    world = start_world({"c": {}})
+    world.emulator.faults([{"match": START, "times": None, "status": 503}])
+    with pytest.raises(WaitTimedOut, match="503"):
+        world.run(sync(timeout=timeout, settle_time=settle))
+    assert world.emulator.clock.now() - world.began <= timeout + 1
+
+
+def test_a_run_that_a_retry_has_seen_is_known_to_the_next(start_world) -> None:
+    world = start_world({"c": {"starts_after": 0, "seconds": 60, "synced_users": ["alice"]}})
+
+    class Killed(BaseException):
+        pass
+
+    class Dying(type(world.store)):
+        def set(self, key, value, **_):
+            if '"started"' in value:
+                raise Killed
+            super().set(key, value)
+
+    plain, world.store = world.store, Dying()
+    with pytest.raises(Killed):
+        world.run(sync(), world.context(1, store=True))
+    plain.update(world.store)
+    world.store = plain
+    with pytest.raises(WaitTimedOut):
+        world.run(sync(timeout=10), world.context(2, store=True))
+    until(world, 300)
+    world.run(sync(), world.context(3, store=True))
+    assert world.starts == 1
+
+
+def test_a_stranger_s_run_that_was_adopted_and_brings_nothing_is_followed_by_ours(start_world) -> None:
+    foreign = {"at": 0, "starts_after": 0, "seconds": 60, "users": ["bob"]}
+    world = start_world({"c": {"foreign_runs": [foreign]}})
+    result = world.run(sync(retries=1), world.context(2, max_tries=1))
+    assert world.starts == 1
+    assert result["request_id"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stage": "watching"},
+        {"started_at": "nan"},
+        {"started_at": 1e18},
+        {"stage": "starting", "baseline": {"missing_users": None}},
+        {"stage": "starting", "baseline": {}},
+    ],
+    ids=str,
+)
+def test_an_odd_ticket_in_the_store_does_no_harm(start_world, changes) -> None:
+    world = start_world({"c": {"seconds": 100}})
+    with pytest.raises(WaitTimedOut):
+        world.run(sync(timeout=30), world.context(1, store=True))
+    until(world, 300)
+    kept = json.loads(world.store["cloudsync_ticket"])
+    kept["ticket"].update(changes)
+    world.store["cloudsync_ticket"] = json.dumps(kept)
+    world.run(sync(), world.context(2, store=True))
+    assert world.starts >= 1

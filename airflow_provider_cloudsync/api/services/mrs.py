@@ -210,14 +210,18 @@ class IamSync:
     def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
         if seen.is_synchronizing or seen.problem:
             return seen.is_synchronizing
-        if ticket.target["sync_all"] and seen.is_synchronous and ticket.baseline["is_synchronous"] is False:
+        if (
+            ticket.target["sync_all"]
+            and seen.is_synchronous
+            and ticket.baseline.get("is_synchronous") is False
+        ):
             return True
         users, groups = _missing(ticket.target, seen)
         return bool(_lacking(ticket, "users") - set(users) or _lacking(ticket, "groups") - set(groups))
 
     def leaves_trace(self, ticket: Ticket) -> bool:
         if ticket.target["sync_all"]:
-            return ticket.baseline["is_synchronous"] is False
+            return ticket.baseline.get("is_synchronous") is False
         return bool(_lacking(ticket, "users") or _lacking(ticket, "groups"))
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
@@ -267,7 +271,7 @@ class IamSync:
 
 def _lacking(ticket: Ticket, kind: Literal["users", "groups"]) -> set[str]:
     """The names that were not there before the start; none where that is not known."""
-    return set(ticket.baseline.get(f"missing_{kind}", ()))
+    return set(ticket.baseline.get(f"missing_{kind}") or ())
 
 
 def _missing(target: Target, seen: IamSyncSeen) -> tuple[list[str], list[str]]:

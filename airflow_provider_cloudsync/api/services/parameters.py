@@ -12,8 +12,8 @@ from typing import Any
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
-#: From 2001 in seconds to 2286 in milliseconds; outside, a number is something else, such as a year or a date.
-_EARLIEST, _LATEST = 10**9, 10**13
+#: From 2001 to 2286, in seconds and in milliseconds. Another number is something else, such as a date in digits.
+_FROM, _TO, _MS_FROM, _MS_TO = 10**9, 10**10, 10**12, 10**13
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -62,7 +62,7 @@ def epoch_ms(value: Any, name: str) -> int:
     """A point in time as milliseconds since the epoch, the unit of the services.
 
     :param value: a datetime (without a zone it counts as UTC), ISO 8601 text, or a number or its text: seconds since
-        the epoch, or milliseconds if it is 10^11 or more.
+        the epoch, or milliseconds.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -72,14 +72,20 @@ def epoch_ms(value: Any, name: str) -> int:
             value = float(text) if is_number else datetime.fromisoformat(text)
     if isinstance(value, datetime):
         # In whole numbers: as a float, the last millisecond would be lost now and then.
-        moment = value.astimezone(UTC) if value.tzinfo else value
+        moment: datetime = value
+        with contextlib.suppress(OverflowError):  # the years 1 and 9999 in some zones
+            moment = value.astimezone(UTC) if value.tzinfo else value
         return calendar.timegm(moment.timetuple()) * 1000 + moment.microsecond // 1000
-    if isinstance(value, int | float) and not isinstance(value, bool) and _EARLIEST <= value < _LATEST:
-        return round(value if value >= 10**11 else value * 1000)
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_time(value):
+        return round(value if value >= _MS_FROM else value * 1000)
     raise InvalidParameter(
         f"{name} must be a point in time: a datetime, ISO 8601 text such as 2026-01-31T08:00:00+00:00, or seconds or "
         f"milliseconds since the epoch; not {shown(value)}."
     )
+
+
+def _is_time(number: float) -> bool:
+    return _FROM <= number < _TO or _MS_FROM <= number < _MS_TO
 
 
 def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
