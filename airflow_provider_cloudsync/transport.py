@@ -67,21 +67,22 @@ def run(flow: Flow[T]) -> T:
 
 async def arun(flow: Flow[T]) -> T:
     """Drive a flow to its end under asyncio. All flows of a loop share one session, closed when the last one ends."""
-    loop = asyncio.get_running_loop()
-    pool = _pools.get(loop)
-    if pool is None:
-        pool = _pools[loop] = _Pool()
-    async with pool:
+    async with _pool() as pool:
         return await pool.drive(flow)
 
 
 async def ashare(key: Any, work: Callable[[], Awaitable[Any]], *, max_age: float) -> Any:
     """Do something else than a flow once for all of this loop who ask for the same within `max_age` seconds."""
+    return await _pool().shares.get(key, work, max_age=max_age)
+
+
+def _pool() -> _Pool:
+    """The running loop's."""
     loop = asyncio.get_running_loop()
     pool = _pools.get(loop)
     if pool is None:
         pool = _pools[loop] = _Pool()
-    return await pool.shares.get(key, work, max_age=max_age)
+    return pool
 
 
 def _carry_out(message: HttpRequest | Pause | Shared) -> Any:

@@ -1,4 +1,4 @@
-"""The flows that every service is built of: a call, the pages of a list, a start, a look, a wait.
+"""The flows that every service is built of: a call, and the pages of a list. Starting and waiting stand on them.
 
 They are generators (see `airflow_provider_cloudsync.api.messages`) and read no clock of their own: the `Cloud` that is
 handed to them brings one.
@@ -128,9 +128,8 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
         path = path.replace("{project_id}", project_id)
         headers["X-Project-Id"] = project_id
     base = cloud.url(request.service)
-    headers["Host"] = urlsplit(
-        base
-    ).netloc  # as signed; left to the libraries, a default port would be dropped
+    # As signed: left to the libraries, a default port would be dropped.
+    headers["Host"] = urlsplit(base).netloc
     query = canonical_query(request.query)
     body = b"" if request.json is None else json.dumps(request.json).encode()
     return HttpRequest(

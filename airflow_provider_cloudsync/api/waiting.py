@@ -70,9 +70,8 @@ def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[f
     """
     misses = 0
     while True:
-        at = cloud.clock()
         try:
-            return at, (yield from service.observe(cloud.once(), target))
+            return (yield from _look(cloud.once(), service, target))
         except CloudSyncError as error:
             misses += 1
             delay = delay_for(error, misses)
@@ -125,9 +124,8 @@ def begin(
             receipt = yield from service.start(cloud.once(), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
-                return _started(
-                    cloud, service, lost, {}, remember
-                )  # what is in the way is the start that was lost
+                # What is in the way is the start that was lost.
+                return _started(cloud, service, lost, {}, remember)
             delay = delay_for(error, attempt, repeatable=False)
             if is_uncertain(error):
                 if (yield from _look_for_lost_start(cloud, service, starting, error)):
@@ -180,10 +178,7 @@ def _look_for_lost_start(
         "%s: it is not known whether the start was taken. %s", service.describe(starting.target), error
     )
     lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
-    shown = yield from _shows_our_run(cloud, service, starting)
-    if shown.cut_short and not shown.found:
-        how = "the time was up before it was known whether the start was taken"
-        raise _timed_out(service, starting.target, how, str(error))
+    shown = yield from _shows_our_run(cloud, service, starting, otherwise=str(error))
     # A run that ended unseen left a trace only if the baseline was short of its goal.
     if not shown.found and not service.leaves_trace(starting) and not (lost_at_once and shown.closely):
         log.error("Whether the start was taken can't be told, so this try does not send it a second time.")
@@ -196,16 +191,18 @@ class _Shown:
     """What a search for a run came to.
 
     :param closely: whether the looks were so close that no run could have come and gone between them.
-    :param cut_short: whether the deadline ended it.
     """
 
     found: bool
     closely: bool
-    cut_short: bool
 
 
-def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[_Shown]:
-    """Look until the run shows or the time in which it may not show yet is over."""
+def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, otherwise: str) -> Flow[_Shown]:
+    """Look until the run shows or the time in which it may not show yet is over.
+
+    :param otherwise: what is known where the looks show nothing, for the error.
+    :raises WaitTimedOut: if there is no time left to find out.
+    """
     last = cloud.clock()
     until = last + service.settle(ticket.target)
     end = until if cloud.give_up_at is None else min(until, cloud.give_up_at)
@@ -215,9 +212,12 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flo
         closely = closely and at - last <= _UNSEEN
         last = at
         if service.evidence(ticket, seen):
-            return _Shown(True, closely, False)
+            return _Shown(True, closely)
         if at >= end:
-            return _Shown(False, closely, end < until)
+            if end < until:
+                how = "the time was up before it was known whether the start was taken"
+                raise _timed_out(service, ticket.target, how, otherwise)
+            return _Shown(False, closely)
         yield Pause(min(_LOOK_AFTER_LOST_START, max(end - cloud.clock(), 0.0)))
 
 
@@ -231,10 +231,7 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
     if ticket.stage is Stage.QUEUED:
         return anew, None
     if ticket.stage is Stage.STARTING:
-        shown = yield from _shows_our_run(cloud, service, ticket)
-        if shown.cut_short and not shown.found:
-            how = "the time was up before it was known whether an earlier try had started it"
-            raise _timed_out(service, ticket.target, how, "no run.")
+        shown = yield from _shows_our_run(cloud, service, ticket, otherwise="no run of an earlier try.")
         if not shown.found:
             return anew, None
         ticket = replace(ticket, stage=Stage.STARTED)
@@ -262,9 +259,8 @@ def check(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[Progress]
 
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
-    at = cloud.clock()
     try:
-        seen = yield from service.observe(cloud.once(), ticket.target)
+        at, seen = yield from _look(cloud.once(), service, ticket.target)
     except CloudSyncError as error:
         if delay_for(error, 1) is None:
             raise
@@ -306,7 +302,7 @@ def until_done(
         wait = max(min(due, deadline) - now, 0.0)
         pause = 0.0
         try:
-            at, seen = yield Shared(key, lambda: _dated(once, service, ticket.target), wait=wait)
+            at, seen = yield Shared(key, lambda: _look(once, service, ticket.target), wait=wait)
         except CloudSyncError as error:
             misses += 1
             delay = delay_for(error, misses)
@@ -327,7 +323,7 @@ def until_done(
         due = now + max(pause, next_pause(now - ticket.started_at, service.floor, poll_interval))
 
 
-def _dated(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
+def _look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
     """A look with the time at which it began."""
     at = cloud.clock()
     return at, (yield from service.observe(cloud, target))

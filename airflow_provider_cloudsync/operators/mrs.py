@@ -8,9 +8,14 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC, SETTLE, iam_sync_target
+from airflow_provider_cloudsync.api.services.mrs import (
+    IAM_CANCEL,
+    IAM_SYNC,
+    SETTLE,
+    iam_sync_target,
+    names_or_all,
+)
 from airflow_provider_cloudsync.api.services.parameters import literal_id
-from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 
 
@@ -50,14 +55,7 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not sync_all and user_names is None and group_names is None:
-            raise InvalidParameter(
-                "Name what to synchronize in user_names or group_names, or set sync_all=True."
-            )
-        if sync_all is True and (user_names is not None or group_names is not None):
-            raise InvalidParameter(
-                "Name users and groups, or set sync_all=True; both at once contradict each other."
-            )
+        names_or_all(sync_all=sync_all, named=user_names is not None or group_names is not None)
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = user_names
         self.group_names = group_names

@@ -268,7 +268,7 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
             store.set(TICKET_KEY, json.dumps({"ticket": ticket.to_json(), "of": whole}))
 
     def _forget(self, context: Context) -> None:
-        """Once it has ended well or badly: a task that is cleared afterwards is to start anew."""
+        """Once it has ended well: a task that is cleared afterwards is to start anew."""
         store = context.get("task_state_store")
         if store is not None:
             store.delete(TICKET_KEY)

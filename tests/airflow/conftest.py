@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
-from airflow_provider_cloudsync import sharing, transport, waits
+from airflow_provider_cloudsync import sharing, transport
 from airflow_provider_cloudsync.emulator import Emulator
 
 
@@ -177,7 +177,6 @@ def start_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World
         running.append(emulator)
         return World(emulator, monkeypatch)
 
-    assert waits.time  # the module is patched by name above
     yield start
     for emulator in running:
         emulator.stop()

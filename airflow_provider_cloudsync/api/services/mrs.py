@@ -61,12 +61,7 @@ def iam_sync_target(
     users, groups = names(user_names, "user_names"), names(group_names, "group_names")
     if sync_all not in (True, False):
         raise InvalidParameter(f"sync_all must be True or False, not {sync_all!r}.")
-    if sync_all and (users or groups):
-        raise InvalidParameter(
-            "Name users and groups, or set sync_all=True; both at once contradict each other."
-        )
-    if not (sync_all or users or groups):
-        raise InvalidParameter("Name what to synchronize in user_names or group_names, or set sync_all=True.")
+    names_or_all(sync_all=sync_all, named=bool(users or groups))
     return {
         "cluster_id": identifier(cluster_id, "cluster_id"),
         "user_names": users,
@@ -74,6 +69,19 @@ def iam_sync_target(
         "sync_all": bool(sync_all),
         "settle": settle,
     }
+
+
+def names_or_all(*, sync_all: bool, named: bool) -> None:
+    """Either names or everything.
+
+    :raises InvalidParameter: for both, and for neither.
+    """
+    if sync_all and named:
+        raise InvalidParameter(
+            "Name users and groups, or set sync_all=True; both at once contradict each other."
+        )
+    if not (sync_all or named):
+        raise InvalidParameter("Name what to synchronize in user_names or group_names, or set sync_all=True.")
 
 
 def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: Any = None) -> dict[str, Any]:
