@@ -11,6 +11,17 @@ __version__ = "0.1.0"
 
 __all__ = ["__version__", "get_provider_info"]
 
+_PACKAGE = "airflow_provider_cloudsync"
+_DOCS = "https://support.huaweicloud.com/intl/en-us/"
+#: Name of a service's modules -> how Airflow shows it, its part of the vendor's documentation, what there is for it.
+_SERVICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "mrs": ("Huawei Cloud MRS", "mrs", ("hooks", "operators", "sensors")),
+    "dataarts": ("Huawei Cloud DataArts Studio", "dataartsstudio", ("hooks", "sensors")),
+    "hss": ("Huawei Cloud HSS", "hss2.0", ("hooks", "operators", "sensors")),
+    "coc": ("Huawei Cloud COC", "coc", ("hooks", "operators", "sensors")),
+    "csms": ("Huawei Cloud CSMS", "dew", ("hooks", "operators")),
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """What Airflow asks of a provider: its connection type and what it is made of.
@@ -19,24 +30,26 @@ def get_provider_info() -> dict[str, Any]:
     """
     from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 
-    package = "airflow_provider_cloudsync"
-    mrs, dataarts = "Huawei Cloud MRS", "Huawei Cloud DataArts Studio"
+    def modules(kind: str) -> list[dict[str, Any]]:
+        return [
+            {"integration-name": title, "python-modules": [f"{_PACKAGE}.{kind}.{service}"]}
+            for service, (title, _, kinds) in _SERVICES.items()
+            if kind in kinds
+        ]
+
     return {
         "package-name": "airflow-provider-cloudsync",
         "name": "Huawei Cloud Sync",
         "description": "Starts the synchronizations of Huawei Cloud services and waits until they are really done.",
         "versions": [__version__],
         "integrations": [
-            {"integration-name": name, "external-doc-url": url, "tags": ["service"]}
-            for name, url in (
-                (mrs, "https://support.huaweicloud.com/intl/en-us/mrs/"),
-                (dataarts, "https://support.huaweicloud.com/intl/en-us/dataartsstudio/"),
-            )
+            {"integration-name": title, "external-doc-url": f"{_DOCS}{path}/", "tags": ["service"]}
+            for title, path, _ in _SERVICES.values()
         ],
         "connection-types": [
             {
                 "connection-type": "cloudsync",
-                "hook-class-name": f"{package}.hooks.cloudsync.CloudSyncHook",
+                "hook-class-name": f"{_PACKAGE}.hooks.cloudsync.CloudSyncHook",
                 "hook-name": "Huawei Cloud Sync",
                 "conn-fields": FIELDS,
                 "ui-field-behaviour": {
@@ -46,17 +59,12 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "hooks": [
-            {"integration-name": mrs, "python-modules": [f"{package}.hooks.mrs"]},
-            {"integration-name": dataarts, "python-modules": [f"{package}.hooks.dataarts"]},
-        ],
-        "operators": [{"integration-name": mrs, "python-modules": [f"{package}.operators.mrs"]}],
-        "sensors": [
-            {"integration-name": mrs, "python-modules": [f"{package}.sensors.mrs"]},
-            {"integration-name": dataarts, "python-modules": [f"{package}.sensors.dataarts"]},
-        ],
+        "hooks": modules("hooks"),
+        "operators": modules("operators"),
+        "sensors": modules("sensors"),
         "triggers": [
-            {"integration-name": name, "python-modules": [f"{package}.triggers.sync"]}
-            for name in (mrs, dataarts)
+            {"integration-name": title, "python-modules": [f"{_PACKAGE}.triggers.sync"]}
+            for title, _, kinds in _SERVICES.values()
+            if "sensors" in kinds  # what can be waited for in the worker can be waited for in the triggerer
         ],
     }

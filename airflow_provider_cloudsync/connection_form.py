@@ -23,6 +23,16 @@ FIELDS: dict[str, dict[str, Any]] = {
         "description": "Empty: looked up by the region.",
         "schema": {"type": _OPTIONAL},
     },
+    "domain_id": {
+        "label": "Account ID",
+        "description": "For services of the whole account (COC). Empty: looked up.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "enterprise_project_id": {
+        "label": "Enterprise project ID",
+        "description": "For services that take one (HSS). Empty: the default one; all_granted_eps: all.",
+        "schema": {"type": _OPTIONAL},
+    },
     "security_token": {
         "label": "Security token",
         "description": "Only with temporary keys.",

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Response, Shared, Wiring
+from airflow_provider_cloudsync.api.messages import (
+    Flow,
+    Hold,
+    HttpRequest,
+    Message,
+    Pause,
+    Response,
+    Shared,
+    Turn,
+    Wiring,
+)
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError, UnreadableReply
 from airflow_provider_cloudsync.reaching import (
     CHECK,
@@ -28,6 +38,7 @@ from airflow_provider_cloudsync.reaching import (
     where,
 )
 from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares
+from airflow_provider_cloudsync.turns import Turns
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,6 +54,7 @@ _CHUNK = 64 * 1024
 _CONNECTIONS = 32
 
 _shares = BlockingShares()
+_turns = Turns()
 _threads = threading.local()
 _pools: MutableMapping[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
@@ -85,15 +97,25 @@ def _pool() -> _Pool:
     return pool
 
 
-def _carry_out(message: HttpRequest | Pause | Shared) -> Any:
+def _carry_out(message: Message) -> Any:
     if isinstance(message, HttpRequest):
         return _send(message)
     if isinstance(message, Pause):
         return time.sleep(message.seconds)
+    if not isinstance(message, Shared):
+        return _queue(message)
     if message.wait > 0:
         time.sleep(message.wait)
     make = message.make
     return _shares.get(message.key, lambda: run(make()), max_age=message.max_age)
+
+
+def _queue(message: Turn | Hold) -> float | None:
+    """What all flows of the process have in common: the queues before quotas. Nothing here waits."""
+    if isinstance(message, Turn):
+        return _turns.take(message)
+    _turns.hold(message)
+    return None
 
 
 class _Pool:
@@ -130,13 +152,15 @@ class _Pool:
         finally:
             flow.close()
 
-    async def _carry_out(self, message: HttpRequest | Pause | Shared) -> Any:
+    async def _carry_out(self, message: Message) -> Any:
         if isinstance(message, HttpRequest):
             if self._session is None:
                 self._session = _open_async_session()
             return await _asend(self._session, message)
         if isinstance(message, Pause):
             return await asyncio.sleep(message.seconds)
+        if not isinstance(message, Shared):
+            return _queue(message)
         make = message.make
         return await self.shares.get(
             message.key, lambda: self.drive(make()), max_age=message.max_age, wait=message.wait

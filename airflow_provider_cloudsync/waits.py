@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.model import Ticket
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
@@ -52,6 +53,22 @@ def deadline(timeout: float, execution_timeout: timedelta | None) -> float:
         limit = execution_timeout.total_seconds()
         timeout = min(timeout, limit - min(_HEAD_START, limit / 10))
     return time.time() + timeout
+
+
+def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T | None:
+    """A parameter that may be left out, after rendering.
+
+    :param left_out: whether it is None in the DAG file. A template that renders to None is a mistake, and the most
+        must not be done because the least was not said.
+    :param otherwise: what would happen.
+    :raises InvalidParameter: if a template rendered to None.
+    """
+    if value is None and not left_out:
+        raise InvalidParameter(
+            f"{name} is a template that rendered to None, so {otherwise}. Give it a value; if that is "
+            "meant, leave it out or write None into the DAG file."
+        )
+    return value
 
 
 @contextmanager

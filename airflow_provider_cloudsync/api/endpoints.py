@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
+#: Services of the whole account: their paths name no project, and they are told the account in ``X-Domain-Id``.
+ACCOUNT_WIDE = frozenset({"coc"})
 _LABEL = re.compile(r"[^\W_]([\w-]{0,61}[^\W_])?|[\w-]{1,63}")
 #: The vendor's client falls back to this host for regions without an IAM host of their own.
 _GLOBAL_IAM = "iam.myhuaweicloud.com"
@@ -61,6 +63,12 @@ def base_url(
         return f"https://{regions[region][0]}"
     if service == "iam" and any(region in hosts for hosts in table().values()):
         return f"https://{_GLOBAL_IAM}"
+    if service in ACCOUNT_WIDE:
+        raise InvalidConnection(
+            f'"{region}" does not tell where to reach {service}: it is one service for a whole site, in one region of '
+            f"each ({', '.join(sorted(regions))}). Pass the one of your account's site as region= to the task, or put "
+            f'the URL into the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+        )
     near = difflib.get_close_matches(region, regions, n=3)
     hint = f"Near names: {', '.join(near)}." if near else f"It is served in: {', '.join(sorted(regions))}."
     raise InvalidConnection(

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync.api.credentials import Credentials
-from airflow_provider_cloudsync.api.endpoints import base_url
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Request, Wiring
+from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
+from airflow_provider_cloudsync.api.messages import Flow, Hold, HttpRequest, Pause, Request, Turn, Wiring
 from airflow_provider_cloudsync.api.replies import Reply, read
 from airflow_provider_cloudsync.api.retries import delay_for
 from airflow_provider_cloudsync.api.signing import canonical_query
@@ -23,6 +23,7 @@ from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
     InvalidConnection,
+    Throttled,
     TransportError,
     UnreadableReply,
 )
@@ -38,12 +39,19 @@ def _no_project(cloud: Cloud) -> Flow[str]:
     yield
 
 
+def _no_domain(cloud: Cloud) -> Flow[str]:
+    raise InvalidConnection('The connection names no account. Put "domain_id" into its Extra.')
+    yield
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
     """Where to go, as whom, and how patiently: all that a flow needs besides what it is about.
 
     :param region: such as ``cn-north-4``; may be None where an endpoint is given.
     :param project_id: filled into paths; None: `find_project` looks it up.
+    :param domain_id: the account, for services that know no projects; None: `find_domain` looks it up.
+    :param enterprise_project_id: for services that take one, where the task names none.
     :param endpoint: one URL for all services, instead of the table.
     :param endpoints: service -> URL, before `endpoint`.
     :param clock: seconds since the epoch.
@@ -56,6 +64,8 @@ class Cloud:
     clock: Callable[[], float]
     region: str | None = None
     project_id: str | None = None
+    domain_id: str | None = None
+    enterprise_project_id: str | None = None
     endpoint: str | None = None
     endpoints: Mapping[str, str] = field(default_factory=dict)
     wiring: Wiring = field(default_factory=Wiring)
@@ -63,6 +73,7 @@ class Cloud:
     give_up_at: float | None = None
     user_agent: str = "airflow-provider-cloudsync"
     find_project: Callable[[Cloud], Flow[str]] = _no_project
+    find_domain: Callable[[Cloud], Flow[str]] = _no_domain
 
     def url(self, service: str) -> str:
         """Where a service answers."""
@@ -71,8 +82,9 @@ class Cloud:
     @property
     def scope(self) -> Hashable:
         """Who asks where and how: what two tasks must have in common to share a reply."""
-        places = (self.region, self.project_id, self.endpoint, *sorted(self.endpoints.items()))
-        return (self.credentials.identity, self.wiring, places)
+        within = (self.region, self.project_id, self.domain_id, self.enterprise_project_id)
+        places = (self.endpoint, *sorted(self.endpoints.items()))
+        return (self.credentials.identity, self.wiring, within, places)
 
     def until(self, deadline: float) -> Cloud:
         """The same, but no attempt waits past the deadline (seconds since the epoch)."""
@@ -93,10 +105,14 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
     while True:
         attempt += 1
         try:
+            yield from _wait_for_turn(cloud, request, prepared)
             # Signed for each attempt: the date in the signature must not be old.
             response = yield (yield from cloud.credentials.authorize(prepared, cloud.clock()))
             reply = read(request, response)
         except CloudSyncError as error:
+            if isinstance(error, Throttled) and error.sent and request.quota is not None:
+                window = request.quota.seconds if error.retry_after is None else error.retry_after
+                yield Hold(_counted(cloud, request), window)
             delay = delay_for(error, attempt, repeatable=request.repeatable)
             if delay is None or attempt >= cloud.attempts:
                 raise
@@ -115,6 +131,32 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             return reply
 
 
+def _counted(cloud: Cloud, request: Request) -> Hashable:
+    """What a quota is kept for. By address and not by key: HSS counts for a user and for an IP."""
+    return cloud.url(request.service), request.operation
+
+
+def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flow[None]:
+    quota = request.quota
+    if quota is None:
+        return
+    patience = float("inf") if cloud.give_up_at is None else max(cloud.give_up_at - cloud.clock(), 0.0)
+    claim = (prepared.method, prepared.url, prepared.body)
+    wait: float = yield Turn(_counted(cloud, request), quota, claim, patience)
+    if wait > patience:
+        raise Throttled(
+            f"{request.service} {request.operation} was not sent: the service takes {quota.limit} such calls in "
+            f"{quota.seconds:g} s, and other tasks of this process come first. Let fewer tasks watch at once.",
+            retry_after=wait,
+            service=request.service,
+            operation=request.operation,
+            sent=False,
+        )
+    if wait > 0:
+        log.info("%s waits %.0f s for its turn, to keep the service's quota.", request.operation, wait)
+        yield Pause(wait)
+
+
 def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
     path = request.path
     headers = {
@@ -124,9 +166,11 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
         **{name: value.strip() for name, value in request.headers.items()},
     }
     if "{project_id}" in path:
-        project_id = cloud.project_id or (yield from _look_up_project(cloud))
+        project_id = cloud.project_id or (yield from _look_up(cloud.find_project(cloud)))
         path = path.replace("{project_id}", project_id)
         headers["X-Project-Id"] = project_id
+    elif request.service in ACCOUNT_WIDE:
+        headers["X-Domain-Id"] = cloud.domain_id or (yield from _look_up(cloud.find_domain(cloud)))
     base = cloud.url(request.service)
     # As signed: left to the libraries, a default port would be dropped.
     headers["Host"] = urlsplit(base).netloc
@@ -141,19 +185,23 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
     )
 
 
-def _look_up_project(cloud: Cloud) -> Flow[str]:
+def _look_up(find: Flow[str]) -> Flow[str]:
     try:
-        return (yield from cloud.find_project(cloud))
+        return (yield from find)
     except (TransportError, ApiError) as error:
         error.sent = False  # whatever became of the look-up, the request that it is for was not sent
         raise
 
 
-def pages(cloud: Cloud, request: Request, *, items: str, limit: int) -> Flow[list[Any]]:
+def pages(
+    cloud: Cloud, request: Request, *, items: str, limit: int, total: str = "total", most: int | None = None
+) -> Flow[list[Any]]:
     """Every item of a list that is paged by ``limit`` and ``offset``.
 
     :param items: the field of the reply that holds the items of a page.
     :param limit: items a page, as many as the service allows.
+    :param total: the field that says how many there are in all.
+    :param most: a number that `total` never goes beyond, however many there are.
     """
     found: list[Any] = []
     while len(found) < _MOST_ITEMS:
@@ -163,9 +211,45 @@ def pages(cloud: Cloud, request: Request, *, items: str, limit: int) -> Flow[lis
         reply = yield from call(cloud, replace(request, query=query))
         page = reply.field(items, list)
         found.extend(page)
-        total = reply.data.get("total")
-        if not page or (len(found) >= total if isinstance(total, int) else len(page) < limit):
+        count = reply.data.get(total)
+        told = isinstance(count, int) and count != most
+        if not page or (len(found) >= count if told else len(page) < limit):
             return found
-    raise UnreadableReply(
-        f"{request.service} {request.operation}: the list has no end after {len(found)} items."
-    )
+    raise _endless(request, len(found))
+
+
+def marked_pages(cloud: Cloud, request: Request, *, items: str, key: str, limit: int) -> Flow[list[Any]]:
+    """Every item of a list that is paged by ``limit`` and ``marker``, each once.
+
+    Services differ in what a marker means: the last item of a page may be the first of the next. So pages are asked
+    for until one brings nothing new.
+
+    :param items: the field of the reply that holds the items of a page.
+    :param key: the field of an item that tells it from others, and that a marker names.
+    :param limit: items a page.
+    """
+    found: dict[str, Any] = {}
+    marker: str | None = None
+    while len(found) < _MOST_ITEMS:
+        marked = () if marker is None else (("marker", marker),)
+        query = (*request.query, ("limit", str(limit)), *marked)
+        reply = yield from call(cloud, replace(request, query=query))
+        page = reply.field(items, list)
+        if not all(isinstance(item, dict) and isinstance(item.get(key), str) for item in page):
+            raise UnreadableReply(f"{request.service} {request.operation}: an item of the list has no {key}.")
+        new = {item[key]: item for item in page if item[key] not in found}
+        found |= new
+        marker = _next_marker(reply) or (page[-1][key] if len(page) >= limit else None)
+        if not new or marker is None:
+            return list(found.values())
+    raise _endless(request, len(found))
+
+
+def _next_marker(reply: Reply) -> str | None:
+    info = reply.data.get("page_info")
+    marker = info.get("next_marker") if isinstance(info, Mapping) else None
+    return marker if isinstance(marker, str) and marker else None
+
+
+def _endless(request: Request, items: int) -> UnreadableReply:
+    return UnreadableReply(f"{request.service} {request.operation}: the list has no end after {items} items.")

@@ -10,6 +10,8 @@ a flow yields           and is sent
 `HttpRequest`           a `Response`, or `TransportError` is thrown
 `Pause`                 None, when the time is over
 `Shared`                what the shared flow returned, or the error that it raised
+`Turn`                  the seconds until it may send
+`Hold`                  None
 ======================  ==========================================================
 
 Two rules for whoever writes one: yield nothing else, and catch no error that you do not handle.
@@ -28,6 +30,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How many calls of one API a service documents to take: `limit` within `seconds`."""
+
+    limit: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call of an API, before it is known where it goes and as whom.
 
@@ -35,6 +45,7 @@ class Request:
     :param path: absolute path, percent-encoded; ``{project_id}`` in it is filled in when the call is made.
     :param repeatable: whether sending it twice does no more than sending it once. Not to be told from the method:
         some GETs of HSS start work.
+    :param quota: the documented limit of this API, where one process can come near it; all its tasks keep it together.
     """
 
     method: str
@@ -45,6 +56,7 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
+    quota: Quota | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.headers.items():
@@ -120,5 +132,29 @@ class Shared:
     wait: float = 0.0
 
 
-Message = HttpRequest | Pause | Shared
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Ask when a call may be sent without going over its quota. Whoever asks in this process is in one queue.
+
+    :param key: what the quota is kept for: one API of one host.
+    :param claim: what is to be sent. A turn that is too far off stays reserved for it, so nobody loses their place by
+        coming back later.
+    :param patience: seconds that the asker will wait now. If the turn is further off, it is not taken.
+    """
+
+    key: Hashable
+    quota: Quota
+    claim: Hashable
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The service refused a call for its quota: nobody in this process is to send one for so many seconds."""
+
+    key: Hashable
+    seconds: float
+
+
+Message = HttpRequest | Pause | Shared | Turn | Hold
 Flow = Generator[Message, Any, T]

@@ -122,6 +122,14 @@ def find_error(data: Any, depth: int = 8) -> tuple[str, str]:
     return "", ""
 
 
+def is_missing(error: ApiError, *codes: str) -> bool:
+    """Whether it says that what was asked for does not exist: by a code of the service, or 404.
+
+    A gateway's 404 is about the address instead.
+    """
+    return error.code in codes or (error.status == 404 and not error.code.startswith("API"))
+
+
 def throttle_window(text: str) -> float | None:
     """Seconds to wait after a throttle message such as ``limit:60,time:1 minute``; None where it names no window.
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = 60.0
 _HEARTBEAT = 600.0
 _LOOK_AFTER_LOST_START = 2.0
+#: So long a start waits for its turn under a quota (seconds); after longer the world is looked at anew.
+_START_SOON = 10.0
 #: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
 _UNSEEN = 5.0
 
@@ -121,7 +123,7 @@ def begin(
         remember(starting)
         attempt += 1
         try:
-            receipt = yield from service.start(cloud.once(), target)
+            receipt = yield from service.start(_within(cloud.once(), _START_SOON), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
                 # What is in the way is the start that was lost.
@@ -218,7 +220,8 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
                 how = "the time was up before it was known whether the start was taken"
                 raise _timed_out(service, ticket.target, how, otherwise)
             return _Shown(False, closely)
-        yield Pause(min(_LOOK_AFTER_LOST_START, max(end - cloud.clock(), 0.0)))
+        pause = max(_LOOK_AFTER_LOST_START, service.floor)
+        yield Pause(min(pause, max(end - cloud.clock(), 0.0)))
 
 
 def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress | None]]:
@@ -324,9 +327,18 @@ def until_done(
 
 
 def _look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
-    """A look with the time at which it began."""
+    """A look with the time at which it began.
+
+    Where a quota makes it wait for too long it is given up, and comes back at its turn: the deadline has to be kept.
+    """
     at = cloud.clock()
-    return at, (yield from service.observe(cloud, target))
+    return at, (yield from service.observe(_within(cloud, LONGEST_PAUSE), target))
+
+
+def _within(cloud: Cloud, seconds: float) -> Cloud:
+    """The same, but nothing waits for longer than that from now."""
+    end = cloud.clock() + seconds
+    return cloud.until(end if cloud.give_up_at is None else min(end, cloud.give_up_at))
 
 
 def _timed_out(service: Service[Any], target: Target, how: str, last_seen: str) -> WaitTimedOut:

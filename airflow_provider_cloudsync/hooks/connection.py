@@ -14,7 +14,7 @@ from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.endpoints import check_url, table
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Wiring
-from airflow_provider_cloudsync.api.services.iam import find_project
+from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 _CONNECT_TIMEOUT = 10.0
@@ -149,11 +149,14 @@ def read_connection(
         clock=clock,
         region=wanted_region,
         project_id=given.identifier("project_id") or own_project,
+        domain_id=fields.identifier("domain_id"),
+        enterprise_project_id=fields.identifier("enterprise_project_id"),
         endpoint=None if endpoint is None else fields.url("endpoint", endpoint, allow_http=allow_http),
         endpoints=_endpoints(fields, conn_id, allow_http=allow_http),
         wiring=_wiring(fields, allow_http=allow_http),
         user_agent=f"airflow-provider-cloudsync/{__version__}",
         find_project=find_project,
+        find_domain=find_domain,
     )
 
 

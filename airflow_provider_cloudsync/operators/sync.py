@@ -6,18 +6,18 @@ import hashlib
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import one_of
 from airflow_provider_cloudsync.api.waiting import adopt, begin, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, recall, remember
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -28,12 +28,11 @@ TICKET_KEY = "cloudsync_ticket"
 _TICKET_AGE = 86_400.0
 
 
-class CloudSyncOperator(waits.Waiter, BaseOperator):
+class CloudSyncOperator(CloudOperator):
     """Starts a synchronization once, waits until it is really done, and says why if it failed.
 
-    :param cloudsync_conn_id: the Airflow connection. Templated.
-    :param region: instead of the connection's region. Templated.
-    :param project_id: instead of the connection's project. Templated.
+    The other parameters are those of `CloudOperator`.
+
     :param wait_for_completion: whether to wait for the end. If not, the task is green once the service accepted.
     :param deferrable: wait in the triggerer, without a worker slot.
     :param timeout: how long the task may take, a timedelta or seconds; the earlier of it and ``execution_timeout``
@@ -43,9 +42,6 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         then; ``fail`` fails the task.
     """
 
-    template_fields: Sequence[str] = ("cloudsync_conn_id", "region", "project_id")
-    ui_color = "#fde8e8"
-
     service: ClassVar[Startable[Any]]
     #: Whether something of ours may be running in the cloud.
     _sent = False
@@ -53,9 +49,6 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
     def __init__(
         self,
         *,
-        cloudsync_conn_id: str = "cloudsync_default",
-        region: str | None = None,
-        project_id: str | None = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         timeout: timedelta | float = timedelta(hours=1),
@@ -64,9 +57,6 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cloudsync_conn_id = cloudsync_conn_id
-        self.region = region
-        self.project_id = project_id
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.timeout = waits.seconds(timeout, "timeout")
@@ -184,7 +174,7 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         )
 
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
-        self._forget(context)
+        forget(context, TICKET_KEY)  # it has ended well: a task that is cleared afterwards is to start anew
         return self.result(self.target(), ticket)
 
     # What survives a try: the ticket, in Airflow's task state store where there is one (3.3 and later).
@@ -195,7 +185,7 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         """Where to begin: at the first part, or where the try before was."""
         first = self._queued(parts[0], tuple(parts[1:]))
         cloud = self.hook.cloud.until(deadline)
-        if context.get("task_state_store") is None:
+        if context.get("task_state_store") is None:  # Airflow before 3.3
             adopted = None
             if self._may_adopt(context):
                 adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
@@ -223,23 +213,17 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
     def _may_adopt(self, context: Context) -> bool:
         """Whether a run that is there counts as ours, where there is no store to tell.
 
-        Only for a retry that would wait for its run: the try before may have started it. The first try after the
-        task was cleared is none: Airflow has given it all its retries again.
+        Only for a retry that would wait for its run: the try before may have started it.
         """
-        return self._is_retry(context) and self.wait_for_completion and self.if_running == "attach"
-
-    def _is_retry(self, context: Context) -> bool:
-        ti = context["ti"]
-        first_try = max((getattr(ti, "max_tries", None) or 0) - (self.retries or 0) + 1, 1)
-        return bool(ti.try_number > first_try)
+        return self.is_retry(context) and self.wait_for_completion and self.if_running == "attach"
 
     def _recall(self, context: Context, parts: list[Target]) -> Ticket | None:
         """The ticket of an earlier try, if it is about the same and not too old; with the parameters of now."""
-        stored = context["task_state_store"].get(TICKET_KEY, default=None)
+        stored = recall(context, TICKET_KEY)
         if stored is None:
             return None
         try:
-            left = json.loads(str(stored))
+            left = json.loads(stored)
             ticket, whole = Ticket.from_json(left["ticket"]), left["of"]
         except (InvalidEvent, ValueError, TypeError, KeyError) as error:
             self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
@@ -252,7 +236,7 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         if abs(time.time() - ticket.started_at) > _TICKET_AGE:
             self.log.info("What an earlier try of this task started is too long ago; it is not taken up.")
             return None
-        if ticket.stage is Stage.QUEUED and not self._is_retry(context):
+        if ticket.stage is Stage.QUEUED and not self.is_retry(context):
             return None  # cleared: all parts anew, since those that were done may have been undone
         return replace(ticket, target=parts[-rest], later=tuple(parts[len(parts) - rest + 1 :]))
 
@@ -262,13 +246,5 @@ class CloudSyncOperator(waits.Waiter, BaseOperator):
         return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
     def _remember(self, context: Context, ticket: Ticket) -> None:
-        store = context.get("task_state_store")
-        if store is not None:
-            whole = self._fingerprint(self.service.split(self.target()))
-            store.set(TICKET_KEY, json.dumps({"ticket": ticket.to_json(), "of": whole}))
-
-    def _forget(self, context: Context) -> None:
-        """Once it has ended well: a task that is cleared afterwards is to start anew."""
-        store = context.get("task_state_store")
-        if store is not None:
-            store.delete(TICKET_KEY)
+        whole = self._fingerprint(self.service.split(self.target()))
+        remember(context, TICKET_KEY, json.dumps({"ticket": ticket.to_json(), "of": whole}))

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms, literal_id, one_of
-from airflow_provider_cloudsync.exceptions import InvalidParameter
+from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time, one_of
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
+from airflow_provider_cloudsync.waits import rendered
 
 
 class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
@@ -50,22 +50,17 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         super().__init__(**kwargs)
         self.workspace = literal_id(workspace, "workspace")
         self.sync_task_id = literal_id(sync_task_id, "sync_task_id")
-        if isinstance(synced_after, str) and "{" not in synced_after:
-            epoch_ms(synced_after, "synced_after")
-        self.synced_after = synced_after
-        #: Only None in the DAG file means any run; a template that renders to None is a mistake.
+        self.synced_after = literal_time(synced_after, "synced_after")
         self.any_run = synced_after is None
         self.if_unscheduled = one_of(if_unscheduled, "if_unscheduled", ("warn", "fail"))
 
     def target(self) -> Target:
-        if self.synced_after is None and not self.any_run:
-            raise InvalidParameter(
-                "synced_after is a template that rendered to None, so any old run would count. Give it a time, such as "
-                '"{{ dag_run.start_date }}".'
-            )
+        after = rendered(
+            self.synced_after, "synced_after", left_out=self.any_run, otherwise="any old run would count"
+        )
         return member_sync_target(
             self.workspace,
             self.sync_task_id,
-            synced_after=self.synced_after,
+            synced_after=after,
             if_unscheduled=self.if_unscheduled,
         )

@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
-from airflow_provider_cloudsync import sharing, transport
+from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.emulator import Emulator
 
 
@@ -79,6 +79,7 @@ class World:
         monkeypatch.setattr(
             transport, "AsyncShares", lambda: sharing.AsyncShares(clock=emulator.clock.now, sleep=doze)
         )
+        monkeypatch.setattr(transport, "_turns", turns.Turns(clock=emulator.clock.now))
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(clock=emulator.clock.now))
         monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", emulator.connection)
 

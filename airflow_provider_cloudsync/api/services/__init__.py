@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_cloudsync.api.model import Service
+from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC
 from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC
+from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC
 from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC
 from airflow_provider_cloudsync.exceptions import InvalidEvent
 
-SERVICES: dict[str, Service[Any]] = {service.name: service for service in (IAM_SYNC, IAM_CANCEL, MEMBER_SYNC)}
+_ALL: tuple[Service[Any], ...] = (IAM_SYNC, IAM_CANCEL, MEMBER_SYNC, RESOURCE_SYNC, EVENT_SYNC)
+SERVICES: dict[str, Service[Any]] = {each.name: each for each in _ALL}
 
 
 def find_service(name: str) -> Service[Any]:

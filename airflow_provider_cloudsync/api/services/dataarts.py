@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Request
 from airflow_provider_cloudsync.api.model import Phase, Progress, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, one_of
+from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, iso, one_of
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
@@ -171,7 +170,7 @@ class MemberSync:
             return Progress(Phase.FAILED, f"The run failed{_since(seen)}. The service says: {said}")
         if status in ("SYNC_SUCCESS", "SYNC_FAIL", "NOT_SYNC"):
             why = f"No run counts yet: the last one{_since(seen) or ' is none'} ({status})"
-            why += f", and one not before {_iso(after)} is waited for." if after is not None else "."
+            why += f", and one not before {iso(after)} is waited for." if after is not None else "."
             if seen.scheduled:
                 return Progress(Phase.RUNNING, why)
             nothing = "The task's schedule is off (NOT_SCHEDULE), so no run will start by itself: switch the schedule "
@@ -193,14 +192,7 @@ def _counts(seen: MemberSyncSeen, after: int | None) -> bool:
 
 
 def _since(seen: MemberSyncSeen) -> str:
-    return "" if seen.sync_time is None else f" (started {_iso(seen.sync_time)})"
-
-
-def _iso(ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return f"{ms} ms"
+    return "" if seen.sync_time is None else f" (started {iso(seen.sync_time)})"
 
 
 MEMBER_SYNC = MemberSync()

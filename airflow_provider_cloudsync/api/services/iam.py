@@ -1,4 +1,4 @@
-"""IAM: which projects the connection's user can work in."""
+"""IAM: which projects the connection's user can work in, and which account it belongs to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from airflow_provider_cloudsync.exceptions import InvalidConnection, UnreadableR
 
 #: The project of a region stays the same; it is looked up anew once in a while all the same (seconds).
 _PROJECT_AGE = 3600.0
+_DOMAIN_AGE = 3600.0
 
 
 class Project(TypedDict):
@@ -74,3 +75,29 @@ def _find(cloud: Cloud) -> Flow[str]:
         'Put the right one into the connection\'s Extra as "project_id" (console: My Credentials, API Credentials), or '
         "pass project_id= together with region= to the task."
     )
+
+
+def find_domain(cloud: Cloud) -> Flow[str]:
+    """The id of the account that the connection's user belongs to, looked up once for all who ask.
+
+    :raises InvalidConnection: if it can't be told; says what to put where.
+    """
+    domain_id: str = yield Shared(("domain", cloud.scope), lambda: _find_domain(cloud), max_age=_DOMAIN_AGE)
+    return domain_id
+
+
+def _find_domain(cloud: Cloud) -> Flow[str]:
+    request = Request("GET", "iam", "KeystoneListAuthDomains", "/v3/auth/domains", repeatable=True)
+    reply = yield from call(cloud, request)
+    domains = [each.get("id") for each in reply.field("domains", list) if isinstance(each, dict)]
+    if not domains:
+        # Some users are shown none; the vendor's client asks STS then.
+        request = Request("GET", "sts", "GetCallerIdentity", "/v5/caller-identity", repeatable=True)
+        reply = yield from call(cloud, request)
+        domains = [reply.field("account_id", str)]
+    if len(domains) != 1 or not is_id(domains[0]):
+        raise InvalidConnection(
+            f"IAM shows {len(domains)} usable accounts to the connection's user. Put the id of the right one into the "
+            'connection\'s Extra as "domain_id" (console: My Credentials, Account ID).'
+        )
+    return str(domains[0])

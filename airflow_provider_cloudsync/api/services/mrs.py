@@ -14,6 +14,7 @@ from typing import Any, Literal
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Shared
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.replies import is_missing
 from airflow_provider_cloudsync.api.services.mrs_calls import (
     NAMES_PER_REQUEST,
     SyncState,
@@ -178,11 +179,8 @@ class IamSync:
         try:
             state = (yield from get_cluster(cloud, cluster_id))["clusterState"]
         except ApiError as error:
-            # Terraform's users see 404, the table of codes says 400; a gateway's 404 is about the address instead.
-            unknown = error.code == _NO_SUCH_CLUSTER or (
-                error.status == 404 and not error.code.startswith("API")
-            )
-            if not unknown:
+            # Terraform's users see 404, the table of codes says 400.
+            if not is_missing(error, _NO_SUCH_CLUSTER):
                 raise
             return (
                 f"There is no MRS cluster {cluster_id} in region {cloud.region or 'unnamed'}, project "

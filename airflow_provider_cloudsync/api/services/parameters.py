@@ -1,4 +1,4 @@
-"""Checks of what users pass, done before anything is sent."""
+"""Checks of what users pass, done before anything is sent; and times, which the services write in several forms."""
 
 from __future__ import annotations
 
@@ -36,9 +36,30 @@ def identifier(value: Any, name: str) -> str:
 
 def literal_id(value: Any, name: str) -> Any:
     """The same value, for a DAG that is parsed: an id that stands there as it is gets checked, a template later."""
-    if isinstance(value, str) and "{{" not in value and "{%" not in value:
+    if is_literal(value):
         identifier(value, name)
     return value
+
+
+def literal_time(value: Any, name: str) -> Any:
+    """The same for a point in time."""
+    if is_literal(value):
+        epoch_ms(value, name)
+    return value
+
+
+def is_literal(value: Any) -> bool:
+    """Whether it is text that stands in the DAG file as it is meant."""
+    return isinstance(value, str) and "{{" not in value and "{%" not in value
+
+
+def checked_text(value: Any, name: str, most: int) -> str:
+    """Text of 1 to `most` characters, none of them a control character."""
+    if isinstance(value, str) and value.strip() == value and 1 <= len(value) <= most and value.isprintable():
+        return value
+    raise InvalidParameter(
+        f"{name} must be text of 1 to {most} characters without blanks around it, not {shown(value)}."
+    )
 
 
 def names(value: Any, name: str) -> list[str]:
@@ -82,6 +103,22 @@ def epoch_ms(value: Any, name: str) -> int:
         f"{name} must be a point in time: a datetime, ISO 8601 text such as 2026-01-31T08:00:00+00:00, or seconds or "
         f"milliseconds since the epoch; not {shown(value)}."
     )
+
+
+def ms_or_none(value: Any) -> int | None:
+    """A service's own time as milliseconds since the epoch, whatever form it has; None where it is none."""
+    try:
+        return epoch_ms(value, "time")
+    except InvalidParameter:
+        return None
+
+
+def iso(ms: int) -> str:
+    """Milliseconds since the epoch, for people."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{ms} ms"
 
 
 def _is_time(number: float) -> bool:

@@ -1,0 +1,233 @@
+"""COC: synchronizing the resources of other clouds; what to make of what the accounts show.
+
+The start returns a task id that no call takes. What can be watched is the row of each account: its ``sync_status``,
+and ``sync_date``, which moves with each run. A row keeps the result of its last run, so an old success, and an old
+``failure_msg``, look like new ones but for the date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.services.coc_calls import (
+    VendorAccount,
+    checked_account,
+    checked_vendor,
+    list_vendor_accounts,
+    sync_resources,
+)
+from airflow_provider_cloudsync.api.services.parameters import epoch_ms, iso, ms_or_none
+from airflow_provider_cloudsync.api.text import one_line, shown
+from airflow_provider_cloudsync.exceptions import CloudSyncError
+
+#: Seconds after a start in which the rows may not show it yet.
+_SETTLE = 10.0
+#: Whether ``sync_date`` is when a run starts or when it ends is not documented. If it is the start, the status may
+#: follow a moment later, and until then an old one would look like the new run's (seconds).
+_STATUS_LAG = 5.0
+_UNDER_WAY = ("waiting", "running")
+
+
+def resources_target(vendor: str, *, account_id: str | None = None) -> dict[str, Any]:
+    """What to synchronize, checked.
+
+    :param account_id: the vendor's own id of the account; None: every account of the vendor.
+    """
+    return {"vendor": checked_vendor(vendor), "account_id": checked_account(account_id)}
+
+
+def resources_watch_target(
+    vendor: str, *, account_id: str | None = None, synced_after: Any
+) -> dict[str, Any]:
+    """What to watch, checked.
+
+    :param synced_after: only a run with a ``sync_date`` then or later counts; None: the last one, whenever it was.
+    """
+    after = None if synced_after is None else epoch_ms(synced_after, "synced_after")
+    return {**resources_target(vendor, account_id=account_id), "synced_after": after}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSeen:
+    """One account as a look shows it.
+
+    :param row_id: COC's own id; several rows may have the same `account_id`.
+    :param sync_date: in ms; None where there is none, or none that can be read.
+    """
+
+    row_id: str
+    account_id: str
+    account_name: str
+    sync_status: str
+    sync_date: int | None
+    failure_msg: str = ""
+
+    @property
+    def label(self) -> str:
+        """For a sentence."""
+        name = f" ({one_line(self.account_name, 60)})" if self.account_name else ""
+        return f'"{one_line(self.account_id, 64)}"{name}'
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a run is going on or queued. One that was never synchronized is ``waiting``, too."""
+        return self.sync_status == "running" or (self.sync_status == "waiting" and self.sync_date is not None)
+
+
+Seen = tuple[AccountSeen, ...]
+
+
+def _seen(row: VendorAccount) -> AccountSeen:
+    message = row.get("failure_msg")
+    return AccountSeen(
+        row_id=row["id"],
+        account_id=str(row.get("account_id") or ""),
+        account_name=str(row.get("account_name") or ""),
+        sync_status=str(row.get("sync_status") or ""),
+        sync_date=ms_or_none(row.get("sync_date")),
+        failure_msg=message if isinstance(message, str) else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSync:
+    """Synchronizing the resources of another cloud, as something to start and to wait for."""
+
+    name: str = "coc"
+    floor: float = 2.0
+
+    def describe(self, target: Target) -> str:
+        account = target["account_id"]
+        which = f"account {account}" if account is not None else "all accounts"
+        return f"Resource sync of {which} of {target['vendor']}"
+
+    def key(self, target: Target) -> Hashable:
+        return str(target["vendor"])
+
+    def settle(self, target: Target) -> float:
+        return _SETTLE
+
+    def split(self, target: Target) -> list[Target]:
+        return [target]
+
+    def essence(self, target: Target) -> Target:
+        return target
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
+        """All accounts of the vendor, so that the waits for any of them share one look."""
+        rows = yield from list_vendor_accounts(cloud, target["vendor"])
+        return tuple(_seen(row) for row in rows)
+
+    def admit(self, target: Target, seen: Seen) -> Progress:
+        rows = _ours(target, seen)
+        if not rows:
+            return _no_account(target, seen)
+        busy = [row.label for row in rows if row.is_under_way]
+        if busy:
+            return Progress(
+                Phase.RUNNING, f"A sync of {_some(busy)} is under way; ours starts when it has ended."
+            )
+        return Progress(Phase.SUCCEEDED, "No sync is under way.")
+
+    def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
+        return {"accounts": {row.row_id: [row.sync_status, row.sync_date] for row in _ours(target, seen)}}
+
+    def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+        task, request_id = yield from sync_resources(cloud, target["vendor"], target["account_id"])
+        return {"request_id": request_id, "task_id": task["data"]}
+
+    def is_busy(self, error: CloudSyncError) -> bool:
+        return False
+
+    def evidence(self, ticket: Ticket, seen: Seen) -> bool:
+        rows = _ours(ticket.target, seen)
+        return any(row.is_under_way or _is_new(ticket, row) for row in rows)
+
+    def leaves_trace(self, ticket: Ticket) -> bool:
+        # sync_date moves with each run. But an account that waits for its first one looks the same before and after.
+        return all(status != "waiting" for status, _ in ticket.baseline["accounts"].values())
+
+    def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
+        """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
+        rows = _ours(ticket.target, seen)
+        if not rows:
+            return _no_account(ticket.target, seen)
+        open_, failed, odd = [], _vanished(ticket, rows), ""
+        for row in rows:
+            if row.sync_status not in (*_UNDER_WAY, "success", "failed"):
+                status = shown(row.sync_status)
+                odd = f"The status {status} is not known to this release; waiting on, until the deadline."
+            if row.sync_status not in ("success", "failed") or not _counts(ticket, row):
+                open_.append(f"{row.label} {_state(row)}")
+            elif _is_just_changed(row, now):
+                open_.append(f"{row.label} changed only just now")
+            elif row.sync_status == "failed":
+                failed.append(f"{row.label}: {one_line(row.failure_msg, 300) or 'no reason given'}")
+        told = f"Failed: {_some(failed)}." if failed else ""
+        if open_:
+            why = f"Waited for, of {len(rows)}: {_some(open_)}. {told}".strip()
+            return Progress(Phase.RUNNING, why, warning=odd)
+        if failed:
+            return Progress(Phase.FAILED, f"{len(failed)} of {len(rows)} accounts. {told}")
+        return Progress(Phase.SUCCEEDED, f"Synchronized: {_some([row.label for row in rows])}.")
+
+
+def _ours(target: Target, seen: Seen) -> list[AccountSeen]:
+    return [row for row in seen if target["account_id"] in (None, row.account_id)]
+
+
+def _no_account(target: Target, seen: Seen) -> Progress:
+    """An empty list is no success."""
+    vendor = target["vendor"]
+    if target["account_id"] is None:
+        return Progress(Phase.FAILED, f"COC has no account of {vendor}. Add one in the COC console first.")
+    has = f"it has {_some([row.label for row in seen])}" if seen else "it has none"
+    wanted = shown(target["account_id"])
+    return Progress(Phase.FAILED, f"COC has no account {wanted} of {vendor} ({has}).")
+
+
+def _is_new(ticket: Ticket, row: AccountSeen) -> bool:
+    """Whether a row shows what was not there before the start."""
+    known = ticket.baseline.get("accounts")
+    if known is None:
+        return True  # a run that was adopted while it was seen running: what it ends with is its own
+    status, date = known.get(row.row_id, (None, None))
+    moved = row.sync_date is not None and (date is None or row.sync_date > date)
+    # Whether a failure moves the date is not documented. A new failure tells itself from an old success, at least.
+    return moved or (row.sync_status == "failed" and status not in (None, "failed"))
+
+
+def _counts(ticket: Ticket, row: AccountSeen) -> bool:
+    """Whether the end that a row shows is of a run that was asked for."""
+    if ticket.stage is not Stage.WATCHING:
+        return _is_new(ticket, row)
+    after = ticket.target["synced_after"]
+    return after is None or (row.sync_date is not None and row.sync_date >= after)
+
+
+def _is_just_changed(row: AccountSeen, now: float) -> bool:
+    return row.sync_date is not None and abs(now * 1000 - row.sync_date) < _STATUS_LAG * 1000
+
+
+def _vanished(ticket: Ticket, rows: list[AccountSeen]) -> list[str]:
+    gone = {*(ticket.baseline.get("accounts") or ())} - {row.row_id for row in rows}
+    return [f"{len(gone)} no longer there (COC's ids: {_some(sorted(gone))})"] if gone else []
+
+
+def _state(row: AccountSeen) -> str:
+    last = "never synchronized" if row.sync_date is None else f"of {iso(row.sync_date)}"
+    return f"is {one_line(row.sync_status, 40) or 'without a status'}, {last}"
+
+
+def _some(labels: list[str]) -> str:
+    """The first ten, and how many more."""
+    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
+    return ", ".join(labels[:10]) + more
+
+
+RESOURCE_SYNC = ResourceSync()

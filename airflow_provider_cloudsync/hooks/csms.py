@@ -1,0 +1,70 @@
+"""CSMS: event notifications of secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_cloudsync.api.services import csms_calls
+from airflow_provider_cloudsync.api.services.csms_calls import Event, Notification, NotificationRecord
+from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+
+class CsmsHook(CloudSyncHook):
+    """Calls of CSMS (API version 1), which is a part of DEW. All answer at once.
+
+    The service does not look whether the topic of a notification exists: a wrong one shows only when an event fires,
+    as INVALID in `list_notification_records`.
+    """
+
+    def create_event(
+        self,
+        name: str,
+        *,
+        event_types: Sequence[str],
+        notification: Notification,
+        state: str = "ENABLED",
+    ) -> Event:
+        """Create an event notification (CreateSecretEvent).
+
+        :param name: 1 to 64 letters, digits, underscores and hyphens; it can't be changed later.
+        :param event_types: such as ``SECRET_ROTATED``, each once.
+        :param notification: ``target_type`` (``SMN``), ``target_id`` (the topic's URN) and ``target_name``.
+        :param state: ``ENABLED`` or ``DISABLED``; only an enabled one fires.
+        """
+        settings = csms_calls.checked_settings(
+            state=state, event_types=event_types, notification=notification
+        )
+        return self.run(csms_calls.create_event(self.cloud, name, settings))
+
+    def get_event(self, name: str) -> Event:
+        """One event notification (ShowSecretEvent); its times are milliseconds since the epoch."""
+        return self.run(csms_calls.get_event(self.cloud, name))
+
+    def list_events(self) -> list[Event]:
+        """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
+        return self.run(csms_calls.list_events(self.cloud))
+
+    def update_event(
+        self,
+        name: str,
+        *,
+        state: str | None = None,
+        event_types: Sequence[str] | None = None,
+        notification: Notification | None = None,
+    ) -> Event:
+        """Change what is given and leave the rest (UpdateSecretEvent). ``event_types`` replaces all types.
+
+        To write only what differs and see that it was taken, use `CsmsUpdateEventOperator`.
+        """
+        settings = csms_calls.checked_settings(
+            state=state, event_types=event_types, notification=notification
+        )
+        return self.run(csms_calls.update_event(self.cloud, name, settings))
+
+    def delete_event(self, name: str) -> None:
+        """Delete an event notification, for good (DeleteSecretEvent). Refused while a secret subscribes to it."""
+        self.run(csms_calls.delete_event(self.cloud, name))
+
+    def list_notification_records(self) -> list[NotificationRecord]:
+        """The messages of the last three months, one page (ListNotificationRecords)."""
+        return self.run(csms_calls.list_notification_records(self.cloud))

@@ -1,0 +1,68 @@
+"""What all operators have in common: the connection, and a memory from one try to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_cloudsync import waits
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class CloudOperator(waits.Waiter, BaseOperator):
+    """Works in Huawei Cloud with what an Airflow connection says.
+
+    :param cloudsync_conn_id: the Airflow connection. Templated.
+    :param region: instead of the connection's region. Templated.
+    :param project_id: instead of the connection's project. Templated.
+    """
+
+    template_fields: Sequence[str] = ("cloudsync_conn_id", "region", "project_id")
+    ui_color = "#fde8e8"
+
+    def __init__(
+        self,
+        *,
+        cloudsync_conn_id: str = "cloudsync_default",
+        region: str | None = None,
+        project_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cloudsync_conn_id = cloudsync_conn_id
+        self.region = region
+        self.project_id = project_id
+
+    def is_retry(self, context: Context) -> bool:
+        """Whether a try before may have left something behind.
+
+        The first try after the task was cleared is none: Airflow has given it all its retries again.
+        """
+        ti = context["ti"]
+        first_try = max((getattr(ti, "max_tries", None) or 0) - (self.retries or 0) + 1, 1)
+        return bool(ti.try_number > first_try)
+
+
+def recall(context: Context, key: str) -> str | None:
+    """What an earlier try stored in Airflow's task state store; None on Airflow before 3.3, which has none."""
+    store = context.get("task_state_store")
+    stored = None if store is None else store.get(key, default=None)
+    return None if stored is None else str(stored)
+
+
+def remember(context: Context, key: str, value: str) -> None:
+    """Store something for the tries to come, where there is a store."""
+    store = context.get("task_state_store")
+    if store is not None:
+        store.set(key, value)
+
+
+def forget(context: Context, key: str) -> None:
+    """Take it out of the store again."""
+    store = context.get("task_state_store")
+    if store is not None:
+        store.delete(key)

@@ -1,0 +1,51 @@
+"""COC: synchronize the resources of other clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
+from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_target
+from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
+from airflow_provider_cloudsync.waits import rendered
+
+
+class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
+    """Synchronizes the resources of one account of another cloud into COC, or of every account there.
+
+    Green means: every account that was asked for has synchronized successfully since the start. A vendor or account
+    that COC does not have fails; so does one account of several, and the message names it. COC is one service for a
+    whole site: pass ``region`` if the connection's is not the one through which your site's is reached.
+
+    The other parameters are those of `CloudSyncOperator`.
+
+    :param vendor: ``AWS``, ``AZURE``, ``ALI``, ``HCS``, ``VMWARE``, ``OPENSTACK``, ``RMS`` or ``OTHER``. Templated.
+    :param account_id: the vendor's own id of the account; if not given, every account of the vendor. Templated.
+    """
+
+    template_fields: Sequence[str] = ("vendor", "account_id", *CloudSyncOperator.template_fields)
+    service: ClassVar[Startable[Any]] = RESOURCE_SYNC
+
+    def __init__(self, *, vendor: str, account_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vendor = vendor
+        self.every_account = account_id is None
+        self.account_id = account_id
+
+    def target(self) -> Target:
+        account_id = rendered(
+            self.account_id,
+            "account_id",
+            left_out=self.every_account,
+            otherwise="every account would be synchronized",
+        )
+        return resources_target(self.vendor, account_id=account_id)
+
+    def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
+        return {
+            "vendor": target["vendor"],
+            "account_id": target["account_id"],
+            "accounts": len(ticket.baseline.get("accounts", ())),
+            **super().result(target, ticket),
+        }

@@ -1,0 +1,218 @@
+"""CSMS: create, change and delete event notifications of secrets."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_cloudsync.api.services.csms import Change, create, delete, update
+from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
+from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, recall, remember
+from airflow_provider_cloudsync.waits import no_retry_of_a_rejected_key
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_cloudsync.api.messages import Flow
+    from airflow_provider_cloudsync.api.services.csms_calls import Notification
+
+#: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
+BEFORE_KEY = "cloudsync_before"
+#: By so much the clocks of Airflow and of the service may differ (seconds).
+_CLOCKS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the tries before this one.
+
+    :param keep: to be called with what there is, before it is changed; the tries to come will know it.
+    :param since: a change at that time or later (seconds since the epoch) may be of a try that could leave no word.
+        None: there is none such.
+    :param may_be_done: whether a try before this one may have made the change.
+    """
+
+    keep: Callable[[Any], None]
+    since: float | None
+    may_be_done: bool
+
+
+class CsmsEventOperator(CloudOperator):
+    """Changes an event notification. What it was like before survives a try that is killed in between.
+
+    The other parameters are those of `CloudOperator`.
+
+    :param name: the event's name. Templated.
+    """
+
+    template_fields: Sequence[str] = ("name", *CloudOperator.template_fields)
+
+    def __init__(self, *, name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name = literal_id(name, "name")
+
+    @abstractmethod
+    def wanted(self) -> dict[str, Any]:
+        """What to set, from the rendered parameters, checked."""
+
+    @abstractmethod
+    def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
+        """The flow that changes the event."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Change the event, and tell what it was like before and is now."""
+        with no_retry_of_a_rejected_key():
+            checked_name(self.name)
+            wanted = self.wanted()
+            of = json.dumps([type(self).__name__, self.name, wanted, self.region, self.project_id])
+            kept = self._kept(context, of)
+
+            def keep(before: Any) -> None:
+                if kept is None:
+                    remember(context, BEFORE_KEY, json.dumps({"before": before, "of": of}))
+
+            since = self._since(context)
+            past = Past(keep, since, may_be_done=kept is not None or since is not None)
+            change = self.hook.run(self.change(wanted, past))
+        if kept is not None:
+            # A try before this one has written: what was there before it is what was there before.
+            before = kept["before"]
+            change = {"changed": before != change["after"], "before": before, "after": change["after"]}
+        self.log.info("Event notification %s: %s.", self.name, json.dumps(change))
+        return dict(change)
+
+    def _kept(self, context: Context, of: str) -> dict[str, Any] | None:
+        stored = recall(context, BEFORE_KEY) if self.is_retry(context) else None
+        if stored is None:
+            return None
+        try:
+            kept = json.loads(stored)
+            return kept if kept["of"] == of and "before" in kept else None
+        except (ValueError, TypeError, KeyError) as error:
+            self.log.warning("What an earlier try stored can't be read, and is not used: %r", error)
+            return None
+
+    def _since(self, context: Context) -> float | None:
+        if not self.is_retry(context) or context.get("task_state_store") is not None:
+            return None
+        began = getattr(context.get("dag_run"), "start_date", None)
+        return 0.0 if began is None else began.timestamp() - _CLOCKS
+
+
+class CsmsCreateEventOperator(CsmsEventOperator):
+    """Creates an event notification, and sees that it is there.
+
+    One that is there already, as asked, is left alone; one that is different fails the task and is not changed. The
+    service does not look whether the topic exists: a wrong one shows only when an event fires (`CsmsHook`,
+    ``list_notification_records``).
+
+    The other parameters are those of `CsmsEventOperator`.
+
+    :param event_types: such as ``["SECRET_ROTATED"]``, each once. Templated.
+    :param notification: ``target_type`` (``SMN``), ``target_id`` (the topic's URN) and ``target_name``. Templated.
+    :param state: ``ENABLED`` or ``DISABLED``; only an enabled one fires. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "event_types",
+        "notification",
+        "state",
+        *CsmsEventOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        event_types: Sequence[str],
+        notification: Notification,
+        state: str = "ENABLED",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.event_types = event_types
+        self.notification = notification
+        self.state = state
+
+    def wanted(self) -> dict[str, Any]:
+        wanted = checked_settings(
+            state=self.state, event_types=self.event_types, notification=self.notification
+        )
+        if len(wanted) < 3:  # a template that rendered to None
+            raise InvalidParameter("An event needs event_types, notification and state; one of them is None.")
+        return wanted
+
+    def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
+        return create(self.hook.cloud, self.name, wanted, remember=past.keep)
+
+
+class CsmsUpdateEventOperator(CsmsEventOperator):
+    """Brings an event notification into the state that is asked for.
+
+    It reads first, writes only what differs, and reads back: a write that the service accepts and does not carry out
+    fails the task. It returns ``{"changed": ..., "before": ..., "after": ...}``, so that another task can restore what
+    was: see the guide of CSMS for setup and teardown.
+
+    The other parameters are those of `CsmsEventOperator`.
+
+    :param state: ``ENABLED`` or ``DISABLED``; not given: left as it is. Templated.
+    :param event_types: all types that are to fire it; not given: left as they are. Templated.
+    :param notification: ``target_type``, ``target_id`` and ``target_name``; not given: left as it is. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "state",
+        "event_types",
+        "notification",
+        *CsmsEventOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        state: str | None = None,
+        event_types: Sequence[str] | None = None,
+        notification: Notification | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.state = state
+        self.event_types = event_types
+        self.notification = notification
+
+    def wanted(self) -> dict[str, Any]:
+        return checked_settings(
+            state=self.state, event_types=self.event_types, notification=self.notification
+        )
+
+    def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
+        return update(self.hook.cloud, self.name, wanted, remember=past.keep, since=past.since)
+
+
+class CsmsDeleteEventOperator(CsmsEventOperator):
+    """Deletes an event notification, for good, and sees that it is gone. Secrets that subscribe to it prevent that.
+
+    The other parameters are those of `CsmsEventOperator`.
+
+    :param ignore_missing: whether one that does not exist is as good as deleted; if not, it fails the task.
+    """
+
+    def __init__(self, *, ignore_missing: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ignore_missing = ignore_missing
+
+    def wanted(self) -> dict[str, Any]:
+        return {}
+
+    def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
+        return delete(
+            self.hook.cloud,
+            self.name,
+            # Where a try before this one may have deleted it, that is what is missing now.
+            ignore_missing=self.ignore_missing or past.may_be_done,
+            remember=past.keep,
+        )

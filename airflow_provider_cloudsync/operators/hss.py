@@ -1,0 +1,59 @@
+"""HSS: synchronize the protection events of container clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
+from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target
+from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
+from airflow_provider_cloudsync.waits import rendered
+
+
+class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
+    """Synchronizes the protection events of one container cluster, or of all.
+
+    Green means that HSS created a task for it, which is all that the service says. With ``wait_for_completion=True``
+    it means that the list of events was updated after that; how long that takes is not documented, so give it time.
+
+    The other parameters are those of `CloudSyncOperator`.
+
+    :param cluster_id: id of the cluster; if not given, every cluster of the enterprise project. Templated.
+    :param enterprise_project_id: if not given, the connection's; ``0`` is the default one, ``all_granted_eps`` stands
+        for all that the user may see. Templated.
+    :param wait_for_completion: False, unlike elsewhere.
+    """
+
+    template_fields: Sequence[str] = (
+        "cluster_id",
+        "enterprise_project_id",
+        *CloudSyncOperator.template_fields,
+    )
+    service: ClassVar[Startable[Any]] = EVENT_SYNC
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str | None = None,
+        enterprise_project_id: str | None = None,
+        wait_for_completion: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(wait_for_completion=wait_for_completion, **kwargs)
+        self.every_cluster = cluster_id is None
+        self.cluster_id = literal_id(cluster_id, "cluster_id")
+        self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
+
+    def target(self) -> Target:
+        cluster_id = rendered(
+            self.cluster_id,
+            "cluster_id",
+            left_out=self.every_cluster,
+            otherwise="every cluster would be synchronized",
+        )
+        return events_target(cluster_id=cluster_id, enterprise_project_id=self.enterprise_project_id)
+
+    def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
+        return {"cluster_id": target["cluster_id"], **super().result(target, ticket)}

@@ -1,0 +1,68 @@
+"""COC: wait for a synchronization of another cloud's resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airflow_provider_cloudsync.api.model import Service, Target
+from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_watch_target
+from airflow_provider_cloudsync.api.services.parameters import literal_time
+from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
+from airflow_provider_cloudsync.waits import rendered
+
+
+class CocVendorAccountSyncSensor(CloudSyncSensor):
+    """Waits until an account of another cloud, or every account there, has synchronized successfully.
+
+    A failed run that counts fails the sensor, naming the account; so does an account that COC does not have.
+
+    The other parameters are those of `CloudSyncSensor`.
+
+    :param vendor: ``AWS``, ``AZURE``, ``ALI``, ``HCS``, ``VMWARE``, ``OPENSTACK``, ``RMS`` or ``OTHER``. Templated.
+    :param account_id: the vendor's own id of the account; if not given, every account of the vendor. Templated.
+    :param synced_after: only a run with a ``sync_date`` then or later counts: a datetime, ISO 8601 text, or seconds or
+        milliseconds since the epoch, such as ``"{{ dag_run.start_date }}"``. None: the last run counts, whenever it
+        was. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "vendor",
+        "account_id",
+        "synced_after",
+        *CloudSyncSensor.template_fields,
+    )
+    service: ClassVar[Service[Any]] = RESOURCE_SYNC
+
+    def __init__(
+        self,
+        *,
+        vendor: str,
+        account_id: str | None = None,
+        synced_after: datetime | str | float | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.vendor = vendor
+        self.every_account = account_id is None
+        self.account_id = account_id
+        self.any_run = synced_after is None
+        self.synced_after = literal_time(synced_after, "synced_after")
+
+    def target(self) -> Target:
+        return resources_watch_target(
+            self.vendor,
+            account_id=rendered(
+                self.account_id,
+                "account_id",
+                left_out=self.every_account,
+                otherwise="every account would be waited for",
+            ),
+            synced_after=rendered(
+                self.synced_after,
+                "synced_after",
+                left_out=self.any_run,
+                otherwise="any old run would count",
+            ),
+        )

@@ -1,0 +1,65 @@
+"""HSS: wait for an update of the protection events of container clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airflow_provider_cloudsync.api.model import Service, Target
+from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_watch_target
+from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time
+from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
+from airflow_provider_cloudsync.waits import rendered
+
+
+class HssClusterEventsSensor(CloudSyncSensor):
+    """Waits until the list of protection events was updated. A quiet cluster has an update without new events.
+
+    The other parameters are those of `CloudSyncSensor`.
+
+    :param cluster_id: id of the cluster; if not given, all clusters of the enterprise project. Templated.
+    :param updated_after: only an update then or later counts: a datetime, ISO 8601 text, or seconds or milliseconds
+        since the epoch, such as ``"{{ dag_run.start_date }}"``. None: any, whenever it was. Templated.
+    :param enterprise_project_id: if not given, the connection's. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "cluster_id",
+        "updated_after",
+        "enterprise_project_id",
+        *CloudSyncSensor.template_fields,
+    )
+    service: ClassVar[Service[Any]] = EVENT_SYNC
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str | None = None,
+        updated_after: datetime | str | float | None,
+        enterprise_project_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.every_cluster = cluster_id is None
+        self.cluster_id = literal_id(cluster_id, "cluster_id")
+        self.any_update = updated_after is None
+        self.updated_after = literal_time(updated_after, "updated_after")
+        self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
+
+    def target(self) -> Target:
+        return events_watch_target(
+            cluster_id=rendered(
+                self.cluster_id,
+                "cluster_id",
+                left_out=self.every_cluster,
+                otherwise="an update of any cluster would count",
+            ),
+            enterprise_project_id=self.enterprise_project_id,
+            updated_after=rendered(
+                self.updated_after,
+                "updated_after",
+                left_out=self.any_update,
+                otherwise="any old update would count",
+            ),
+        )
