@@ -50,7 +50,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "endpoints": {
         "label": "Endpoints by service",
-        "description": 'JSON, such as {"mrs": "https://..."}; services: mrs, dataartsstudio, iam.',
+        "description": 'JSON, such as {"mrs": "https://..."}; services: mrs, dataartsstudio, hss, coc, csms, iam, sts.',
         "schema": {"type": ["object", "null"]},
     },
     "timeout": {

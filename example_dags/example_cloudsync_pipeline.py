@@ -1,4 +1,4 @@
-"""People first, then data: IAM users into the cluster, members into the workspace, then the job that needs both."""
+"""Everything in place, then data: people, other clouds' resources and security events first, then the job on top."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
+from airflow_provider_cloudsync.operators.coc import CocSyncMultiCloudResourcesOperator
+from airflow_provider_cloudsync.operators.csms import CsmsUpdateEventOperator
+from airflow_provider_cloudsync.operators.hss import HssSyncClusterProtectionEventsOperator
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSensor
 
 with DAG(
     dag_id="example_cloudsync_pipeline",
-    description="IAM users into MRS, members of DataArts Studio, then the job",
+    description="All five services: mute notifications, synchronize, load, restore",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     schedule=None,
     catchup=False,
-    # All tasks here wait without a worker slot, and have an end.
+    # What waits here waits without a worker slot, and has an end.
     default_args={"deferrable": True, "retries": 1, "retry_delay": timedelta(seconds=30)},
     params={
-        "cluster_id": Param("pipeline-cluster", type="string", description="Id of the MRS cluster"),
+        "cluster_id": Param("pipeline-cluster", type="string", description="Id of the MRS and HSS cluster"),
         "workspace": Param("example-workspace", type="string", description="Id of the DataArts workspace"),
         "sync_task_id": Param(
             "pipeline-member-sync", type="string", description="Id of its member sync task"
         ),
+        "vendor": Param("HCS", type="string", description="The other cloud"),
+        "event": Param("pipeline-event", type="string", description="Name of the CSMS event notification"),
     },
     tags=["cloudsync", "example"],
     doc_md=__doc__,
 ):
+    quiet = CsmsUpdateEventOperator(task_id="quiet", name="{{ params.event }}", state="DISABLED")
+
     users_synced = MrsSyncIamUsersOperator(
         task_id="users_synced",
         cluster_id="{{ params.cluster_id }}",
         user_names=["alice", "bob", "carol"],
         timeout=timedelta(minutes=30),
+    )
+
+    inventory_synced = CocSyncMultiCloudResourcesOperator(
+        task_id="inventory_synced", vendor="{{ params.vendor }}", timeout=timedelta(hours=1)
+    )
+
+    # Nothing below needs the events themselves, so it is enough that HSS has created its task.
+    events_requested = HssSyncClusterProtectionEventsOperator(
+        task_id="events_requested", cluster_id="{{ params.cluster_id }}"
     )
 
     # Members are synchronized by a schedule of the service, so there is nothing to start: only a run that began after
@@ -45,8 +61,16 @@ with DAG(
     )
 
     @task
-    def load_data(users: dict) -> str:
-        """The downstream job: runs only when people have their access."""
-        return f"loading into {users['cluster_id']}"
+    def load_data(users: dict, inventory: dict) -> str:
+        """The downstream job: runs only when everything has its place."""
+        return f"{users['users']} users and {inventory['accounts']} accounts of {inventory['vendor']} are in place"
 
-    users_synced >> members_synced >> load_data(users_synced.output)
+    audible = CsmsUpdateEventOperator(
+        task_id="audible",
+        name="{{ params.event }}",
+        state="{{ ti.xcom_pull(task_ids='quiet')['before']['state'] }}",
+    )
+
+    loaded = load_data(users_synced.output, inventory_synced.output)
+    quiet.as_setup() >> [users_synced, inventory_synced, events_requested] >> members_synced >> loaded
+    loaded >> audible.as_teardown(setups=quiet)

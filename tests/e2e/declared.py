@@ -20,7 +20,8 @@ def declared(folder: str) -> dict[str, list[str]]:
 
 def _is_deferrable(task: Any) -> bool:
     if not hasattr(task, "partial_kwargs"):
-        return bool(getattr(task, "deferrable", False))
+        # What does not wait does not defer.
+        return getattr(task, "wait_for_completion", True) and bool(getattr(task, "deferrable", False))
     if "deferrable" in task.partial_kwargs:
         return bool(task.partial_kwargs["deferrable"])
     parameter = inspect.signature(task.operator_class.__init__).parameters.get("deferrable")

@@ -122,9 +122,8 @@ def print_table(tasks: list[TaskResult], requests: Attribution, total: int) -> N
         seconds = "" if task.seconds is None else f"{task.seconds:.1f}"
         lines.append((task.dag_id, task.name, str(task.state), task.mode, seconds, str(requests.of(task))))
     for label, counted in (("(shared by several tasks)", requests.shared), ("(other)", requests.other)):
-        if counted:
-            names = ", ".join(f"{name} x{count}" for name, count in sorted(counted.items()))
-            lines.append((label, names, "", "", "", str(counted.total())))
+        for name, count in sorted(counted.items()):
+            lines.append((label, name, "", "", "", str(count)))
     lines.append(("total", "", "", "", "", str(total)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     print()

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_cloudsync.operators.coc import CocSyncMultiCloudResourcesOperator
+from airflow_provider_cloudsync.operators.hss import HssSyncClusterProtectionEventsOperator
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSensor
 
@@ -33,6 +35,9 @@ with DAG("promise", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None, 
     MrsSyncIamUsersOperator(
         task_id="late", cluster_id="late", user_names=["alice"], deferrable=True, timeout=15, retries=0
     )
+    CocSyncMultiCloudResourcesOperator(task_id="one_of_two", vendor="AWS", deferrable=True, retries=0)
+    CocSyncMultiCloudResourcesOperator(task_id="nobody", vendor="AZURE", retries=0)
+    HssSyncClusterProtectionEventsOperator(task_id="not_created", cluster_id="c", retries=0)
     DataArtsMemberSyncTaskSensor(
         task_id="rescheduled",
         workspace="w",

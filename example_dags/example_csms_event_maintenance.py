@@ -1,0 +1,37 @@
+"""Mute the notifications of an event while secrets are rotated, and restore them whatever becomes of the rotation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_cloudsync.operators.csms import CsmsUpdateEventOperator
+
+with DAG(
+    dag_id="example_csms_event_maintenance",
+    description="Mute an event notification of CSMS around a maintenance, with setup and teardown",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=None,
+    catchup=False,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
+    params={"event": Param("example-event", type="string", description="Name of the event notification")},
+    tags=["cloudsync", "example"],
+    doc_md=__doc__,
+):
+    mute = CsmsUpdateEventOperator(task_id="mute", name="{{ params.event }}", state="DISABLED")
+
+    @task
+    def rotate_secrets() -> str:
+        """The work that would fill everybody's inbox."""
+        return "rotated"
+
+    # Not simply "ENABLED": one that was off before stays off.
+    restore = CsmsUpdateEventOperator(
+        task_id="restore",
+        name="{{ params.event }}",
+        state="{{ ti.xcom_pull(task_ids='mute')['before']['state'] }}",
+    )
+
+    # As a teardown it runs also when the work fails; then the DAG run is red all the same, because of the work.
+    mute.as_setup() >> rotate_secrets() >> restore.as_teardown(setups=mute)
