@@ -21,10 +21,13 @@ with DAG(
     # What waits here waits without a worker slot, and has an end.
     default_args={"deferrable": True, "retries": 1, "retry_delay": timedelta(seconds=30)},
     params={
-        "cluster_id": Param("pipeline-cluster", type="string", description="Id of the MRS and HSS cluster"),
+        "cluster_id": Param("pipeline-cluster", type="string", description="Id of the MRS cluster"),
         "workspace": Param("example-workspace", type="string", description="Id of the DataArts workspace"),
         "sync_task_id": Param(
             "pipeline-member-sync", type="string", description="Id of its member sync task"
+        ),
+        "container_cluster_id": Param(
+            "pipeline-container-cluster", type="string", description="Id of the container cluster in HSS"
         ),
         "vendor": Param("HCS", type="string", description="The other cloud"),
         "event": Param("pipeline-event", type="string", description="Name of the CSMS event notification"),
@@ -47,7 +50,7 @@ with DAG(
 
     # Nothing below needs the events themselves, so it is enough that HSS has created its task.
     events_requested = HssSyncClusterProtectionEventsOperator(
-        task_id="events_requested", cluster_id="{{ params.cluster_id }}"
+        task_id="events_requested", cluster_id="{{ params.container_cluster_id }}"
     )
 
     # Members are synchronized by a schedule of the service, so there is nothing to start: only a run that began after

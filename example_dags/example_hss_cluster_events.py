@@ -16,7 +16,9 @@ with DAG(
     schedule=None,
     catchup=False,
     params={
-        "cluster_id": Param("example-cluster", type="string", description="Id of the container cluster"),
+        "cluster_id": Param(
+            "example-container-cluster", type="string", description="Id of the container cluster"
+        ),
     },
     tags=["cloudsync", "example"],
     doc_md=__doc__,

@@ -60,6 +60,7 @@ class Account:
         self.keys = {key.access_key: key for key in (_key(each, now) for each in section.children("keys"))}
         self.groups_of = {name: each.names("groups") for name, each in _members(section).items()}
         self.groups = section.names("iam_groups")
+        self.lists_domains = section.flag("lists_domains", True)
         self._tokens: dict[str, Token] = {}
         section.done()
         self._check(section)

@@ -14,6 +14,11 @@ def instant(seconds: float) -> float:
     return round(seconds, 3)
 
 
+def milliseconds(seconds: float) -> int:
+    """`seconds` as most services write times."""
+    return round(seconds * 1000)
+
+
 class Clock:
     """Says what time it is in the emulated cloud.
 

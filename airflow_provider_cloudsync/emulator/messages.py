@@ -67,7 +67,7 @@ def query_pairs(text: str) -> list[tuple[str, str]]:
 class Reply:
     """What a service answers.
 
-    :param effect: what the operation set off (``started``, ``cancelled``), for the journal.
+    :param effect: what the operation set off (``started``, ``updated``, ``deleted``), for the journal.
     """
 
     body: Any = None

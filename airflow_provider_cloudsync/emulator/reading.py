@@ -7,6 +7,8 @@ from typing import Any, overload
 
 #: No time in a scenario is longer; added to any date it stays a date.
 MOST_SECONDS = 1e9
+#: From here on a number is a time in milliseconds, not an offset in seconds.
+MILLISECONDS_FROM = 10**11
 
 
 class BadInput(ValueError):
@@ -106,6 +108,35 @@ class Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise BadInput(f"{self.at(key)} must be a list of strings")
         return value
+
+    def numbers(self, key: str) -> list[float]:
+        """A list of numbers of seconds."""
+        value = self.raw(key, [])
+        if not isinstance(value, list):
+            raise BadInput(f"{self.at(key)} must be a list of numbers, not {_kind(value)}")
+        items = Reader({f"{key}[{index}]": item for index, item in enumerate(value)}, self.where)
+        return [items.number(name) for name in items.keys()]
+
+    def moment(self, key: str, began: float, default: float | None = None) -> float | None:
+        """A time, given as an offset in seconds from `began` or as milliseconds since the epoch; null is never."""
+        offset = default if key not in self.fields else None
+        value = self.number(key, offset, least=-MOST_SECONDS, most=1e14)
+        if value is None:
+            return None
+        return round(value / 1000 if value >= MILLISECONDS_FROM else began + value, 3)
+
+    def series(self, key: str, default: str, *, choices: Iterable[str] = ()) -> list[str]:
+        """What happens to successive runs, the last of which stays: a string, or a list of them."""
+        value = self.raw(key, default)
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            raise BadInput(f"{self.at(key)} must be a string, or a list of strings for successive runs")
+        allowed = tuple(choices)
+        for index, text in enumerate(texts):
+            if allowed and text not in allowed:
+                where = self.at(key) if isinstance(value, str) else f"{self.at(key)}[{index}]"
+                raise BadInput(f"{where} must be one of {', '.join(allowed)}, not {text!r}")
+        return texts
 
     def child(self, key: str) -> Reader:
         """An object within this one; an absent one reads as empty."""

@@ -6,7 +6,8 @@ A scenario is an object with any of these sections; each key that is left out ke
     ``domain_id``, ``domain_name``, ``user``, ``password``, ``region``, ``token_seconds`` (life of tokens),
     ``projects`` (a list of ``id``, ``name``, ``enabled``), ``keys`` (a list of ``access_key``, ``secret_key``; with
     ``security_token`` a temporary one, that may end after ``expires_after`` seconds), ``iam_users`` (name to
-    ``{"groups": [...]}``), ``iam_groups``.
+    ``{"groups": [...]}``), ``iam_groups``, ``lists_domains`` (false: the list of accounts is empty, so that a caller
+    must ask who it is).
 ``quotas``
     ``true``, ``false``, or by operation ``{"limit": 2, "seconds": 60, "per": "project"|"user"}`` or ``false``.
 ``mrs``

@@ -100,10 +100,12 @@ class Service(ABC):
             raise self.misuse("the request body must be a JSON object")
         return document
 
-    def whole_query(self, call: Call, name: str, default: int, least: int, most: int) -> int:
-        """A query parameter that is a whole number within bounds."""
+    def whole_query(self, call: Call, name: str, default: int | None, least: int, most: int) -> int:
+        """A query parameter that is a whole number within bounds; without a default it must be there."""
         text = call.asked(name)
         if text is None:
+            if default is None:
+                raise self.misuse(f"{name} is missing")
             return default
         if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not least <= int(text) <= most:
             raise self.misuse(f"{name} must be a whole number from {least} to {most}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,3 +104,46 @@ def start() -> Iterator[Start]:
 def client(start: Start) -> Client:
     """A client of an emulator with the default scenario."""
     return start()
+
+
+@dataclass
+class Sdk:
+    """The vendor SDK's own clients, led to the emulator."""
+
+    emulator: Emulator
+
+    def keys(self, *, secret_key: str | None = None, project: bool = True) -> Any:
+        """What it signs regional services' requests with; without a project it looks for one."""
+        from huaweicloudsdkcore.auth.credentials import BasicCredentials
+
+        emulator = self.emulator
+        keys = BasicCredentials(emulator.access_key, secret_key or emulator.secret_key)
+        return keys.with_project_id(emulator.project_id) if project else keys.with_iam_endpoint(emulator.url)
+
+    def global_keys(self) -> Any:
+        """What it signs global services' requests with; it looks for the account's id."""
+        from huaweicloudsdkcore.auth.credentials import GlobalCredentials
+
+        emulator = self.emulator
+        return GlobalCredentials(emulator.access_key, emulator.secret_key).with_iam_endpoint(emulator.url)
+
+    def connect(self, kind: Any, keys: Any = None, *, region: Any = None) -> Any:
+        """A client of the class `kind`."""
+        from huaweicloudsdkcore.http.http_config import HttpConfig
+
+        config = HttpConfig.get_default_config()
+        config.timeout = (5, 5)
+        builder = kind.new_builder().with_http_config(config).with_credentials(keys or self.keys())
+        return (
+            builder.with_region(region) if region else builder.with_endpoints([self.emulator.url])
+        ).build()
+
+
+@pytest.fixture
+def sdk(start: Start) -> Sdk:
+    """The vendor SDK, with an emulator of the default scenario."""
+    credentials = pytest.importorskip("huaweicloudsdkcore.auth.credentials")
+    # It remembers projects and accounts for the whole process, by key and region.
+    credentials.Credentials._CACHE.clear()
+    # It signs with the wall time, so the stepped clock has to begin there.
+    return Sdk(start(start=time.time()).emulator)

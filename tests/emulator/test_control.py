@@ -138,7 +138,7 @@ class TestControl:
     def test_state(self, client):
         client("POST", SYNC, body={"is_all_sync": True})
         state = client.control("GET", "state").json()
-        assert set(state) == {"clock", "keys", "faults", "iam", "mrs", "dataarts"}
+        assert set(state) == {"clock", "keys", "faults", "iam", "mrs", "dataarts", "hss", "coc", "csms"}
         assert len(state["mrs"]["clusters"]["example-cluster"]["runs"]) == 1
         assert state["keys"][0]["access_key"] == scenario.ACCESS_KEY
         assert state == client.emulator.state()

@@ -230,7 +230,10 @@ class TestMatch:
             {"reset": True, "match": {"operation": "SyncUsers"}},
             r"match.operation must be one of .*UpdateSyncIamUser",
         ),
-        ({"reset": True, "match": {"service": "ecs"}}, "match.service must be one of dataarts, iam, mrs"),
+        (
+            {"reset": True, "match": {"service": "ecs"}},
+            "match.service must be one of coc, csms, dataarts, hss",
+        ),
         ({"reset": True, "match": {"method": "get"}}, "match.method must be one of GET"),
         ({"reset": True, "match": {"path": "("}}, "match.path is not a regular expression"),
         ({"reset": True, "match": {"url": "x"}}, "match.url is not known"),

@@ -80,6 +80,20 @@ class TestProjects:
         (domain,) = client("GET", "/v3/auth/domains").json()["domains"]
         assert (domain["id"], domain["name"]) == (scenario.DOMAIN_ID, "emulator")
 
+    @pytest.mark.parametrize(("lists", "count"), [(True, 1), (False, 0)], ids=["usual", "empty-list"])
+    def test_who_may_not_list_accounts_can_ask_who_it_is(self, start, lists, count):
+        client = start({"account": {"lists_domains": lists, "user_id": "7" * 32}})
+        domains = client("GET", "/v3/auth/domains")
+        assert (domains.status_code, len(domains.json()["domains"])) == (200, count)
+        assert client("GET", "/v5/caller-identity").json() == {
+            "account_id": scenario.DOMAIN_ID,
+            "principal_id": "7" * 32,
+            "principal_urn": f"iam::{scenario.DOMAIN_ID}:user:{scenario.USER}",
+        }
+
+    def test_nobody_has_no_identity(self, client):
+        assert client("GET", "/v5/caller-identity", sign=False).status_code == 401
+
 
 class TestToken:
     USER = "auth.identity.password.user"

@@ -25,6 +25,15 @@ def test_the_default_one():
         "terminated-cluster": "terminated",
     }
     assert list(shown["dataarts"]["tasks"]) == ["example-member-sync", "pipeline-member-sync"]
+    assert list(shown["hss"]["clusters"]) == ["example-container-cluster", "pipeline-container-cluster"]
+    accounts = shown["coc"]["accounts"].values()
+    assert [(each["vendor"], each["account_id"]) for each in accounts] == [
+        ("AWS", "111122223333"),
+        ("AWS", "444455556666"),
+        ("HCS", "example-hcs-account"),
+    ]
+    assert list(shown["csms"]["events"]) == ["example-event", "pipeline-event"]
+    assert shown["csms"]["secrets"] == {"pipeline-secret": "pipeline-event"}
     assert list(shown["iam"]["iam_users"]) == ["alice", "bob", "carol"]
 
 
@@ -33,6 +42,8 @@ def test_what_is_left_out_stays_as_it_is_by_default():
     assert (shown["iam"]["region"], shown["iam"]["domain_name"]) == ("cn-east-3", "emulator")
     assert list(shown["mrs"]["clusters"]) == ["x"]
     assert "example-member-sync" in shown["dataarts"]["tasks"]
+    # The default secret refers to an event that is gone then; that is no reason to complain.
+    assert list(state({"csms": {"events": {"x": {}}}})["csms"]["events"]) == ["x"]
 
 
 def test_nobody_can_change_the_default_one():
@@ -65,11 +76,30 @@ def task(**fields):
     return {"dataarts": {"tasks": {"t": fields}}}
 
 
+def protected(**fields):
+    return {"hss": {"clusters": {"c": fields}}}
+
+
+def vendor_account(**fields):
+    return {"coc": {"accounts": {"a": {"account_id": "1", **fields}}}}
+
+
+def event(**fields):
+    return {"csms": {"events": {"e": fields}}}
+
+
+def fired(**fields):
+    return {"csms": {"secrets": {"s": {}}, "fired": [fields]}}
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
         ([], "the document must be an object, not a list"),
-        ({"ecs": {}}, "ecs is not known; the sections are account, quotas, iam, mrs, dataarts"),
+        (
+            {"ecs": {}},
+            "ecs is not known; the sections are account, quotas, iam, mrs, dataarts, hss, coc, csms",
+        ),
         ({"mrs": []}, "mrs must be an object, not a list"),
         ({"mrs": {"cluster": {}}}, "mrs.cluster is not known; known here: clusters"),
         ({"mrs": {"clusters": []}}, "mrs.clusters must be an object"),
@@ -98,6 +128,69 @@ def task(**fields):
         (task(runs=[{"at": 1, "second": 1}]), "dataarts.tasks.t.runs[0].second is not known"),
         (task(outcome=[]), "dataarts.tasks.t.outcome must be a string, or a list"),
         (task(sync_time="now"), "dataarts.tasks.t.sync_time must be a number"),
+        ({"hss": {"cluster": {}}}, "hss.cluster is not known"),
+        ({"hss": {"denied_enterprise_projects": "7"}}, "hss.denied_enterprise_projects must be a list"),
+        (protected(seconds="8"), "hss.clusters.c.seconds must be a number"),
+        (protected(starts_after=-1), "hss.clusters.c.starts_after must be from 0"),
+        (protected(brings=-1), "hss.clusters.c.brings must be from 0 to 20000"),
+        (protected(cluster_status="Up"), "hss.clusters.c.cluster_status must be one of Available"),
+        (protected(protect_status="yes"), "hss.clusters.c.protect_status must be one of unprotected, plugin"),
+        (protected(last_update_time="now"), "hss.clusters.c.last_update_time must be a number"),
+        (protected(last_update_time=float("nan")), "hss.clusters.c.last_update_time must be from"),
+        (protected(outcome="failed"), "hss.clusters.c.outcome must be one of succeeded, not_created"),
+        (protected(outcome=["succeeded", "x"]), "hss.clusters.c.outcome[1] must be one of succeeded"),
+        (protected(outcome=[]), "hss.clusters.c.outcome must be a string, or a list"),
+        (protected(updates_at=5), "hss.clusters.c.updates_at must be a list of numbers, not the number 5"),
+        (protected(updates_at=[1, "2"]), "hss.clusters.c.updates_at[1] must be a number"),
+        (protected(events="3"), "hss.clusters.c.events must be a whole number"),
+        (protected(events=20_001), "hss.clusters.c.events must be from 0 to 20000"),
+        (protected(events=[5]), "hss.clusters.c.events[0] must be an object"),
+        (protected(events=[{"name": "x"}]), "hss.clusters.c.events[0].name is not known"),
+        (protected(events=[{"event_type": 999}]), "hss.clusters.c.events[0].event_type must be from 1000"),
+        (protected(events=[{"handle_status": "x"}]), "hss.clusters.c.events[0].handle_status must be one of"),
+        (protected(events=[{"resource_info": {"x": 1}}]), "hss.clusters.c.events[0].resource_info.x is not"),
+        (protected(cluster_id="x"), "hss.clusters.c.cluster_id is not known"),
+        ({"coc": {"accounts": {"a": {}}}}, "coc.accounts.a.account_id is missing"),
+        ({"coc": {"date_format": "iso"}}, "coc.date_format must be one of naive, zulu, ms"),
+        ({"coc": {"loose_filter": "yes"}}, "coc.loose_filter must be true or false"),
+        ({"coc": {"resources": {"RMS": {}}}}, "coc.resources.RMS: only those of AWS, AZURE, ALI, HCS"),
+        ({"coc": {"resources": {"AWS": 5}}}, "coc.resources.AWS must be an object"),
+        ({"coc": {"resources_after": {"AWS": {"x": 1.5}}}}, "coc.resources_after.AWS.x must be a whole"),
+        (vendor_account(vendor="GCP"), "coc.accounts.a.vendor must be one of RMS, AWS"),
+        (vendor_account(account_id=1), "coc.accounts.a.account_id must be a string"),
+        (vendor_account(sync_status="SUCCESS"), "coc.accounts.a.sync_status must be one of waiting, running"),
+        (vendor_account(sync_date="now"), "coc.accounts.a.sync_date must be a number"),
+        (vendor_account(outcome="success"), "coc.accounts.a.outcome must be one of succeeded, failed"),
+        (vendor_account(dates="begin"), "coc.accounts.a.dates must be one of end, start"),
+        (vendor_account(status_lag=3), 'coc.accounts.a.status_lag needs "dates": "start"'),
+        (vendor_account(clears_failure=1), "coc.accounts.a.clears_failure must be true or false"),
+        (
+            vendor_account(foreign_runs=[{"outcome": "ignored"}]),
+            "coc.accounts.a.foreign_runs[0].outcome must",
+        ),
+        (vendor_account(foreign_runs=[{"shows_after": 1}]), "coc.accounts.a.foreign_runs[0].shows_after is"),
+        (vendor_account(removed_at="x"), "coc.accounts.a.removed_at must be a number"),
+        (vendor_account(secret="x"), "coc.accounts.a.secret is not known"),
+        ({"csms": {"topics": "urn"}}, "csms.topics must be a list of strings"),
+        ({"csms": {"missing_status": 403}}, "csms.missing_status must be 400 or 404"),
+        ({"csms": {"missing_status": "404"}}, "csms.missing_status must be a whole number"),
+        ({"csms": {"ignores_writes": 1}}, "csms.ignores_writes must be true or false"),
+        ({"csms": {"events": {"a.b": {}}}}, "csms.events.a.b: a name is 1 to 64 letters"),
+        ({"csms": {"secrets": {"s": {"event": "e"}}}}, "csms.secrets.s.event is not known"),
+        ({"csms": {"secrets": {"s": {"secret_type": "X"}}}}, "csms.secrets.s.secret_type must be one of"),
+        (event(state="on"), "csms.events.e.state must be one of ENABLED, DISABLED"),
+        (event(event_types=[]), "csms.events.e.event_types must be a list of 1 to 12 types"),
+        (event(event_types=["X"]), "csms.events.e.event_types holds 'X'; known are"),
+        (event(event_types=["SECRET_ROTATED"] * 2), "csms.events.e.event_types holds a type twice"),
+        (event(notification={"target_id": "x"}), "csms.events.e.notification.target_type is missing"),
+        (event(create_time="x"), "csms.events.e.create_time must be a number"),
+        (event(name="x"), "csms.events.e.name is not known"),
+        (fired(type="SECRET_ROTATED"), "csms.fired[0].secret_name is missing"),
+        (fired(secret_name="t", type="SECRET_ROTATED"), "csms.fired[0].secret_name: there is no secret 't'"),
+        (fired(secret_name="s"), "csms.fired[0].type is missing"),
+        (fired(secret_name="s", type="X"), "csms.fired[0].type must be one of SECRET_VERSION_CREATED"),
+        (fired(secret_name="s", type="SECRET_ROTATED", on=1), "csms.fired[0].on is not known"),
+        ({"account": {"lists_domains": "no"}}, "account.lists_domains must be true or false"),
         ({"account": {"projects": [{"name": "x"}]}}, "account.projects[0].id is missing"),
         ({"account": {"projects": [{"id": "1"}, {"id": "1"}]}}, "account.projects[1].id '1' is there twice"),
         ({"account": {"keys": [{"access_key": "a"}]}}, "account.keys[0].secret_key is missing"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from airflow_provider_cloudsync.emulator.service import Service
+from airflow_provider_cloudsync.emulator.services.coc import Coc
+from airflow_provider_cloudsync.emulator.services.csms import Csms
 from airflow_provider_cloudsync.emulator.services.dataarts import DataArts
+from airflow_provider_cloudsync.emulator.services.hss import Hss
 from airflow_provider_cloudsync.emulator.services.iam import Iam
 from airflow_provider_cloudsync.emulator.services.mrs import Mrs
 
-SERVICES: tuple[type[Service], ...] = (Iam, Mrs, DataArts)
+SERVICES: tuple[type[Service], ...] = (Iam, Mrs, DataArts, Hss, Coc, Csms)

@@ -8,13 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_cloudsync.emulator.account import Account
-from airflow_provider_cloudsync.emulator.clock import instant
-from airflow_provider_cloudsync.emulator.reading import BadInput, Reader
+from airflow_provider_cloudsync.emulator.clock import instant, milliseconds
+from airflow_provider_cloudsync.emulator.reading import Reader
 
 SCHEDULE_STATES = ("NOT_SCHEDULE", "SCHEDULING")
 PERIODS = {"MINUTE": 60, "HOUR": 3600}
-#: From here on a number is a time in milliseconds, not an offset in seconds.
-MILLISECONDS_FROM = 10**11
 #: A jump over years must not fill the memory with runs.
 KEPT_RUNS = 200
 
@@ -52,18 +50,19 @@ class MemberSyncTask:
         self.project_id = reader.text("project_id", account.main_project)
         self._began = began
         self._seconds = reader.number("seconds", 10)
-        self._outcomes = _texts(reader, "outcome", "SYNC_SUCCESS")
+        self._outcomes = reader.series("outcome", "SYNC_SUCCESS")
         self._lag = reader.number("status_lag", 0)
+        initial_time = reader.moment("sync_time", began)
         self._initial = (
             reader.text("sync_status", "NOT_SYNC"),
-            _initial_time(reader, began),
+            None if initial_time is None else milliseconds(initial_time),
             reader.text("sync_msg"),
         )
         self._read_schedule(reader)
         self._scripted = deque(
             sorted((self._script(each) for each in reader.children("runs")), key=lambda run: run.starts)
         )
-        created = _milliseconds(began - 30 * 86_400)
+        created = milliseconds(began - 30 * 86_400)
         self._fixed: dict[str, Any] = {
             "id": task_id,
             "project_id": self.project_id,
@@ -136,7 +135,7 @@ class MemberSyncTask:
         if not self._runs:
             return self._initial
         run = self._runs[-1]
-        time = _milliseconds(run.starts)
+        time = milliseconds(run.starts)
         if now < instant(run.starts + self._lag):
             before = self._runs[-2] if len(self._runs) > 1 else None
             return (
@@ -184,25 +183,6 @@ class MemberSyncTask:
             return time
         opens = moment.replace(hour=self._start_hour, minute=0, second=0, microsecond=0)
         return (opens if opens > moment else opens + timedelta(days=1)).timestamp()
-
-
-def _milliseconds(time: float) -> int:
-    return round(time * 1000)
-
-
-def _initial_time(reader: Reader, began: float) -> int | None:
-    value = reader.number("sync_time", None, least=-1e9, most=1e14)
-    if value is None or value >= MILLISECONDS_FROM:
-        return None if value is None else int(value)
-    return _milliseconds(began + value)
-
-
-def _texts(reader: Reader, key: str, usual: str) -> list[str]:
-    value = reader.raw(key, usual)
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise BadInput(f"{reader.at(key)} must be a string, or a list of strings for successive runs")
-    return texts
 
 
 def _log(starts: float, outcome: str) -> str:

@@ -1,4 +1,4 @@
-"""IAM: projects and the account by name, and tokens for a password."""
+"""IAM: projects and the account by name, tokens for a password, and (of its sibling STS) who the caller is."""
 
 from __future__ import annotations
 
@@ -61,9 +61,21 @@ class Iam(Service):
         return Reply({"projects": projects, "links": _links(call.path)})
 
     def list_auth_domains(self, call: Call) -> Reply:
-        """The account."""
+        """The account; some callers get an empty list, and have to ask for their identity instead."""
         domain = {"id": self.account.domain_id, "name": self.account.domain_name, "enabled": True}
-        return Reply({"domains": [{**domain, "description": "", "links": {}}], "links": _links(call.path)})
+        domains = [{**domain, "description": "", "links": {}}] if self.account.lists_domains else []
+        return Reply({"domains": domains, "links": _links(call.path)})
+
+    def show_caller(self, call: Call) -> Reply:
+        """Who the sender is."""
+        account = self.account
+        return Reply(
+            {
+                "account_id": account.domain_id,
+                "principal_id": account.user_id,
+                "principal_urn": f"iam::{account.domain_id}:user:{account.user}",
+            }
+        )
 
     def _project(self, project: Project) -> dict[str, Any]:
         domain = self.account.domain_id
@@ -134,6 +146,7 @@ class Iam(Service):
         Operation("KeystoneListProjects", "GET", "/v3/projects", list_projects),
         Operation("KeystoneListAuthProjects", "GET", "/v3/auth/projects", list_auth_projects),
         Operation("KeystoneListAuthDomains", "GET", "/v3/auth/domains", list_auth_domains),
+        Operation("GetCallerIdentity", "GET", "/v5/caller-identity", show_caller),
         Operation("KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens", create_token, public=True),
     )
 
