@@ -12,33 +12,49 @@ from airflow_provider_cloudsync.api.messages import Hold, Quota, Turn
 
 #: A call takes its time to the service, and no two the same: the window is kept with so much to spare (seconds).
 _MARGIN = 1.0
-#: A reserved turn that nobody came for by so long after it is given up (seconds).
-_LATE = 60.0
+#: Who is told to come back in a while comes back after this at the latest (seconds).
+_LONGEST_ABSENCE = 600.0
+#: Who is not back by so long after that has given up, and those behind move up (seconds).
+_LATE = 10.0
 
 
 @dataclass(slots=True)
 class _Queue:
-    """The turns given out for one API: as many as its quota has, the newest last."""
+    """The calls to one API that were let through last, and those that wait, first come first served.
 
-    given: deque[float]
-    reserved: dict[Hashable, float] = field(default_factory=dict)
+    :param sent: when calls were let through: as many as the quota has, the newest last.
+    :param waiting: what is to be sent -> by when whoever wants to is back. In the order in which they came.
+    """
+
+    sent: deque[float]
+    waiting: dict[Hashable, float] = field(default_factory=dict)
     held_until: float = 0.0
 
-    def turn(self, asked: Turn, now: float) -> float:
-        """When its turn is, in the queue's time. Turns are given in the order in which they were asked for."""
-        at = self.reserved.pop(asked.claim, None)
-        if at is None or at < self.held_until or at < now - _LATE:
-            at = self._next(asked.quota, now)
-        if at - now > asked.patience:
-            self.reserved = {claim: when for claim, when in self.reserved.items() if when >= now - _LATE}
-            self.reserved[asked.claim] = at
-        return at
+    def take(self, asked: Turn, now: float) -> float:
+        """Seconds until the turn; 0: it is now, and taken."""
+        self.waiting = {
+            claim: back_by
+            for claim, back_by in self.waiting.items()
+            if back_by >= now or claim == asked.claim
+        }
+        self.waiting.setdefault(asked.claim, now)
+        wait = self._nth(list(self.waiting).index(asked.claim), asked.quota, now) - now
+        if wait > 0:
+            self.waiting[asked.claim] = now + min(wait, _LONGEST_ABSENCE) + _LATE
+            return wait
+        del self.waiting[asked.claim]
+        self.sent.append(now)
+        return 0.0
 
-    def _next(self, quota: Quota, now: float) -> float:
-        at = max(now, self.held_until)
-        if len(self.given) == quota.limit:
-            at = max(at, self.given[0] + quota.seconds + _MARGIN)
-        self.given.append(at)
+    def _nth(self, place: int, quota: Quota, now: float) -> float:
+        """When the one at that place in the queue has its turn, if all before it take theirs."""
+        sent = self.sent.copy()
+        at = now
+        for _ in range(place + 1):
+            at = max(now, self.held_until)
+            if len(sent) == quota.limit:
+                at = max(at, sent[0] + quota.seconds + _MARGIN)
+            sent.append(at)
         return at
 
 
@@ -54,20 +70,16 @@ class Turns:
         self._queues: dict[Hashable, _Queue] = {}
 
     def take(self, asked: Turn) -> float:
-        """Seconds until the turn; above the asker's patience it is reserved and not taken."""
+        """Seconds until the turn. 0: it is now, and taken; else it is to be asked for again then."""
         with self._lock:
-            now = self._clock()
-            return max(self._queue(asked.key, asked.quota.limit).turn(asked, now) - now, 0.0)
+            queue = self._queues.get(asked.key)
+            if queue is None:
+                queue = self._queues[asked.key] = _Queue(deque(maxlen=asked.quota.limit))
+            return queue.take(asked, self._clock())
 
     def hold(self, refused: Hold) -> None:
-        """Give no turn for a while."""
+        """Let nobody through for a while; those who wait keep their places."""
         with self._lock:
             queue = self._queues.get(refused.key)
             if queue is not None:
                 queue.held_until = max(queue.held_until, self._clock() + refused.seconds)
-
-    def _queue(self, key: Hashable, limit: int) -> _Queue:
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = _Queue(deque(maxlen=limit))
-        return queue

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -55,18 +56,44 @@ def deadline(timeout: float, execution_timeout: timedelta | None) -> float:
     return time.time() + timeout
 
 
-def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T | None:
-    """A parameter that may be left out, after rendering.
+class NotGiven(Enum):
+    """What a parameter is that was left out. None would not do: a template, or a mapped list, may come to None."""
 
-    :param left_out: whether it is None in the DAG file. A template that renders to None is a mistake, and the most
-        must not be done because the least was not said.
+    NOT_GIVEN = "not given"
+
+    def __str__(self) -> str:
+        return "not given"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
+
+
+def given(value: T | NotGiven | None, name: str, *, otherwise: str) -> T | None:
+    """A parameter that may be left out, after rendering; None where it was.
+
+    :param otherwise: what would happen if None stood for "left out": the most must not be done because the least was
+        not said.
+    :raises InvalidParameter: if it is None.
+    """
+    if value is None:
+        raise InvalidParameter(
+            f"{name} is None, perhaps from a template or another task's output, so {otherwise}. Give it a value; if "
+            "that is meant, leave it out."
+        )
+    return None if isinstance(value, NotGiven) else value
+
+
+def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T | None:
+    """A parameter that may be None, after rendering.
+
+    :param left_out: whether it is None in the DAG file. A template that renders to None is a mistake.
     :param otherwise: what would happen.
     :raises InvalidParameter: if a template rendered to None.
     """
     if value is None and not left_out:
         raise InvalidParameter(
             f"{name} is a template that rendered to None, so {otherwise}. Give it a value; if that is "
-            "meant, leave it out or write None into the DAG file."
+            "meant, write None into the DAG file."
         )
     return value
 

@@ -33,5 +33,12 @@ with DAG(
         state="{{ ti.xcom_pull(task_ids='mute')['before']['state'] }}",
     )
 
-    # As a teardown it runs also when the work fails; then the DAG run is red all the same, because of the work.
-    mute.as_setup() >> rotate_secrets() >> restore.as_teardown(setups=mute)
+    @task
+    def report() -> str:
+        """Whatever comes after the work. The teardown alone would hide that the work failed."""
+        return "done"
+
+    # As a teardown it runs also when the work fails; on_failure_fail_dagrun makes a failed one show in the DAG run.
+    rotated = rotate_secrets()
+    mute.as_setup() >> rotated >> restore.as_teardown(setups=mute, on_failure_fail_dagrun=True)
+    rotated >> report()

@@ -17,7 +17,7 @@ from airflow_provider_cloudsync.api.credentials import Credentials
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
 from airflow_provider_cloudsync.api.messages import Flow, Hold, HttpRequest, Pause, Request, Turn, Wiring
 from airflow_provider_cloudsync.api.replies import Reply, read
-from airflow_provider_cloudsync.api.retries import delay_for
+from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -112,7 +112,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent and request.quota is not None:
                 window = request.quota.seconds if error.retry_after is None else error.retry_after
-                yield Hold(_counted(cloud, request), window)
+                yield Hold(_counted(cloud, request), min(window, LONGEST))
             delay = delay_for(error, attempt, repeatable=request.repeatable)
             if delay is None or attempt >= cloud.attempts:
                 raise
@@ -140,20 +140,24 @@ def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flo
     quota = request.quota
     if quota is None:
         return
-    patience = float("inf") if cloud.give_up_at is None else max(cloud.give_up_at - cloud.clock(), 0.0)
-    claim = (prepared.method, prepared.url, prepared.body)
-    wait: float = yield Turn(_counted(cloud, request), quota, claim, patience)
-    if wait > patience:
-        raise Throttled(
-            f"{request.service} {request.operation} was not sent: the service takes {quota.limit} such calls in "
-            f"{quota.seconds:g} s, and other tasks of this process come first. Let fewer tasks watch at once.",
-            retry_after=wait,
-            service=request.service,
-            operation=request.operation,
-            sent=False,
-        )
-    if wait > 0:
-        log.info("%s waits %.0f s for its turn, to keep the service's quota.", request.operation, wait)
+    turn = Turn(
+        _counted(cloud, request),
+        quota,
+        claim=(cloud.credentials.identity, prepared.method, prepared.url, prepared.body),
+    )
+    # Asked again after each pause: a refusal may have come in between, and holds for all.
+    while (wait := (yield turn)) > 0:
+        patience = LONGEST if cloud.give_up_at is None else cloud.give_up_at - cloud.clock()
+        if wait > patience:
+            raise Throttled(
+                f"{request.service} {request.operation} was not sent: the service takes {quota.limit} such calls in "
+                f"{quota.seconds:g} s, and other tasks of this process come first. Let fewer tasks watch at once.",
+                retry_after=wait,
+                service=request.service,
+                operation=request.operation,
+                sent=False,
+            )
+        log.debug("%s waits %.0f s for its turn, to keep the service's quota.", request.operation, wait)
         yield Pause(wait)
 
 
@@ -165,13 +169,14 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
         "User-Agent": cloud.user_agent,
         **{name: value.strip() for name, value in request.headers.items()},
     }
+    # First, since it costs nothing: where there is no address, nothing has to be looked up.
+    base = cloud.url(request.service)
     if "{project_id}" in path:
         project_id = cloud.project_id or (yield from _look_up(cloud.find_project(cloud)))
         path = path.replace("{project_id}", project_id)
         headers["X-Project-Id"] = project_id
     elif request.service in ACCOUNT_WIDE:
         headers["X-Domain-Id"] = cloud.domain_id or (yield from _look_up(cloud.find_domain(cloud)))
-    base = cloud.url(request.service)
     # As signed: left to the libraries, a default port would be dropped.
     headers["Host"] = urlsplit(base).netloc
     query = canonical_query(request.query)
@@ -203,6 +208,14 @@ def pages(
     :param total: the field that says how many there are in all.
     :param most: a number that `total` never goes beyond, however many there are.
     """
+    found, _ = yield from dated_pages(cloud, request, items=items, limit=limit, total=total, most=most)
+    return found
+
+
+def dated_pages(
+    cloud: Cloud, request: Request, *, items: str, limit: int, total: str = "total", most: int | None = None
+) -> Flow[tuple[list[Any], float | None]]:
+    """The same, with the service's own clock at the last page (seconds since the epoch), where it tells."""
     found: list[Any] = []
     while len(found) < _MOST_ITEMS:
         # By what came, not by what was asked for: a service may have a lower limit of its own.
@@ -214,7 +227,7 @@ def pages(
         count = reply.data.get(total)
         told = isinstance(count, int) and count != most
         if not page or (len(found) >= count if told else len(page) < limit):
-            return found
+            return found, reply.date
     raise _endless(request, len(found))
 
 

@@ -10,7 +10,7 @@ a flow yields           and is sent
 `HttpRequest`           a `Response`, or `TransportError` is thrown
 `Pause`                 None, when the time is over
 `Shared`                what the shared flow returned, or the error that it raised
-`Turn`                  the seconds until it may send
+`Turn`                  0.0 if it may send now; else the seconds after which to ask again
 `Hold`                  None
 ======================  ==========================================================
 
@@ -134,18 +134,15 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Ask when a call may be sent without going over its quota. Whoever asks in this process is in one queue.
+    """Ask whether a call may be sent without going over its quota. Whoever asks in this process is in one queue.
 
     :param key: what the quota is kept for: one API of one host.
-    :param claim: what is to be sent. A turn that is too far off stays reserved for it, so nobody loses their place by
-        coming back later.
-    :param patience: seconds that the asker will wait now. If the turn is further off, it is not taken.
+    :param claim: who wants to send what. It keeps its place in the queue while it comes back when it was told to.
     """
 
     key: Hashable
     quota: Quota
     claim: Hashable
-    patience: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,9 @@ class Startable(Service[Seen], Protocol[Seen]):
     def admit(self, target: Target, seen: Seen) -> Progress:
         """Whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
 
+    def covers(self, target: Target, seen: Seen) -> bool:
+        """Whether a run is under way that brings about all that the target asks for, as far as it shows."""
+
     def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
         """What `judge` and `evidence` will have to know of the time before the start."""
 

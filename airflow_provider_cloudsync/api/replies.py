@@ -21,6 +21,8 @@ _CODES = ("error_code", "errorCode", "code")
 _TEXTS = ("error_msg", "errorMsg", "error_description", "message")
 #: COC writes one of these beside a result with status 200; everything else under error_code is an error.
 _GOOD_CODES = ("", "0", "COC.00000000", "GOM.00000000")
+#: Codes of the services themselves that mean "not allowed", whatever the status beside them.
+_DENIED = ("12000136", "00000010", "HSS.0010", "HSS.0013")
 _WINDOW = re.compile(r"time:\s*(\d+)?\s*(second|minute|hour|day)", re.IGNORECASE)
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
@@ -77,8 +79,8 @@ def read(request: Request, response: Response) -> Reply:
     if 200 <= response.status < 300:
         if not parsed:
             raise UnreadableReply(
-                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON: "
-                f'"{one_line(response.body.decode("utf-8", "replace"), 120)}".'
+                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON"
+                f"{_excerpt(response.body)}."
             )
         if isinstance(data, Mapping) and any(
             str(data.get(key) or "") not in _GOOD_CODES for key in _CODES[:2]
@@ -91,7 +93,7 @@ def read(request: Request, response: Response) -> Reply:
     if response.status == 429:
         fields = {"retry_after": _retry_after(response, detail)}
         raise _error(Throttled, request, response, code, detail, request_id, **fields)
-    if response.status == 401:
+    if response.status == 401 and code not in _DENIED:
         raise _error(CredentialsRejected, request, response, code, detail, request_id)
     if 300 <= response.status < 400:
         detail = (
@@ -125,9 +127,10 @@ def find_error(data: Any, depth: int = 8) -> tuple[str, str]:
 def is_missing(error: ApiError, *codes: str) -> bool:
     """Whether it says that what was asked for does not exist: by a code of the service, or 404.
 
-    A gateway's 404 is about the address instead.
+    A gateway's 404 is about the address instead, and so is a page of a proxy: text without a code.
     """
-    return error.code in codes or (error.status == 404 and not error.code.startswith("API"))
+    plain = bool(error.code) or not error.detail
+    return error.code in codes or (error.status == 404 and plain and not error.code.startswith("API"))
 
 
 def throttle_window(text: str) -> float | None:
@@ -149,6 +152,13 @@ def _parse(body: bytes) -> tuple[bool, Any]:
         return True, json.loads(body)
     except (ValueError, RecursionError):
         return False, None
+
+
+def _excerpt(body: bytes) -> str:
+    """The beginning of what is not JSON. Of what nearly is, nothing: there may be keys in it."""
+    if body.lstrip()[:1] in (b"{", b"["):
+        return ", but cut short or spoilt"
+    return f': "{one_line(body.decode("utf-8", "replace"), 120)}"'
 
 
 def _request_id(response: Response, data: Any) -> str:
@@ -184,7 +194,7 @@ def _error(
     **more: Any,
 ) -> ApiError:
     said = " ".join(part for part in (code, detail) if part) or "no text"
-    hint = _HINTS.get(response.status)
+    hint = _HINTS.get(403 if code in _DENIED else response.status)
     if hint is None and response.status >= 500:
         hint = "The fault is on the service's side; if it lasts, give its support the request id."
     if response.status == 401 and "limit" in detail.lower():

@@ -23,7 +23,7 @@ from airflow_provider_cloudsync.api.model import (
     Ticket,
 )
 from airflow_provider_cloudsync.api.retries import delay_for, is_uncertain
-from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = 60.0
 _HEARTBEAT = 600.0
 _LOOK_AFTER_LOST_START = 2.0
-#: So long a start waits for its turn under a quota (seconds); after longer the world is looked at anew.
-_START_SOON = 10.0
+#: So long a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes back, so
+#: that the deadline is kept, and a start is preceded by a look that is not old.
+_TURN_SOON = 3.0
 #: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
 _UNSEEN = 5.0
 
@@ -123,7 +124,7 @@ def begin(
         remember(starting)
         attempt += 1
         try:
-            receipt = yield from service.start(_within(cloud.once(), _START_SOON), target)
+            receipt = yield from service.start(_within(cloud.once(), _TURN_SOON), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
                 # What is in the way is the start that was lost.
@@ -251,7 +252,7 @@ def adopt(
     :return: a started ticket, or None where nothing runs.
     """
     at, seen = yield from observe(cloud, service, target)
-    if service.admit(target, seen).phase is not Phase.RUNNING:
+    if not service.covers(target, seen):
         return None
     # The baseline is not known any more: nothing that is there later can be told to have come since.
     return Ticket(service.name, target, Stage.STARTED, at, later=later)
@@ -307,32 +308,34 @@ def until_done(
         try:
             at, seen = yield Shared(key, lambda: _look(once, service, ticket.target), wait=wait)
         except CloudSyncError as error:
-            misses += 1
-            delay = delay_for(error, misses)
+            waits_for_turn = isinstance(error, Throttled) and not error.sent
+            misses += not waits_for_turn
+            delay = delay_for(error, max(misses, 1))
             if delay is None:
                 raise
             progress, pause = _missed(error, known), delay
             now = cloud.clock()
         else:
+            waits_for_turn = False
             misses = 0
             now = cloud.clock()
             progress = known = judge(service, ticket, seen, at)
-        story.tell(progress, now)
+        if not waits_for_turn:
+            story.tell(progress, now)
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline:
             waited = f"not done when the time was up, {now - ticket.started_at:.0f} s after the wait began"
             raise _timed_out(service, ticket.target, waited, progress.in_full)
-        due = now + max(pause, next_pause(now - ticket.started_at, service.floor, poll_interval))
+        # Intervals are between looks that took place.
+        between = 0.0 if waits_for_turn else next_pause(now - ticket.started_at, service.floor, poll_interval)
+        due = now + max(pause, between)
 
 
 def _look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
-    """A look with the time at which it began.
-
-    Where a quota makes it wait for too long it is given up, and comes back at its turn: the deadline has to be kept.
-    """
+    """A look with the time at which it began."""
     at = cloud.clock()
-    return at, (yield from service.observe(_within(cloud, LONGEST_PAUSE), target))
+    return at, (yield from service.observe(_within(cloud, _TURN_SOON), target))
 
 
 def _within(cloud: Cloud, seconds: float) -> Cloud:

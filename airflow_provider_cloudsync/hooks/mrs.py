@@ -46,7 +46,7 @@ class MrsHook(CloudSyncHook):
         group_names: Sequence[str] | None = None,
     ) -> SyncState:
         """Remove synchronized users and groups from the cluster (CancelSyncIamUser); it stops no running sync."""
-        target = mrs.iam_sync_target(cluster_id, user_names=user_names, group_names=group_names)
+        target = mrs.iam_cancel_target(cluster_id, user_names=user_names, group_names=group_names)
         return self.run(mrs.send_all(self.cloud, mrs.IAM_CANCEL, target))
 
     def is_iam_synchronizing(self, cluster_id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_target
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
-from airflow_provider_cloudsync.waits import rendered
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
 
 class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
@@ -27,19 +27,13 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
     template_fields: Sequence[str] = ("vendor", "account_id", *CloudSyncOperator.template_fields)
     service: ClassVar[Startable[Any]] = RESOURCE_SYNC
 
-    def __init__(self, *, vendor: str, account_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, vendor: str, account_id: str | NotGiven = NOT_GIVEN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.vendor = vendor
-        self.every_account = account_id is None
         self.account_id = account_id
 
     def target(self) -> Target:
-        account_id = rendered(
-            self.account_id,
-            "account_id",
-            left_out=self.every_account,
-            otherwise="every account would be synchronized",
-        )
+        account_id = given(self.account_id, "account_id", otherwise="every account would be synchronized")
         return resources_target(self.vendor, account_id=account_id)
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cloudsync.api.services.csms import Change, create, delete, update
+from airflow_provider_cloudsync.api.services.csms import Change, Memory, create, delete, update
 from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.exceptions import InvalidParameter
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, recall, remember
-from airflow_provider_cloudsync.waits import no_retry_of_a_rejected_key
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, recall, remember
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, no_retry_of_a_rejected_key
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -31,15 +31,15 @@ _CLOCKS = 60.0
 class Past:
     """What is known of the tries before this one.
 
-    :param keep: to be called with what there is, before it is changed; the tries to come will know it.
-    :param since: a change at that time or later (seconds since the epoch) may be of a try that could leave no word.
+    :param memory: what one of them remembered.
+    :param remember: what the tries to come will know.
+    :param since: a change at that time or later (seconds since the epoch) may be of a try that could not remember.
         None: there is none such.
-    :param may_be_done: whether a try before this one may have made the change.
     """
 
-    keep: Callable[[Any], None]
+    memory: Memory | None
+    remember: Callable[[Memory | None], None]
     since: float | None
-    may_be_done: bool
 
 
 class CsmsEventOperator(CloudOperator):
@@ -70,35 +70,36 @@ class CsmsEventOperator(CloudOperator):
             checked_name(self.name)
             wanted = self.wanted()
             of = json.dumps([type(self).__name__, self.name, wanted, self.region, self.project_id])
-            kept = self._kept(context, of)
 
-            def keep(before: Any) -> None:
-                if kept is None:
-                    remember(context, BEFORE_KEY, json.dumps({"before": before, "of": of}))
+            def keep(memory: Memory | None) -> None:
+                if memory is None:
+                    forget(context, BEFORE_KEY)
+                else:
+                    remember(context, BEFORE_KEY, json.dumps({"memory": asdict(memory), "of": of}))
 
-            since = self._since(context)
-            past = Past(keep, since, may_be_done=kept is not None or since is not None)
+            past = Past(self._recall(context, of), keep, self._since(context))
             change = self.hook.run(self.change(wanted, past))
-        if kept is not None:
-            # A try before this one has written: what was there before it is what was there before.
-            before = kept["before"]
-            change = {"changed": before != change["after"], "before": before, "after": change["after"]}
         self.log.info("Event notification %s: %s.", self.name, json.dumps(change))
         return dict(change)
 
-    def _kept(self, context: Context, of: str) -> dict[str, Any] | None:
-        stored = recall(context, BEFORE_KEY) if self.is_retry(context) else None
+    def _recall(self, context: Context, of: str) -> Memory | None:
+        stored = recall(context, BEFORE_KEY)
         if stored is None:
             return None
         try:
-            kept = json.loads(stored)
-            return kept if kept["of"] == of and "before" in kept else None
+            left = json.loads(stored)
+            memory = Memory.of(left["memory"]) if left["of"] == of else None
         except (ValueError, TypeError, KeyError) as error:
             self.log.warning("What an earlier try stored can't be read, and is not used: %r", error)
             return None
+        # A task that was cleared knows what it wrote before; but not what became of a write that it did not see.
+        if memory is not None and memory.wrote is None and not self.is_retry(context):
+            forget(context, BEFORE_KEY)
+            return None
+        return memory
 
     def _since(self, context: Context) -> float | None:
-        if not self.is_retry(context) or context.get("task_state_store") is not None:
+        if context["ti"].try_number <= 1 or context.get("task_state_store") is not None:
             return None
         began = getattr(context.get("dag_run"), "start_date", None)
         return 0.0 if began is None else began.timestamp() - _CLOCKS
@@ -147,7 +148,9 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         return wanted
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return create(self.hook.cloud, self.name, wanted, remember=past.keep)
+        return create(
+            self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
+        )
 
 
 class CsmsUpdateEventOperator(CsmsEventOperator):
@@ -174,9 +177,9 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
     def __init__(
         self,
         *,
-        state: str | None = None,
-        event_types: Sequence[str] | None = None,
-        notification: Notification | None = None,
+        state: str | NotGiven = NOT_GIVEN,
+        event_types: Sequence[str] | NotGiven = NOT_GIVEN,
+        notification: Notification | NotGiven = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -185,12 +188,17 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
         self.notification = notification
 
     def wanted(self) -> dict[str, Any]:
+        left = "would be left as it is"
         return checked_settings(
-            state=self.state, event_types=self.event_types, notification=self.notification
+            state=given(self.state, "state", otherwise=f"it {left}"),
+            event_types=given(self.event_types, "event_types", otherwise="they would be left as they are"),
+            notification=given(self.notification, "notification", otherwise=f"it {left}"),
         )
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return update(self.hook.cloud, self.name, wanted, remember=past.keep, since=past.since)
+        return update(
+            self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
+        )
 
 
 class CsmsDeleteEventOperator(CsmsEventOperator):
@@ -212,7 +220,8 @@ class CsmsDeleteEventOperator(CsmsEventOperator):
         return delete(
             self.hook.cloud,
             self.name,
-            # Where a try before this one may have deleted it, that is what is missing now.
-            ignore_missing=self.ignore_missing or past.may_be_done,
-            remember=past.keep,
+            ignore_missing=self.ignore_missing,
+            memory=past.memory,
+            remember=past.remember,
+            retried=past.since is not None,
         )

@@ -9,7 +9,7 @@ from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
-from airflow_provider_cloudsync.waits import rendered
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
 
 class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
@@ -36,24 +36,24 @@ class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
     def __init__(
         self,
         *,
-        cluster_id: str | None = None,
-        enterprise_project_id: str | None = None,
+        cluster_id: str | NotGiven = NOT_GIVEN,
+        enterprise_project_id: str | NotGiven = NOT_GIVEN,
         wait_for_completion: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(wait_for_completion=wait_for_completion, **kwargs)
-        self.every_cluster = cluster_id is None
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
 
     def target(self) -> Target:
-        cluster_id = rendered(
-            self.cluster_id,
-            "cluster_id",
-            left_out=self.every_cluster,
-            otherwise="every cluster would be synchronized",
+        return events_target(
+            cluster_id=given(self.cluster_id, "cluster_id", otherwise="every cluster would be synchronized"),
+            enterprise_project_id=given(
+                self.enterprise_project_id,
+                "enterprise_project_id",
+                otherwise="the connection's would be synchronized",
+            ),
         )
-        return events_target(cluster_id=cluster_id, enterprise_project_id=self.enterprise_project_id)
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
         return {"cluster_id": target["cluster_id"], **super().result(target, ticket)}

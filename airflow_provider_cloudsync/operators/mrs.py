@@ -12,11 +12,14 @@ from airflow_provider_cloudsync.api.services.mrs import (
     IAM_CANCEL,
     IAM_SYNC,
     SETTLE,
+    iam_cancel_target,
     iam_sync_target,
     names_or_all,
 )
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
+
+_NO_USERS, _NO_GROUPS = "no user would be among them", "no group would be among them"
 
 
 class MrsSyncIamUsersOperator(CloudSyncOperator):
@@ -48,14 +51,16 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         self,
         *,
         cluster_id: str,
-        user_names: Sequence[str] | None = None,
-        group_names: Sequence[str] | None = None,
+        user_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
+        group_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
         sync_all: bool = False,
         settle_time: timedelta | float = SETTLE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        names_or_all(sync_all=sync_all, named=user_names is not None or group_names is not None)
+        names_or_all(
+            sync_all=sync_all, named=not (user_names is waits.NOT_GIVEN and group_names is waits.NOT_GIVEN)
+        )
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = user_names
         self.group_names = group_names
@@ -65,8 +70,8 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
     def target(self) -> Target:
         return iam_sync_target(
             self.cluster_id,
-            user_names=self.user_names,
-            group_names=self.group_names,
+            user_names=waits.given(self.user_names, "user_names", otherwise=_NO_USERS),
+            group_names=waits.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
             sync_all=self.sync_all,
             settle=self.settle_time,
         )
@@ -105,17 +110,24 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         self,
         *,
         cluster_id: str,
-        user_names: Sequence[str] | None = None,
-        group_names: Sequence[str] | None = None,
+        user_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
+        group_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        names_or_all(
+            sync_all=None, named=not (user_names is waits.NOT_GIVEN and group_names is waits.NOT_GIVEN)
+        )
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = user_names
         self.group_names = group_names
 
     def target(self) -> Target:
-        return iam_sync_target(self.cluster_id, user_names=self.user_names, group_names=self.group_names)
+        return iam_cancel_target(
+            self.cluster_id,
+            user_names=waits.given(self.user_names, "user_names", otherwise=_NO_USERS),
+            group_names=waits.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
+        )
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
         return {

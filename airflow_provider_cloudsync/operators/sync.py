@@ -190,6 +190,11 @@ class CloudSyncOperator(CloudOperator):
             if self._may_adopt(context):
                 adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
             if adopted is None:
+                if self.is_retry(context):
+                    self.log.warning(
+                        "An earlier try may have started this already. Airflow before 3.3 keeps no word of that, and "
+                        "the service shows no such run, so it is started anew."
+                    )
                 return first, None
             ticket, progress = (
                 adopted,

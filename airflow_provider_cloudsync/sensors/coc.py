@@ -10,7 +10,7 @@ from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_watch_target
 from airflow_provider_cloudsync.api.services.parameters import literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import rendered
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
 
 
 class CocVendorAccountSyncSensor(CloudSyncSensor):
@@ -39,13 +39,12 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         self,
         *,
         vendor: str,
-        account_id: str | None = None,
+        account_id: str | NotGiven = NOT_GIVEN,
         synced_after: datetime | str | float | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.vendor = vendor
-        self.every_account = account_id is None
         self.account_id = account_id
         self.any_run = synced_after is None
         self.synced_after = literal_time(synced_after, "synced_after")
@@ -53,12 +52,7 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
     def target(self) -> Target:
         return resources_watch_target(
             self.vendor,
-            account_id=rendered(
-                self.account_id,
-                "account_id",
-                left_out=self.every_account,
-                otherwise="every account would be waited for",
-            ),
+            account_id=given(self.account_id, "account_id", otherwise="every account would be waited for"),
             synced_after=rendered(
                 self.synced_after,
                 "synced_after",

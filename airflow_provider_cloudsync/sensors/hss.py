@@ -10,7 +10,7 @@ from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_watch_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import rendered
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
 
 
 class HssClusterEventsSensor(CloudSyncSensor):
@@ -35,13 +35,12 @@ class HssClusterEventsSensor(CloudSyncSensor):
     def __init__(
         self,
         *,
-        cluster_id: str | None = None,
+        cluster_id: str | NotGiven = NOT_GIVEN,
         updated_after: datetime | str | float | None,
-        enterprise_project_id: str | None = None,
+        enterprise_project_id: str | NotGiven = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.every_cluster = cluster_id is None
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.any_update = updated_after is None
         self.updated_after = literal_time(updated_after, "updated_after")
@@ -49,13 +48,12 @@ class HssClusterEventsSensor(CloudSyncSensor):
 
     def target(self) -> Target:
         return events_watch_target(
-            cluster_id=rendered(
-                self.cluster_id,
-                "cluster_id",
-                left_out=self.every_cluster,
-                otherwise="an update of any cluster would count",
+            cluster_id=given(self.cluster_id, "cluster_id", otherwise="an update of any cluster would count"),
+            enterprise_project_id=given(
+                self.enterprise_project_id,
+                "enterprise_project_id",
+                otherwise="an update in the connection's would count",
             ),
-            enterprise_project_id=self.enterprise_project_id,
             updated_after=rendered(
                 self.updated_after,
                 "updated_after",

@@ -9,6 +9,7 @@ from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_watch_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
 
 class MrsIamSyncSensor(CloudSyncSensor):
@@ -36,8 +37,8 @@ class MrsIamSyncSensor(CloudSyncSensor):
         self,
         *,
         cluster_id: str,
-        user_names: Sequence[str] | None = None,
-        group_names: Sequence[str] | None = None,
+        user_names: Sequence[str] | NotGiven = NOT_GIVEN,
+        group_names: Sequence[str] | NotGiven = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -46,4 +47,8 @@ class MrsIamSyncSensor(CloudSyncSensor):
         self.group_names = group_names
 
     def target(self) -> Target:
-        return iam_watch_target(self.cluster_id, user_names=self.user_names, group_names=self.group_names)
+        return iam_watch_target(
+            self.cluster_id,
+            user_names=given(self.user_names, "user_names", otherwise="no user would be waited for"),
+            group_names=given(self.group_names, "group_names", otherwise="no group would be waited for"),
+        )

@@ -7,7 +7,7 @@ and ``sync_date``, which moves with each run. A row keeps the result of its last
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from airflow_provider_cloudsync.api.services.coc_calls import (
     VendorAccount,
     checked_account,
     checked_vendor,
-    list_vendor_accounts,
+    look_at_accounts,
     sync_resources,
 )
 from airflow_provider_cloudsync.api.services.parameters import epoch_ms, iso, ms_or_none
@@ -57,14 +57,14 @@ class AccountSeen:
     """One account as a look shows it.
 
     :param row_id: COC's own id; several rows may have the same `account_id`.
-    :param sync_date: in ms; None where there is none, or none that can be read.
+    :param sync_date: in ms; text where it can't be read; None where there is none.
     """
 
     row_id: str
     account_id: str
     account_name: str
     sync_status: str
-    sync_date: int | None
+    sync_date: int | str | None
     failure_msg: str = ""
 
     @property
@@ -79,17 +79,40 @@ class AccountSeen:
         return self.sync_status == "running" or (self.sync_status == "waiting" and self.sync_date is not None)
 
 
-Seen = tuple[AccountSeen, ...]
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All accounts of a vendor, by the vendor's id.
+
+    :param now: the service's clock in ms; None where it does not tell.
+    """
+
+    accounts: Mapping[str, tuple[AccountSeen, ...]]
+    now: int | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[AccountSeen], now: int | None = None) -> Seen:
+        """What a look at these rows shows."""
+        found: dict[str, tuple[AccountSeen, ...]] = {}
+        for row in rows:
+            found[row.account_id] = (*found.get(row.account_id, ()), row)
+        return cls(found, now)
+
+    def of_target(self, target: Target) -> list[AccountSeen]:
+        """The rows that a target is about."""
+        if target["account_id"] is not None:
+            return list(self.accounts.get(target["account_id"], ()))
+        return [row for rows in self.accounts.values() for row in rows]
 
 
 def _seen(row: VendorAccount) -> AccountSeen:
-    message = row.get("failure_msg")
+    message, date = row.get("failure_msg"), row.get("sync_date")
+    readable = ms_or_none(date)
     return AccountSeen(
         row_id=row["id"],
         account_id=str(row.get("account_id") or ""),
         account_name=str(row.get("account_name") or ""),
         sync_status=str(row.get("sync_status") or ""),
-        sync_date=ms_or_none(row.get("sync_date")),
+        sync_date=readable if readable is not None else one_line(str(date), 60) if date else None,
         failure_msg=message if isinstance(message, str) else "",
     )
 
@@ -120,11 +143,11 @@ class ResourceSync:
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
         """All accounts of the vendor, so that the waits for any of them share one look."""
-        rows = yield from list_vendor_accounts(cloud, target["vendor"])
-        return tuple(_seen(row) for row in rows)
+        rows, date = yield from look_at_accounts(cloud, target["vendor"])
+        return Seen.of(map(_seen, rows), None if date is None else int(date * 1000))
 
     def admit(self, target: Target, seen: Seen) -> Progress:
-        rows = _ours(target, seen)
+        rows = seen.of_target(target)
         if not rows:
             return _no_account(target, seen)
         busy = [row.label for row in rows if row.is_under_way]
@@ -134,8 +157,13 @@ class ResourceSync:
             )
         return Progress(Phase.SUCCEEDED, "No sync is under way.")
 
+    def covers(self, target: Target, seen: Seen) -> bool:
+        rows = seen.of_target(target)
+        return bool(rows) and all(row.is_under_way for row in rows)
+
     def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
-        return {"accounts": {row.row_id: [row.sync_status, row.sync_date] for row in _ours(target, seen)}}
+        rows = seen.of_target(target)
+        return {"accounts": {row.row_id: [row.sync_status, row.sync_date] for row in rows}}
 
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
         task, request_id = yield from sync_resources(cloud, target["vendor"], target["account_id"])
@@ -145,40 +173,50 @@ class ResourceSync:
         return False
 
     def evidence(self, ticket: Ticket, seen: Seen) -> bool:
-        rows = _ours(ticket.target, seen)
+        rows = seen.of_target(ticket.target)
         return any(row.is_under_way or _is_new(ticket, row) for row in rows)
 
     def leaves_trace(self, ticket: Ticket) -> bool:
-        # sync_date moves with each run. But an account that waits for its first one looks the same before and after.
-        return all(status != "waiting" for status, _ in ticket.baseline["accounts"].values())
+        # sync_date moves with each run. But an account that waits for its first one looks the same before and after,
+        # and of a date that can't be read nobody knows what it does.
+        return all(
+            status != "waiting" and not isinstance(date, str)
+            for status, date in ticket.baseline["accounts"].values()
+        )
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
-        rows = _ours(ticket.target, seen)
+        rows = seen.of_target(ticket.target)
         if not rows:
             return _no_account(ticket.target, seen)
-        open_, failed, odd = [], _vanished(ticket, rows), ""
+        gone, warning = _vanished(ticket, rows), ""
+        open_: list[str] = []
+        failed = [f'the one with COC\'s id "{one_line(each, 64)}" is no longer there' for each in gone]
+        of = len(rows) + len(gone)
         for row in rows:
             if row.sync_status not in (*_UNDER_WAY, "success", "failed"):
                 status = shown(row.sync_status)
-                odd = f"The status {status} is not known to this release; waiting on, until the deadline."
-            if row.sync_status not in ("success", "failed") or not _counts(ticket, row):
+                warning = f"The status {status} is not known to this release; waiting on, until the deadline."
+            elif isinstance(row.sync_date, str):
+                date = shown(row.sync_date)
+                warning = (
+                    f"The sync_date {date} can't be read, so it is hard to tell a new run from an old one."
+                )
+            if _is_newcomer(ticket, row):
+                warning = f"{row.label} was added since the start; it is not waited for."
+            elif row.sync_status not in ("success", "failed") or not _counts(ticket, row):
                 open_.append(f"{row.label} {_state(row)}")
-            elif _is_just_changed(row, now):
+            elif _is_just_changed(row, seen.now):
                 open_.append(f"{row.label} changed only just now")
             elif row.sync_status == "failed":
                 failed.append(f"{row.label}: {one_line(row.failure_msg, 300) or 'no reason given'}")
-        told = f"Failed: {_some(failed)}." if failed else ""
+        told = f"Failed: {_some(failed).rstrip('.')}." if failed else ""
         if open_:
-            why = f"Waited for, of {len(rows)}: {_some(open_)}. {told}".strip()
-            return Progress(Phase.RUNNING, why, warning=odd)
+            why = f"Waited for, of {of}: {_some(open_)}. {told}".strip()
+            return Progress(Phase.RUNNING, why, warning)
         if failed:
-            return Progress(Phase.FAILED, f"{len(failed)} of {len(rows)} accounts. {told}")
-        return Progress(Phase.SUCCEEDED, f"Synchronized: {_some([row.label for row in rows])}.")
-
-
-def _ours(target: Target, seen: Seen) -> list[AccountSeen]:
-    return [row for row in seen if target["account_id"] in (None, row.account_id)]
+            return Progress(Phase.FAILED, f"{len(failed)} of {of} accounts. {told}", warning)
+        return Progress(Phase.SUCCEEDED, f"Synchronized: {_some([row.label for row in rows])}.", warning)
 
 
 def _no_account(target: Target, seen: Seen) -> Progress:
@@ -186,7 +224,8 @@ def _no_account(target: Target, seen: Seen) -> Progress:
     vendor = target["vendor"]
     if target["account_id"] is None:
         return Progress(Phase.FAILED, f"COC has no account of {vendor}. Add one in the COC console first.")
-    has = f"it has {_some([row.label for row in seen])}" if seen else "it has none"
+    there = [row.label for rows in seen.accounts.values() for row in rows]
+    has = f"it has {_some(there)}" if there else "it has none"
     wanted = shown(target["account_id"])
     return Progress(Phase.FAILED, f"COC has no account {wanted} of {vendor} ({has}).")
 
@@ -197,7 +236,10 @@ def _is_new(ticket: Ticket, row: AccountSeen) -> bool:
     if known is None:
         return True  # a run that was adopted while it was seen running: what it ends with is its own
     status, date = known.get(row.row_id, (None, None))
-    moved = row.sync_date is not None and (date is None or row.sync_date > date)
+    if isinstance(row.sync_date, int) and isinstance(date, int):
+        moved = row.sync_date > date
+    else:
+        moved = row.sync_date is not None and row.sync_date != date
     # Whether a failure moves the date is not documented. A new failure tells itself from an old success, at least.
     return moved or (row.sync_status == "failed" and status not in (None, "failed"))
 
@@ -207,20 +249,32 @@ def _counts(ticket: Ticket, row: AccountSeen) -> bool:
     if ticket.stage is not Stage.WATCHING:
         return _is_new(ticket, row)
     after = ticket.target["synced_after"]
-    return after is None or (row.sync_date is not None and row.sync_date >= after)
+    return after is None or (isinstance(row.sync_date, int) and row.sync_date >= after)
 
 
-def _is_just_changed(row: AccountSeen, now: float) -> bool:
-    return row.sync_date is not None and abs(now * 1000 - row.sync_date) < _STATUS_LAG * 1000
+def _is_newcomer(ticket: Ticket, row: AccountSeen) -> bool:
+    """Whether it came after the start and no run has touched it: nobody was asked to synchronize it."""
+    known = ticket.baseline.get("accounts")
+    return known is not None and row.row_id not in known and row.sync_date is None
+
+
+def _is_just_changed(row: AccountSeen, now: int | None) -> bool:
+    """By the service's own clock: ours may be wrong."""
+    if now is None or not isinstance(row.sync_date, int):
+        return False
+    return abs(now - row.sync_date) < _STATUS_LAG * 1000
 
 
 def _vanished(ticket: Ticket, rows: list[AccountSeen]) -> list[str]:
-    gone = {*(ticket.baseline.get("accounts") or ())} - {row.row_id for row in rows}
-    return [f"{len(gone)} no longer there (COC's ids: {_some(sorted(gone))})"] if gone else []
+    """COC's ids of the accounts that were there at the start and are not now."""
+    return sorted({*(ticket.baseline.get("accounts") or ())} - {row.row_id for row in rows})
 
 
 def _state(row: AccountSeen) -> str:
-    last = "never synchronized" if row.sync_date is None else f"of {iso(row.sync_date)}"
+    date = row.sync_date
+    last = (
+        "never synchronized" if date is None else f"of {iso(date) if isinstance(date, int) else shown(date)}"
+    )
     return f"is {one_line(row.sync_status, 40) or 'without a status'}, {last}"
 
 

@@ -7,9 +7,9 @@ import functools
 import logging
 from typing import Any, TypedDict
 
-from airflow_provider_cloudsync.api.flows import Cloud, call, pages
+from airflow_provider_cloudsync.api.flows import Cloud, call, dated_pages
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.services.parameters import checked_text
+from airflow_provider_cloudsync.api.services.parameters import checked_text, number_as_text
 from airflow_provider_cloudsync.exceptions import InvalidParameter, UnreadableReply
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def _warn_of(vendor: str) -> None:
 
 def checked_account(account_id: Any) -> str | None:
     """The vendor's own id of an account; None stands for every account."""
-    return None if account_id is None else checked_text(account_id, "account_id", 64)
+    return None if account_id is None else checked_text(number_as_text(account_id), "account_id", 64)
 
 
 def sync_resources(cloud: Cloud, vendor: str, account_id: str | None) -> Flow[tuple[SyncTask, str]]:
@@ -69,13 +69,21 @@ def sync_resources(cloud: Cloud, vendor: str, account_id: str | None) -> Flow[tu
     reply = yield from call(
         cloud, Request("POST", SERVICE, "SyncMultiCloudResource", path, repeatable=False, json=body)
     )
-    return {"data": reply.field("data", str)}, reply.request_id
+    return {"data": str(reply.field("data", (str, int)))}, reply.request_id
 
 
 def list_vendor_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
 ) -> Flow[list[VendorAccount]]:
-    """The accounts (ListVendorAccount), all pages, without their access keys.
+    """The accounts (ListVendorAccount), all pages, without their access keys."""
+    accounts, _ = yield from look_at_accounts(cloud, vendor, account_id)
+    return accounts
+
+
+def look_at_accounts(
+    cloud: Cloud, vendor: str | None = None, account_id: str | None = None
+) -> Flow[tuple[list[VendorAccount], float | None]]:
+    """The same, with the service's own clock (seconds since the epoch), where it tells.
 
     Whether the service takes ``account_id`` as a whole or as a beginning is not documented; here it is the whole.
     """
@@ -83,22 +91,31 @@ def list_vendor_accounts(
     query = tuple((name, value) for name, value in filters if value is not None)
     request = Request("GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=query)
     found: dict[str, VendorAccount] = {}
-    for row in (yield from pages(cloud, request, items="data", limit=_PAGE)):
+    rows, date = yield from dated_pages(cloud, request, items="data", limit=_PAGE)
+    for row in rows:
         if not (isinstance(row, dict) and isinstance(row.get("id"), str)):
             raise UnreadableReply(f"{SERVICE} ListVendorAccount: the reply has an unusable account.")
         # By id: the list may shift while it is read, and show a row twice.
         found[row["id"]] = _without_keys(row)
-    return [
+    accounts = [
         row
         for row in found.values()
         if vendor in (None, row.get("vendor", vendor)) and account_id in (None, row.get("account_id"))
     ]
+    return accounts, date
 
 
 def _without_keys(row: dict[str, Any]) -> VendorAccount:
-    kept: Any = {name: value for name, value in row.items() if name not in ("ak", "sk")}
-    account: VendorAccount = kept
-    return account
+    """Without the keys themselves, and without their mention in a text such as ``failure_msg``."""
+    keys = [row[name] for name in ("ak", "sk") if isinstance(row.get(name), str) and row[name]]
+    kept: dict[str, Any] = {}
+    for name, value in row.items():
+        for key in keys:
+            value = value.replace(key, "***") if isinstance(value, str) else value
+        if name not in ("ak", "sk"):
+            kept[name] = value
+    account: Any = kept
+    return account  # type: ignore[no-any-return]
 
 
 def count_resources(cloud: Cloud, vendor: str, resource_type: str | None = None) -> Flow[int]:
@@ -108,7 +125,8 @@ def count_resources(cloud: Cloud, vendor: str, resource_type: str | None = None)
     """
     if vendor in VENDORS and vendor not in COUNTED_VENDORS:
         raise InvalidParameter(f"COC counts resources of {', '.join(COUNTED_VENDORS)} only, not of {vendor}.")
-    filters = (("vendor", vendor), ("type", resource_type))
+    kind = None if resource_type is None else checked_text(resource_type, "resource_type", 256)
+    filters = (("vendor", vendor), ("type", kind))
     query = tuple((name, value) for name, value in filters if value is not None)
     path = "/v1/multicloud-resources/count"
     reply = yield from call(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.replies import is_missing
+from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.services.csms_calls import (
     NO_SUCH_EVENT,
     Event,
@@ -23,6 +25,7 @@ from airflow_provider_cloudsync.api.services.csms_calls import (
     update_event,
 )
 from airflow_provider_cloudsync.api.services.parameters import ms_or_none
+from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter, SyncFailed
 
 log = logging.getLogger(__name__)
@@ -41,17 +44,52 @@ class Change(TypedDict):
     after: dict[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a try leaves behind for the next: what the event was like before it was changed.
+
+    :param before: its settings; None: it did not exist.
+    :param then: its ``update_time`` then.
+    :param wrote: its ``update_time`` after the write; None: that was not seen.
+    """
+
+    before: dict[str, Any] | None
+    then: int | None
+    wrote: int | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Memory:
+        """Read it from plain JSON.
+
+        :raises ValueError: if it is something else.
+        """
+        before, stamps = data["before"], (data["then"], data["wrote"])
+        if not (before is None or isinstance(before, dict)) or any(
+            not (each is None or isinstance(each, int)) for each in stamps
+        ):
+            raise ValueError("not what a try remembers")
+        return cls(before, *stamps)
+
+
 def settings_of(event: Event) -> dict[str, Any]:
     """Of an event, what can be set."""
     return {name: event.get(name) for name in ("state", "event_types", "notification")}
 
 
 def create(
-    cloud: Cloud, name: str, wanted: Settings, *, remember: Callable[[None], None] = lambda before: None
+    cloud: Cloud,
+    name: str,
+    wanted: Settings,
+    *,
+    memory: Memory | None = None,
+    remember: Callable[[Memory | None], None] = lambda memory: None,
+    since: float | None = None,
 ) -> Flow[Change]:
     """Create an event, or find that it is there as asked.
 
-    :param remember: called before the write is sent, with None: there was no such event.
+    :param memory: what an earlier try remembered.
+    :param remember: called before the write is sent; with None if nothing came of it.
+    :param since: one created at that time or later (seconds since the epoch) may be of a try that could not remember.
     :raises SyncFailed: if one of that name is there and different; it is not changed.
     """
     event = yield from find_event(cloud, name)
@@ -63,17 +101,23 @@ def create(
                 f"{_event(name)} exists already, with another {' and '.join(different)}. Nothing was changed: use "
                 "CsmsUpdateEventOperator to change it, or delete it first."
             )
+        if memory is not None:
+            return {"changed": True, "before": None, "after": there}  # an earlier try has created it
+        if since is not None and _is_since(event, since):
+            return {"changed": False, "before": None, "after": there}  # perhaps it has
         log.info("%s is there already, as asked.", _event(name))
         return {"changed": False, "before": there, "after": there}
-    remember(None)
+    remember(Memory(before=None, then=None))
     problem: CloudSyncError | None = None
     try:
         yield from create_event(cloud, name, wanted)
     except CloudSyncError as error:
-        problem = (
-            error  # its reply may be lost, or the name taken by a try of our own: the event itself tells
-        )
-    after = yield from _read_back(cloud, name, wanted)
+        # Its reply may be lost, or the name be taken by an attempt whose reply was: the event itself tells.
+        if not (is_uncertain(error) or (isinstance(error, ApiError) and error.status in (400, 409))):
+            remember(None)
+            raise
+        problem = error
+    after, _ = yield from _read_back(cloud, name, wanted)
     if after is None or _different(after, wanted):
         raise problem or _not_taken(name, None, after, wanted)
     return {"changed": True, "before": None, "after": after}
@@ -84,14 +128,16 @@ def update(
     name: str,
     wanted: Settings,
     *,
-    remember: Callable[[dict[str, Any]], None] = lambda before: None,
+    memory: Memory | None = None,
+    remember: Callable[[Memory | None], None] = lambda memory: None,
     since: float | None = None,
 ) -> Flow[Change]:
     """Change of an event what is not as asked, and nothing if all is.
 
-    :param remember: called with the settings before the write, and before it is sent.
-    :param since: a write at that time or later (seconds since the epoch) may be of a try before this one. Where it is
-        all that there is to see, ``before`` is None: what it overwrote is not known.
+    :param memory: what an earlier try remembered. It counts while the event is as that try left it.
+    :param remember: called before the write is sent, and again when it shows; with None if nothing came of it.
+    :param since: a write at that time or later (seconds since the epoch) may be of a try that could not remember. Where
+        it is all that there is to see, ``before`` is None: what it overwrote is not known.
     :raises InvalidParameter: if nothing is asked.
     :raises SyncFailed: if there is no such event, or it is not as asked afterwards.
     """
@@ -100,28 +146,38 @@ def update(
     event = yield from find_event(cloud, name)
     if event is None:
         raise _missing(cloud, name)
-    before = settings_of(event)
-    different = _different(before, wanted)
+    there, stamp = settings_of(event), _stamp(event)
+    if memory is not None and not _is_as_left(name, memory, there, stamp, wanted):
+        memory = None
+    before = (memory and memory.before) or there
+    different = _different(there, wanted)
     if not different:
         log.info("%s is as asked already; nothing is written.", _event(name))
-        if since is not None and (ms_or_none(event.get("update_time")) or since * 1000) >= since * 1000:
+        if memory is None and since is not None and _is_since(event, since):
             log.warning(
                 "It was changed during this run, perhaps by an earlier try of this task: what it was like before is "
                 "not known, so it can't be restored."
             )
-            return {"changed": False, "before": None, "after": before}
-        return {"changed": False, "before": before, "after": before}
-    remember(before)
-    expected = {**before, **wanted}
+            return {"changed": False, "before": None, "after": there}
+        return {"changed": bool(_different(before, there)), "before": before, "after": there}
+    ours = memory or Memory(before=before, then=stamp)
+    # In the log before anything is changed, so that whoever has to repair it by hand knows what to repair it to.
+    log.info("%s is about to be changed; before, it was: %s", _event(name), one_line(repr(before), 600))
+    remember(ours)
+    expected = {**there, **wanted}
     problem: CloudSyncError | None = None
     try:
         yield from update_event(cloud, name, {key: wanted[key] for key in different})
     except CloudSyncError as error:
+        if not is_uncertain(error):
+            remember(memory)
+            raise
         problem = error  # it may have been carried out all the same: the event itself tells
-    after = yield from _read_back(cloud, name, expected)
+    after, wrote = yield from _read_back(cloud, name, expected)
     if after is None or _different(after, expected):
         raise problem or _not_taken(name, before, after, expected)
-    return {"changed": True, "before": before, "after": after}
+    remember(replace(ours, wrote=wrote))
+    return {"changed": bool(_different(before, after)), "before": before, "after": after}
 
 
 def delete(
@@ -129,26 +185,38 @@ def delete(
     name: str,
     *,
     ignore_missing: bool,
-    remember: Callable[[dict[str, Any]], None] = lambda before: None,
+    memory: Memory | None = None,
+    remember: Callable[[Memory | None], None] = lambda memory: None,
+    retried: bool = False,
 ) -> Flow[Change]:
     """Delete an event, and see that it is gone.
 
-    :param remember: called with the settings of the event before it is deleted.
+    :param memory: what an earlier try remembered: it was there, and was about to be deleted.
+    :param remember: called before it is deleted.
+    :param retried: whether there was an earlier try, for the error.
     :raises SyncFailed: if there is none, unless that is ignored; and if it is still there afterwards.
     """
     event = yield from find_event(cloud, name)
     if event is None:
+        if memory is not None:
+            log.info("%s is gone; an earlier try has deleted it.", _event(name))
+            return {"changed": True, "before": memory.before, "after": None}
         if not ignore_missing:
-            raise _missing(cloud, name)
+            raise _missing(
+                cloud, name, " An earlier try of this task may have deleted it." if retried else ""
+            )
         log.info("%s does not exist; there is nothing to delete.", _event(name))
         return {"changed": False, "before": None, "after": None}
     before = settings_of(event)
-    remember(before)
+    log.info("%s is about to be deleted; it was: %s", _event(name), one_line(repr(before), 600))
+    remember(Memory(before=before, then=_stamp(event)))
     try:
         yield from delete_event(cloud, name)
     except ApiError as error:
         # Missing now: an attempt whose reply was lost has deleted it.
         if not is_missing(error, NO_SUCH_EVENT):
+            if not is_uncertain(error):
+                remember(None)
             raise (yield from _with_subscribers(cloud, name, error)) from None
     for attempt in range(_READS):
         if attempt:
@@ -156,6 +224,34 @@ def delete(
         if (yield from find_event(cloud, name)) is None:
             return {"changed": True, "before": before, "after": None}
     raise SyncFailed(f"{_event(name)}: the service accepted the deletion, but the event is still there.")
+
+
+def _is_as_left(
+    name: str, memory: Memory, there: dict[str, Any], stamp: int | None, wanted: Settings
+) -> bool:
+    """Whether an event is as an earlier try left it, so that what that try found is what was there before.
+
+    :raises SyncFailed: if it is neither as that try found it nor as it should have left it.
+    """
+    found = memory.before or {}
+    wrong = _different(there, {**found, **wanted})
+    if memory.wrote is not None:
+        return stamp == memory.wrote and not wrong  # else somebody has changed it since
+    if stamp == memory.then and not _different(there, found):
+        return False  # the write never came
+    if wrong:
+        shown = "; ".join(f"{key} is {one_line(repr(there.get(key)), 300)}" for key in wrong)
+        raise SyncFailed(
+            f"{_event(name)}: an earlier try of this task was about to write, and now {shown}, which it did not ask "
+            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in the console of "
+            "DEW, then clear the task."
+        )
+    return True
+
+
+def _is_since(event: Event, since: float) -> bool:
+    stamp = _stamp(event)
+    return stamp is None or stamp >= since * 1000
 
 
 def _with_subscribers(cloud: Cloud, name: str, error: ApiError) -> Flow[CloudSyncError]:
@@ -174,17 +270,23 @@ def _with_subscribers(cloud: Cloud, name: str, error: ApiError) -> Flow[CloudSyn
     )
 
 
-def _read_back(cloud: Cloud, name: str, expected: Settings) -> Flow[dict[str, Any] | None]:
-    """The settings as the service has them; asked for a few times if they are not as expected."""
+def _read_back(cloud: Cloud, name: str, expected: Settings) -> Flow[tuple[dict[str, Any] | None, int | None]]:
+    """The settings as the service has them, and its stamp; asked for a few times if they are not as expected."""
     found: dict[str, Any] | None = None
+    stamp: int | None = None
     for attempt in range(_READS):
         if attempt:
             yield Pause(_BETWEEN_READS)
         event = yield from find_event(cloud, name)
-        found = None if event is None else settings_of(event)
+        found, stamp = (None, None) if event is None else (settings_of(event), _stamp(event))
         if found is not None and not _different(found, expected):
             break
-    return found
+    return found, stamp
+
+
+def _stamp(event: Event) -> int | None:
+    """When it was changed last, in ms: tells whether somebody has changed it since."""
+    return ms_or_none(event.get("update_time"))
 
 
 def _different(there: Settings, wanted: Settings) -> list[str]:
@@ -204,10 +306,10 @@ def _event(name: str) -> str:
     return f'CSMS event notification "{name}"'
 
 
-def _missing(cloud: Cloud, name: str) -> SyncFailed:
+def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
     return SyncFailed(
         f"There is no {_event(name)} in region {cloud.region or 'unnamed'}, project "
-        f"{cloud.project_id or 'of the region'}. Check the name, the region and the project."
+        f"{cloud.project_id or 'of the region'}. Check the name, the region and the project.{perhaps}"
     )
 
 
@@ -216,9 +318,10 @@ def _not_taken(name: str, before: Settings | None, after: Settings | None, expec
     if after is None:
         return SyncFailed(f"{_event(name)}: the service accepted the write, but there is no such event.")
     wrong = "; ".join(
-        f"{key} is {after.get(key)!r}, not {expected[key]!r}" for key in _different(after, expected)
+        f"{key} is {one_line(repr(after.get(key)), 300)}, not {one_line(repr(expected[key]), 300)}"
+        for key in _different(after, expected)
     )
-    was = "" if before is None else f" Before the write it was: {dict(before)!r}."
+    was = "" if before is None else f" Before the write it was: {one_line(repr(dict(before)), 600)}."
     return SyncFailed(
         f"{_event(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in the "
         "console of DEW if it matters, and give the service's support the time of this task."

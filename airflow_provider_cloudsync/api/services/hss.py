@@ -165,6 +165,9 @@ class EventSync:
             Phase.SUCCEEDED, "The service does not show whether a sync is running; ours can start."
         )
 
+    def covers(self, target: Target, seen: int | None) -> bool:
+        return False  # the service does not show what runs
+
     def baseline(self, target: Target, seen: int | None) -> Mapping[str, Any]:
         return {"last_update_time": seen}
 

@@ -10,9 +10,8 @@ from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.services.parameters import is_id
 from airflow_provider_cloudsync.exceptions import InvalidConnection, UnreadableReply
 
-#: The project of a region stays the same; it is looked up anew once in a while all the same (seconds).
-_PROJECT_AGE = 3600.0
-_DOMAIN_AGE = 3600.0
+#: Project and account stay the same; they are looked up anew once in a while all the same (seconds).
+_AGE = 3600.0
 
 
 class Project(TypedDict):
@@ -56,7 +55,7 @@ def find_project(cloud: Cloud) -> Flow[str]:
 
     :raises InvalidConnection: unless there is exactly one; says what to put where.
     """
-    project_id: str = yield Shared(("project", cloud.scope), lambda: _find(cloud), max_age=_PROJECT_AGE)
+    project_id: str = yield Shared(("project", cloud.scope), lambda: _find(cloud), max_age=_AGE)
     return project_id
 
 
@@ -82,22 +81,33 @@ def find_domain(cloud: Cloud) -> Flow[str]:
 
     :raises InvalidConnection: if it can't be told; says what to put where.
     """
-    domain_id: str = yield Shared(("domain", cloud.scope), lambda: _find_domain(cloud), max_age=_DOMAIN_AGE)
+    domain_id: str = yield Shared(("domain", cloud.scope), lambda: _find_domain(cloud), max_age=_AGE)
     return domain_id
 
 
 def _find_domain(cloud: Cloud) -> Flow[str]:
     request = Request("GET", "iam", "KeystoneListAuthDomains", "/v3/auth/domains", repeatable=True)
     reply = yield from call(cloud, request)
-    domains = [each.get("id") for each in reply.field("domains", list) if isinstance(each, dict)]
-    if not domains:
-        # Some users are shown none; the vendor's client asks STS then.
-        request = Request("GET", "sts", "GetCallerIdentity", "/v5/caller-identity", repeatable=True)
-        reply = yield from call(cloud, request)
-        domains = [reply.field("account_id", str)]
-    if len(domains) != 1 or not is_id(domains[0]):
+    shown = [
+        each["id"]
+        for each in reply.field("domains", list)
+        if isinstance(each, dict) and is_id(each.get("id"))
+    ]
+    domains = shown or (yield from _ask_sts(cloud))
+    if len(domains) != 1:
         raise InvalidConnection(
-            f"IAM shows {len(domains)} usable accounts to the connection's user. Put the id of the right one into the "
+            f"{len(domains) or 'No'} accounts are shown to the connection's user. Put the id of the right one into the "
             'connection\'s Extra as "domain_id" (console: My Credentials, Account ID).'
         )
     return str(domains[0])
+
+
+def _ask_sts(cloud: Cloud) -> Flow[list[str]]:
+    """Some users are shown no account by IAM; the vendor's client asks STS then, which not every region has."""
+    try:
+        cloud.url("sts")
+    except InvalidConnection:
+        return []
+    request = Request("GET", "sts", "GetCallerIdentity", "/v5/caller-identity", repeatable=True)
+    account = (yield from call(cloud, request)).field("account_id", str)
+    return [account] if is_id(account) else []

@@ -72,9 +72,10 @@ def iam_sync_target(
     }
 
 
-def names_or_all(*, sync_all: bool, named: bool) -> None:
+def names_or_all(*, sync_all: bool | None, named: bool) -> None:
     """Either names or everything.
 
+    :param sync_all: None where there is no everything.
     :raises InvalidParameter: for both, and for neither.
     """
     if sync_all and named:
@@ -82,12 +83,24 @@ def names_or_all(*, sync_all: bool, named: bool) -> None:
             "Name users and groups, or set sync_all=True; both at once contradict each other."
         )
     if not (sync_all or named):
-        raise InvalidParameter("Name what to synchronize in user_names or group_names, or set sync_all=True.")
+        everything = "" if sync_all is None else ", or set sync_all=True"
+        raise InvalidParameter(f"Name users or groups in user_names or group_names{everything}.")
+
+
+def iam_cancel_target(cluster_id: str, *, user_names: Any = None, group_names: Any = None) -> dict[str, Any]:
+    """Whom to remove, checked."""
+    named = names(user_names, "user_names") + names(group_names, "group_names")
+    names_or_all(sync_all=None, named=bool(named))
+    return iam_sync_target(cluster_id, user_names=user_names, group_names=group_names)
 
 
 def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: Any = None) -> dict[str, Any]:
-    """What to watch, checked. Without names it is the whole cluster."""
+    """What to watch, checked. Without names it is the whole cluster, but not with an empty list of them."""
     users, groups = names(user_names, "user_names"), names(group_names, "group_names")
+    if not (users or groups) and not (user_names is None and group_names is None):
+        raise InvalidParameter(
+            "user_names and group_names hold no name. To wait for the whole cluster, leave both out."
+        )
     return {
         "cluster_id": identifier(cluster_id, "cluster_id"),
         "user_names": users,
@@ -203,6 +216,9 @@ class IamSync:
             )
         return Progress(Phase.SUCCEEDED, "No IAM user sync is running in the cluster.")
 
+    def covers(self, target: Target, seen: IamSyncSeen) -> bool:
+        return seen.is_synchronizing and not seen.problem
+
     def baseline(self, target: Target, seen: IamSyncSeen) -> Mapping[str, Any]:
         users, groups = _missing(target, seen)
         return {"missing_users": users, "missing_groups": groups, "is_synchronous": seen.is_synchronous}
@@ -246,8 +262,11 @@ class IamSync:
             return self._judge_full(watching, seen)
         users, groups = _missing(ticket.target, seen)
         if not users and not groups:
+            known = "missing_users" in ticket.baseline and not self.leaves_trace(ticket)
             return Progress(
-                Phase.SUCCEEDED, "All requested users and groups are in the cluster, and no sync is running."
+                Phase.SUCCEEDED,
+                "All requested users and groups are in the cluster, and no sync is running."
+                + (" They were before, too, so nothing shows whether this run worked." if known else ""),
             )
         absent = _listed("user", users) + _listed("group", groups)
         if watching:

@@ -27,11 +27,17 @@ def identifier(value: Any, name: str) -> str:
 
     Nothing else may stand there, so that no id can lead to another path.
     """
+    value = number_as_text(value)
     if is_id(value):
         return str(value)
     raise InvalidParameter(
         f"{name} must be 1 to 64 letters, digits, underscores or hyphens, not {shown(value)}."
     )
+
+
+def number_as_text(value: Any) -> Any:
+    """A whole number as text: what ``render_template_as_native_obj`` makes of an id of digits."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def literal_id(value: Any, name: str) -> Any:

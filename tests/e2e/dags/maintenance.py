@@ -37,7 +37,14 @@ def maintenance(name: str, kind: type[CsmsUpdateEventOperator], *, well: bool) -
             state="{{ ti.xcom_pull(task_ids='mute')['before']['state'] }}",
             retries=0,
         )
-        mute.as_setup() >> work(well) >> restore.as_teardown(setups=mute)
+
+        @task
+        def after() -> None:
+            """What the DAG run is judged by, next to the teardown."""
+
+        worked = work(well)
+        mute.as_setup() >> worked >> restore.as_teardown(setups=mute, on_failure_fail_dagrun=True)
+        worked >> after()
     globals()[name] = dag
 
 
