@@ -22,9 +22,10 @@ pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
 
 @pytest.fixture(autouse=True)
 def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees another's shared results, nor a proxy of the machine."""
+    """No test sees another's shared results, waits for its quota, or takes a proxy of the machine."""
     from airflow_provider_cloudsync import transport
     from airflow_provider_cloudsync.sharing import BlockingShares
+    from airflow_provider_cloudsync.turns import Turns
 
     for name in (
         "http_proxy",
@@ -37,3 +38,4 @@ def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(transport, "_shares", BlockingShares())
+    monkeypatch.setattr(transport, "_turns", Turns())

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperator
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -30,9 +29,6 @@ def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("a_guide")
     monkeypatch.setitem(sys.modules, "a_guide", module)
     exec(compile(code, "a guide", "exec"), vars(module))
-    if "with DAG(" in code:
-        dags = {task.dag for task in vars(module).values() if isinstance(task, BaseOperator)}
-        assert [dag for dag in dags if dag.tasks]
 
 
 def anchors(page: Path) -> set[str]:

@@ -79,8 +79,8 @@ def read(request: Request, response: Response) -> Reply:
     if 200 <= response.status < 300:
         if not parsed:
             raise UnreadableReply(
-                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON"
-                f"{_excerpt(response.body)}."
+                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON: "
+                f"{_excerpt(response.body, 120)}."
             )
         if isinstance(data, Mapping) and any(
             str(data.get(key) or "") not in _GOOD_CODES for key in _CODES[:2]
@@ -89,7 +89,7 @@ def read(request: Request, response: Response) -> Reply:
         return Reply(response.status, data, request_id, _date(response))
     code, detail = find_error(data)
     if not parsed:
-        detail = one_line(response.body.decode("utf-8", "replace"))
+        detail = _excerpt(response.body, 400)
     if response.status == 429:
         fields = {"retry_after": _retry_after(response, detail)}
         raise _error(Throttled, request, response, code, detail, request_id, **fields)
@@ -154,11 +154,11 @@ def _parse(body: bytes) -> tuple[bool, Any]:
         return False, None
 
 
-def _excerpt(body: bytes) -> str:
-    """The beginning of what is not JSON. Of what nearly is, nothing: there may be keys in it."""
-    if body.lstrip()[:1] in (b"{", b"["):
-        return ", but cut short or spoilt"
-    return f': "{one_line(body.decode("utf-8", "replace"), 120)}"'
+def _excerpt(body: bytes, length: int) -> str:
+    """The beginning of what is not JSON, such as a proxy's page. Of spoilt JSON, nothing: there may be keys in it."""
+    if not body.lstrip().startswith(b"<") and (b"{" in body or b"[" in body):
+        return "spoilt JSON, it seems"
+    return one_line(body.decode("utf-8", "replace"), length)
 
 
 def _request_id(response: Response, data: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 #: The most that one `advance` may skip; models catch up with all that happened meanwhile.
 LONGEST_JUMP = 366 * 86_400.0
@@ -17,6 +18,11 @@ def instant(seconds: float) -> float:
 def milliseconds(seconds: float) -> int:
     """`seconds` as most services write times."""
     return round(seconds * 1000)
+
+
+def utc_text(seconds: float) -> str:
+    """`seconds` as IAM and its siblings write times."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Clock:
@@ -65,6 +71,14 @@ class Clock:
         the client this very clock.
         """
         return self.now() if self.stepped else instant(self._wall())
+
+    def credential_now(self) -> float:
+        """The time that keys and tokens begin and end by.
+
+        Their holders go by the wall time, in which a sped-up one would be over long before its time. What was skipped
+        counts, so that they end when a test says so.
+        """
+        return self.now() if self.stepped else instant(self._wall() + self._added)
 
     def advance(self, seconds: float) -> float:
         """Move ahead by `seconds` at once, and say what time it is then."""

@@ -27,6 +27,7 @@ class Control:
             ("GET", "faults"): lambda call: self._armed(),
             ("DELETE", "faults"): self._disarm,
             ("POST", "advance"): self._advance,
+            ("POST", "revoke"): lambda call: cloud.world.account.credentials.revoke(),
         }
 
     def answer(self, call: Call, remote: str | None) -> Reply:

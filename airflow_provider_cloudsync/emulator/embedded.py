@@ -148,6 +148,10 @@ class Emulator:
         """Forget all faults."""
         self._within(lambda: self._cloud.world.faults.disarm())
 
+    def revoke(self) -> dict[str, int]:
+        """End all tokens and temporary keys, and say how many these were."""
+        return self._within(lambda: self._cloud.world.account.credentials.revoke())
+
     def advance(self, seconds: float) -> float:
         """Move the emulated time ahead, and say what it is then."""
         return self._within(lambda: self.clock.advance(seconds))
@@ -171,7 +175,7 @@ class Emulator:
 
     @property
     def _key(self) -> tuple[str, str]:
-        keys = self._cloud.world.account.keys.values()
+        keys = self._cloud.world.account.credentials.keys()
         return next(
             ((key.access_key, key.secret_key) for key in keys if key.security_token is None), ("", "")
         )
@@ -189,7 +193,12 @@ class Emulator:
     @property
     def domain_id(self) -> str:
         """The account's id."""
-        return self._cloud.world.account.domain_id
+        return self._cloud.world.account.domain.id
+
+    @property
+    def domain_name(self) -> str:
+        """The account's name, which a password is sent with."""
+        return self._cloud.world.account.domain.name
 
     @property
     def user(self) -> str:
@@ -211,5 +220,14 @@ class Emulator:
 
     def details(self) -> dict[str, str]:
         """The attributes above, as the command line prints them."""
-        names = ("url", "access_key", "secret_key", "project_id", "region", "domain_id", "user", "password")
-        return {name: getattr(self, name) for name in (*names, "connection")}
+        names = (
+            "url",
+            "access_key",
+            "secret_key",
+            "project_id",
+            "region",
+            "domain_id",
+            "domain_name",
+            "user",
+        )
+        return {name: getattr(self, name) for name in (*names, "password", "connection")}

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections import deque
 from typing import Any
 
+from airflow_provider_cloudsync.emulator.masking import masked_body, masked_headers
 from airflow_provider_cloudsync.emulator.messages import Call
 
-HIDDEN = "***"
-SECRET_HEADERS = frozenset({"authorization", "x-auth-token", "x-security-token", "x-subject-token", "cookie"})
-SECRET_FIELDS = frozenset(
-    {"password", "passcode", "secret", "sk", "secret_key", "security_token", "id_token"}
-)
 #: Enough for any test; without an end a forgotten process would eat the machine.
 KEPT = 100_000
 
@@ -36,10 +31,8 @@ class Journal:
             "method": call.method,
             "path": call.path,
             "query": [list(pair) for pair in call.query],
-            "headers": {
-                name: HIDDEN if name in SECRET_HEADERS else value for name, value in call.headers.items()
-            },
-            "body": _readable(call.body),
+            "headers": masked_headers(call.headers),
+            "body": masked_body(call.body),
             "auth": "none",
             "status": None,
             "effect": None,
@@ -52,23 +45,3 @@ class Journal:
     def entries(self, since: int = 0) -> list[dict[str, Any]]:
         """Copies of the entries that came after number `since`."""
         return [copy.deepcopy(entry) for entry in self._entries if entry["n"] > since]
-
-
-def _readable(body: bytes) -> Any:
-    if not body:
-        return None
-    try:
-        return _without_secrets(json.loads(body))
-    except (ValueError, RecursionError):
-        return body.decode(errors="replace")
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: HIDDEN if key.lower() in SECRET_FIELDS and isinstance(item, str) else _without_secrets(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    return value

@@ -10,19 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-
-@dataclass(frozen=True)
-class Identity:
-    """Who sent a request, once that is proven.
-
-    :param user: the name of the IAM user.
-    :param project_id: the only project that a token is good for; None for keys, which are good for all.
-    :param domain_scoped: the token is for the account as a whole, hence for global services only.
-    """
-
-    user: str
-    project_id: str | None = None
-    domain_scoped: bool = False
+from airflow_provider_cloudsync.emulator.identities import Identity
 
 
 @dataclass
@@ -51,6 +39,15 @@ class Call:
         :raises ValueError: the body is no JSON.
         """
         return json.loads(self.body)
+
+    @property
+    def caller(self) -> Identity:
+        """Who sent it; only what needs credentials may ask."""
+        if self.identity is None:
+            raise RuntimeError(
+                f"{self.method} {self.path} needs no credentials, so nobody is known to send it"
+            )
+        return self.identity
 
     def asked(self, name: str) -> str | None:
         """The value of a query parameter; the last one, if it was sent more than once."""
@@ -82,7 +79,9 @@ class Reply:
         if isinstance(self.body, str):
             looks_like_markup = self.body.lstrip().startswith("<")
             return self.body.encode(), "text/html" if looks_like_markup else "text/plain"
-        return json.dumps(self.body, ensure_ascii=False).encode(), "application/json"
+        # Half a character, which JSON can hold, may come back in a name or in the journal; UTF-8 has none.
+        text = json.dumps(self.body, ensure_ascii=False)
+        return text.encode(errors="replace"), "application/json"
 
 
 class Refused(Exception):

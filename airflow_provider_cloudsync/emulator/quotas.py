@@ -51,7 +51,7 @@ class Quotas:
         quota = self._quotas.get(operation.name)
         if quota is None:
             return
-        user = call.identity.user if call.identity else ""
+        user = call.identity.user_id if call.identity else ""
         holder = call.parts.get("project_id", "") if quota.per == "project" else user
         now = self._clock.gateway_now()
         calls = self._calls.setdefault((operation.name, holder), deque())

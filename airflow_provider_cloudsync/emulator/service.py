@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.emulator.account import Account
 from airflow_provider_cloudsync.emulator.clock import Clock
-from airflow_provider_cloudsync.emulator.messages import Call, Refused, Reply
+from airflow_provider_cloudsync.emulator.messages import Call, Refused, Reply, gateway_refusal
 from airflow_provider_cloudsync.emulator.reading import Reader
 
 
@@ -41,6 +41,8 @@ class Operation:
     :param path: with placeholders, such as ``/v3/projects/{project_id}``.
     :param work: a function of the service and the call.
     :param public: it needs no credentials.
+    :param chosen: whether it is this operation that a request asks for, where several share a path; the first that
+        says yes is it.
     """
 
     name: str
@@ -49,6 +51,11 @@ class Operation:
     work: Callable[[Any, Call], Reply]
     quota: Quota | None = None
     public: bool = False
+    chosen: Callable[[Call], bool] | None = None
+
+    def takes(self, call: Call) -> bool:
+        """Whether a request to its path is for it."""
+        return call.method == self.method and (self.chosen is None or self.chosen(call))
 
     def pattern(self) -> re.Pattern[str]:
         """What a request's path looks like when it is for this operation."""
@@ -68,6 +75,8 @@ class Service(ABC):
     default: ClassVar[Mapping[str, Any]] = {}
     #: The reply header that carries the request id.
     id_header: ClassVar[str] = "X-Request-Id"
+    #: A token without a scope is good enough.
+    takes_unscoped: ClassVar[bool] = False
 
     def __init__(self, section: Reader, account: Account, clock: Clock) -> None:
         self.account = account
@@ -86,6 +95,11 @@ class Service(ABC):
     @abstractmethod
     def misuse(self, text: str) -> Refused:
         """The service's own words for a request that it can't read."""
+
+    def denial(self, call: Call, operation: Operation) -> Refused:
+        """What a caller is told who has no permission; the gateway's words, unless the service has its own."""
+        text = f"The user is not authorized to access this API: no permission for {operation.name}"
+        return gateway_refusal(403, "APIGW.0302", text, call.request_id)
 
     def json_body(self, call: Call) -> dict[str, Any]:
         """The JSON object in the body of `call`."""

@@ -15,7 +15,7 @@ from airflow_provider_cloudsync.emulator.gateway import Gateway
 from airflow_provider_cloudsync.emulator.journal import Journal
 from airflow_provider_cloudsync.emulator.messages import Call, Refused, Reply, gateway_refusal
 from airflow_provider_cloudsync.emulator.quotas import Quotas
-from airflow_provider_cloudsync.emulator.reading import Reader
+from airflow_provider_cloudsync.emulator.reading import BadInput, Reader
 from airflow_provider_cloudsync.emulator.service import Operation, Service
 from airflow_provider_cloudsync.emulator.services import SERVICES
 
@@ -29,7 +29,7 @@ class World:
 
     def __init__(self, scenario: Mapping[str, Any], clock: Clock) -> None:
         self.clock = clock
-        self.account = Account(Reader(scenario["account"], "account"), clock.started)
+        self.account = Account(Reader(scenario["account"], "account"), clock)
         self.services = [
             service(Reader(scenario[service.name], service.name), self.account, clock) for service in SERVICES
         ]
@@ -39,16 +39,24 @@ class World:
             for operation in service.operations
         ]
         operations = {operation.name: operation for _, operation, _ in self._routes}
+        self._check_denied([*operations, *(service.name for service in self.services)])
         self.gateway = Gateway(self.account, clock)
         self.quotas = Quotas(scenario["quotas"], operations, clock)
         self.journal = Journal()
         self.faults = Faults([service.name for service in self.services], list(operations))
 
+    def _check_denied(self, known: list[str]) -> None:
+        for name in self.account.denied_actions:
+            if name not in known:
+                raise BadInput(
+                    f"account.denied_actions: {name!r} is not known; known are {', '.join(sorted(known))}"
+                )
+
     def route(self, call: Call) -> tuple[Service, Operation] | None:
         """Who answers `call`; fills in the parts of its path."""
         for pattern, operation, service in self._routes:
             found = pattern.fullmatch(call.path)
-            if found and operation.method == call.method:
+            if found and operation.takes(call):
                 call.parts = {name: unquote(text) for name, text in found.groupdict().items()}
                 return service, operation
         return None
@@ -63,7 +71,11 @@ class World:
             if not operation.public:
                 call.identity = self.gateway.authenticate(call)
                 self.gateway.check_scope(call, call.identity)
+                if not service.takes_unscoped:
+                    self.gateway.check_token_use(call, call.identity)
             self.quotas.admit(operation, call)
+            if {operation.name, service.name}.intersection(self.account.denied_actions):
+                raise service.denial(call, operation)
             reply = operation.work(service, call)
         except Refused as refused:
             return refused.reply

@@ -68,8 +68,17 @@ TAKEN = [
     (
         "one of the older Huawei provider",
         {**NORMAL, "obs_bucket": "b", "enterprise_project_id": "0", "iam_domain_id": "d"},
-        NORMAL,
+        {**NORMAL, "enterprise_project_id": "0"},
     ),
+    ("account", {"domain_id": "d1"}, {"domain_id": "d1"}),
+    ("account with blanks around", {"domain_id": " d1\n"}, {"domain_id": "d1"}),
+    ("enterprise project", {"enterprise_project_id": "ep-1"}, {"enterprise_project_id": "ep-1"}),
+    (
+        "every enterprise project",
+        {"enterprise_project_id": "all_granted_eps"},
+        {"enterprise_project_id": "all_granted_eps"},
+    ),
+    ("the default enterprise project", {"enterprise_project_id": "0"}, {"enterprise_project_id": "0"}),
     ("empty form values", dict.fromkeys(FIELDS, ""), {}),
     ("null form values", dict.fromkeys(FIELDS), {}),
     ("blank form values", dict.fromkeys(FIELDS, "  \t"), {}),
@@ -97,6 +106,7 @@ def test_taken(extra, expected):
     assert cloud.credentials == KeyPair("AKIDAKID", "SKSKSKSK")
     assert cloud.wiring == Wiring()
     usual = {"region": None, "project_id": None, "endpoint": None, "endpoints": {}}
+    usual |= {"domain_id": None, "enterprise_project_id": None}
     assert {name: getattr(cloud, name) for name in usual} == {**usual, **expected}
     assert cloud.user_agent == f"airflow-provider-cloudsync/{__version__}"
     assert cloud.clock is time.time
@@ -174,6 +184,11 @@ class TestRegionAndProject:
         cloud = read(given_extra(project_id="p1"), region="cn-north-4")
         assert cloud.region == "cn-north-4"
 
+    def test_another_region_is_of_the_same_account(self):
+        extra = {**self.EXTRA, "domain_id": "d1", "enterprise_project_id": "ep-1"}
+        cloud = read(given_extra(**extra), region="cn-north-1")
+        assert (cloud.project_id, cloud.domain_id, cloud.enterprise_project_id) == (None, "d1", "ep-1")
+
     @pytest.mark.parametrize("name", ["region", "project_id"])
     @pytest.mark.parametrize(
         "value", ["a b", "../x", "a/b", "{{ region }}", 5, ["a"], "***", "a\nb", "x" * 300]
@@ -224,6 +239,20 @@ REFUSED = [
     ("project with a slash", given_extra(project_id="../../x"), ['"project_id"']),
     ("project a number", given_extra(project_id=5), ['"project_id"']),
     ("project true", given_extra(project_id=True), ['"project_id"']),
+    ("account with a blank", given_extra(domain_id="a b"), ['"domain_id"']),
+    ("account with a slash", given_extra(domain_id="../x"), ['"domain_id"']),
+    ("account with a line break within", given_extra(domain_id="a\r\nX-Evil: 1"), ['"domain_id"']),
+    ("account of another script", given_extra(domain_id="١٢"), ['"domain_id"']),
+    ("account a number", given_extra(domain_id=5), ['"domain_id"']),
+    ("account masked", given_extra(domain_id="***"), ['"domain_id" is the mask']),
+    ("enterprise project a number", given_extra(enterprise_project_id=0), ['"enterprise_project_id"']),
+    ("enterprise project false", given_extra(enterprise_project_id=False), ['"enterprise_project_id"']),
+    (
+        "enterprise project with a query",
+        given_extra(enterprise_project_id="0&x=1"),
+        ['"enterprise_project_id"'],
+    ),
+    ("enterprise project a list", given_extra(enterprise_project_id=["0"]), ['"enterprise_project_id"']),
     ("endpoint without scheme", given_extra(endpoint="mrs.example.com"), ['"endpoint" must be a URL']),
     ("endpoint a number", given_extra(endpoint=5), ['"endpoint" must be a URL']),
     ("endpoint an object", given_extra(endpoint={"mrs": "https://m"}), ['"endpoint" must be a URL']),
@@ -867,6 +896,8 @@ class TestForm:
         values = {
             "region": "cn-north-4",
             "project_id": "p1",
+            "domain_id": "d1",
+            "enterprise_project_id": "ep-1",
             "security_token": "t",
             "endpoint": "https://e",
             "endpoints": {"mrs": "https://m"},

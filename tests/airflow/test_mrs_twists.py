@@ -16,6 +16,7 @@ from airflow_provider_cloudsync.exceptions import (
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
+from airflow_provider_cloudsync.waits import NOT_GIVEN
 
 BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 START = {"operation": "UpdateSyncIamUser"}
@@ -275,7 +276,7 @@ def test_a_killed_task_says_what_goes_on_only_if_it_started_something(start_worl
     "arguments",
     [
         pytest.param({"cluster_id": "../x"}, id="cluster_id"),
-        pytest.param({"user_names": None}, id="nothing to sync"),
+        pytest.param({"user_names": NOT_GIVEN}, id="nothing to sync"),
         pytest.param({"sync_all": True}, id="both"),
     ],
 )

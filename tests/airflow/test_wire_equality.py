@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,65 +11,22 @@ import pytest
 pytest.importorskip("huaweicloudsdkcore")
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
-from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkdataartsstudio import v1 as dataarts
 from huaweicloudsdkmrs import v1 as mrs1
 from huaweicloudsdkmrs import v2 as mrs2
 
-from airflow_provider_cloudsync.emulator import Emulator, scenario
+from airflow_provider_cloudsync.emulator import scenario
 from airflow_provider_cloudsync.exceptions import ApiError
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.hooks.dataarts import DataArtsHook
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
+from tests.airflow.wire import emulator, hook, sdk, wire
+
+__all__ = ["emulator"]
 
 CLUSTER = "example-cluster"
 WORKSPACE = "example-workspace"
 TASK = "example-member-sync"
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    # The SDK and the hook sign with the wall time, so the emulator's time has to begin there.
-    with Emulator(stepped=True, start=time.time()) as running:
-        yield running
-
-
-def hook(kind: type[Any], emulator: Emulator, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> Any:
-    connection = json.loads(emulator.connection)
-    connection["extra"] |= extra
-    monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", json.dumps(connection))
-    return kind()
-
-
-def sdk(builder: Any, emulator: Emulator, keys: BasicCredentials | None = None) -> Any:
-    config = HttpConfig.get_default_config()
-    config.timeout = (5, 5)
-    keys = keys or BasicCredentials(emulator.access_key, emulator.secret_key, emulator.project_id)
-    return (
-        builder.new_builder()
-        .with_http_config(config)
-        .with_credentials(keys)
-        .with_endpoints([emulator.url])
-        .build()
-    )
-
-
-def wire(entry: dict[str, Any]) -> dict[str, Any]:
-    """What of a request must be the same, whoever sends it."""
-    headers = entry["headers"]
-    # The SDK writes a charset behind the type of some bodies; it says nothing that JSON does not.
-    headers["content-type"] = headers["content-type"].partition(";")[0]
-    named = ("host", "content-type", "x-project-id", "x-domain-id", "workspace", "x-security-token")
-    return {
-        "method": entry["method"],
-        "path": entry["path"],
-        "query": sorted(map(tuple, entry["query"])),
-        "body": entry["body"],
-        "headers": {name: headers[name] for name in named if name in headers},
-        "auth": entry["auth"],
-        "status": entry["status"],
-        "operation": entry["operation"],
-    }
 
 
 def update(**fields: Any) -> Any:

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, names, one_of
+from airflow_provider_cloudsync.api.services.parameters import (
+    checked_text,
+    epoch_ms,
+    identifier,
+    iso,
+    literal_id,
+    literal_time,
+    ms_or_none,
+    names,
+    one_of,
+)
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 
@@ -46,7 +56,9 @@ def test_identifier(value):
         pytest.param("١", id="digit of another script"),
         pytest.param("{{ var.value.cluster }}", id="a template that was not rendered"),
         pytest.param(None, id="none"),
-        pytest.param(17, id="number"),
+        pytest.param(1.5, id="fraction"),
+        pytest.param(True, id="flag"),
+        pytest.param(10**64, id="number of 65 digits"),
         pytest.param(b"a", id="bytes"),
         pytest.param(["a"], id="list"),
         pytest.param("\x1b[31m", id="escape sequence"),
@@ -197,3 +209,122 @@ def test_one_of(value):
 def test_none_of(value):
     message = refused(one_of, value, "if_unscheduled", ("warn", "fail"))
     assert message.startswith("if_unscheduled must be 'warn' or 'fail', not ")
+
+
+@pytest.mark.parametrize("value", [0, 17, 111122223333])
+def test_an_identifier_of_digits_may_come_as_a_number(value):
+    """As with render_template_as_native_obj=True."""
+    assert identifier(value, "cluster_id") == str(value)
+
+
+TEMPLATES = ["{{ ts }}", "{{x}}", "a{% if b %}c{% endif %}", "x {{ y"]
+
+
+@pytest.mark.parametrize("value", [*TEMPLATES, None, 5, ["a"], "an-id"])
+def test_literal_id_leaves_alone_what_it_can_not_tell(value):
+    assert literal_id(value, "cluster_id") == value
+
+
+@pytest.mark.parametrize("value", ["", "a b", "../x", "a\n", "{ x }", "x" * 65])
+def test_literal_id_refuses_what_is_wrong_in_the_dag_file(value):
+    assert refused(literal_id, value, "cluster_id").startswith("cluster_id must be")
+
+
+MOMENT = datetime(2024, 3, 20, 2, 25, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", [*TEMPLATES, None, MS, MOMENT, "2024-03-20T02:25:16Z", "20240320", str(MS)])
+def test_literal_time_leaves_alone_what_it_can_not_tell(value):
+    assert literal_time(value, "synced_after") == value
+
+
+@pytest.mark.parametrize("value", ["", "soon", "None", "2024-13-40", "{ ts }", "12", " "])
+def test_literal_time_refuses_what_is_wrong_in_the_dag_file(value):
+    assert refused(literal_time, value, "synced_after").startswith("synced_after must be a point in time")
+
+
+@pytest.mark.parametrize("value", ["a", "x" * 64, "a b", "工 & co", '!"#$%/?', "0", "a.b@c"])
+def test_checked_text(value):
+    assert checked_text(value, "account_id", 64) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(" ", id="blank"),
+        pytest.param(" a", id="blank before"),
+        pytest.param("a ", id="blank after"),
+        pytest.param("a\u00a0", id="a wide blank after"),
+        pytest.param("a\n", id="line feed after"),
+        pytest.param("a\r\nb", id="line break"),
+        pytest.param("a\x00b", id="null"),
+        pytest.param("\x1b[31m", id="escape sequence"),
+        pytest.param("a\u202eb", id="turns the text around"),
+        pytest.param("x" * 65, id="too long"),
+        pytest.param("x" * 10**6, id="far too long"),
+        pytest.param(None, id="none"),
+        pytest.param(5, id="number"),
+        pytest.param(True, id="flag"),
+        pytest.param(b"a", id="bytes"),
+        pytest.param(["a"], id="list"),
+    ],
+)
+def test_no_text(value):
+    assert refused(checked_text, value, "account_id", 64).startswith("account_id must be text of 1 to 64")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(MS, MS, id="ms"),
+        pytest.param(MS // 1000, MS, id="s"),
+        pytest.param(str(MS), MS, id="ms as text"),
+        pytest.param("2024-03-20T02:25:16", MS, id="naive"),
+        pytest.param("2024-03-20T02:25:16Z", MS, id="zulu"),
+        pytest.param("2024-03-20T10:25:16.000+08:00", MS, id="another zone"),
+        pytest.param("2024-03-20 02:25:16", MS, id="with a blank"),
+        pytest.param(None, None, id="none"),
+        pytest.param("", None, id="empty"),
+        pytest.param(0, None, id="zero"),
+        pytest.param("0", None, id="zero as text"),
+        pytest.param(-1, None, id="negative"),
+        pytest.param(True, None, id="flag"),
+        pytest.param(float("nan"), None, id="nan"),
+        pytest.param(10**400, None, id="beyond measure"),
+        pytest.param(MS * 1000, None, id="microseconds"),
+        pytest.param("soon", None, id="text"),
+        pytest.param({}, None, id="object"),
+        pytest.param([MS], None, id="list"),
+    ],
+)
+def test_ms_or_none(value, expected):
+    assert ms_or_none(value) == expected
+
+
+@given(st.one_of(st.text(max_size=30), st.integers(), st.floats(), st.none(), st.lists(st.integers())))
+@settings(max_examples=300, deadline=None)
+def test_a_service_s_time_is_ms_or_none(value):
+    found = ms_or_none(value)
+    assert found is None or isinstance(found, int)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (MS, "2024-03-20T02:25:16+00:00"),
+        (MS + 999, "2024-03-20T02:25:16+00:00"),
+        (0, "1970-01-01T00:00:00+00:00"),
+        (10**18, "1000000000000000000 ms"),
+        (10**400, f"{10**400} ms"),
+    ],
+    ids=["a time", "fractions", "the epoch", "too large", "beyond measure"],
+)
+def test_iso(value, text):
+    assert iso(value) == text
+
+
+@given(st.integers(10**12, 10**13 - 1))
+@settings(max_examples=100, deadline=None)
+def test_iso_is_read_back_to_the_second(ms):
+    assert epoch_ms(iso(ms), "t") == ms // 1000 * 1000

@@ -1,4 +1,4 @@
-"""The three kinds of time."""
+"""The four kinds of time: emulated, the gateway's, that of credentials, and the wall's."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def test_ten_seconds_later(options, now, gateway):
     hands = Hands()
     clock = hands.clock(**options)
     hands.pass_by(10)
-    assert (clock.now(), clock.gateway_now()) == (now, gateway)
+    assert (clock.now(), clock.gateway_now(), clock.credential_now()) == (now, gateway, gateway)
     assert clock.advance(7) == now + 7
     assert clock.gateway_now() == (gateway + 7 if clock.stepped else gateway)
+    assert clock.credential_now() == gateway + 7
 
 
 def test_restart_comes_back_to_the_wall_time():
@@ -47,7 +48,7 @@ def test_restart_comes_back_to_the_wall_time():
     clock.advance(1000)
     hands.pass_by(10)
     clock.restart()
-    assert clock.now() == clock.started == 1_000_010
+    assert clock.now() == clock.credential_now() == clock.started == 1_000_010
 
 
 def test_a_wall_clock_that_is_set_back_does_not_turn_time_back():

@@ -13,6 +13,7 @@ from airflow_provider_cloudsync.emulator.world import Cloud
 
 STATUS = "/v2/{p}/clusters/example-cluster/iam-sync"
 SYNC = "/v2/{p}/clusters/example-cluster/iam-sync-user"
+SERVICES = ("iam", "sts", "metadata", "mrs", "dataarts", "hss", "coc", "csms")
 PASSWORD_LOGIN = {
     "auth": {
         "identity": {
@@ -49,7 +50,8 @@ class TestJournal:
             "request_id": response.headers["X-Request-Id"],
         }
         assert headers["content-type"] == "application/json"
-        assert headers["authorization"] == "***"
+        signed = f"SDK-HMAC-SHA256 Access={scenario.ACCESS_KEY}, SignedHeaders=content-type;host;x-sdk-date"
+        assert headers["authorization"] == f"{signed}, Signature=***"
 
     @pytest.mark.parametrize(
         ("method", "path", "operation"),
@@ -67,12 +69,41 @@ class TestJournal:
             ("GET", "/v3/auth/projects", "KeystoneListAuthProjects"),
             ("GET", "/v3/auth/domains", "KeystoneListAuthDomains"),
             ("POST", "/v3/auth/tokens", "KeystoneCreateUserTokenByPassword"),
+            ("GET", "/v3/auth/tokens", "KeystoneValidateToken"),
+            ("POST", "/v3.0/OS-CREDENTIAL/securitytokens", "CreateTemporaryAccessKeyByToken"),
+            ("POST", "/v3.0/OS-AUTH/id-token/tokens", "CreateTokenWithIdToken"),
+            ("GET", "/v5/caller-identity", "GetCallerIdentity"),
+            ("POST", "/v5/agencies/assume-with-oidc", "AssumeAgencyWithOIDC"),
+            ("PUT", "/meta-data/latest/api/token", "CreateMetadataToken"),
+            ("GET", "/openstack/latest/securitykey", "ShowSecurityKey"),
             ("GET", "/nowhere", None),
         ],
     )
     def test_operations(self, client, method, path, operation):
         client(method, path)
         assert client.emulator.requests()[0]["operation"] == operation
+
+    @pytest.mark.parametrize(
+        ("path", "body", "operation"),
+        [
+            ("/v3/auth/tokens", ["assume_role"], "KeystoneCreateAgencyToken"),
+            ("/v3/auth/tokens", ["password"], "KeystoneCreateUserTokenByPassword"),
+            ("/v3/auth/tokens", ["assume_role", "totp"], "KeystoneCreateUserTokenByPassword"),
+            ("/v3.0/OS-CREDENTIAL/securitytokens", ["assume_role"], "CreateTemporaryAccessKeyByAgency"),
+            ("/v3.0/OS-CREDENTIAL/securitytokens", ["token"], "CreateTemporaryAccessKeyByToken"),
+            ("/v3.0/OS-CREDENTIAL/securitytokens", None, "CreateTemporaryAccessKeyByToken"),
+        ],
+    )
+    def test_operations_that_share_a_path(self, client, path, body, operation):
+        client("POST", path, body={"auth": {"identity": {"methods": body}}})
+        assert client.emulator.requests()[0]["operation"] == operation
+
+    @pytest.mark.parametrize(
+        "data", [b"", b"{", b"[" * 100_000, b"[]", b'{"auth": []}', b'{"auth": {"identity": 5}}']
+    )
+    @pytest.mark.parametrize("path", ["/v3/auth/tokens", "/v3.0/OS-CREDENTIAL/securitytokens"])
+    def test_a_body_that_says_nothing_of_the_operation(self, client, path, data):
+        assert client("POST", path, data=data).status_code == 400
 
     @pytest.mark.parametrize(
         ("options", "body"),
@@ -87,6 +118,11 @@ class TestJournal:
     def test_bodies(self, client, options, body):
         client("POST", SYNC, **options)
         assert client.emulator.requests()[0]["body"] == body
+
+    def test_half_a_character_does_not_spoil_it(self, client):
+        client("POST", SYNC, data=b'{"user_names": ["\\ud800"]}')
+        (shown,) = client.control("GET", "requests").json()["requests"]
+        assert shown["body"] == {"user_names": ["?"]}
 
     def test_auth(self, client):
         for options in ({}, {"skew": 5000}, {"sign": False}):
@@ -138,7 +174,7 @@ class TestControl:
     def test_state(self, client):
         client("POST", SYNC, body={"is_all_sync": True})
         state = client.control("GET", "state").json()
-        assert set(state) == {"clock", "keys", "faults", "iam", "mrs", "dataarts", "hss", "coc", "csms"}
+        assert set(state) == {"clock", "keys", "faults", *SERVICES}
         assert len(state["mrs"]["clusters"]["example-cluster"]["runs"]) == 1
         assert state["keys"][0]["access_key"] == scenario.ACCESS_KEY
         assert state == client.emulator.state()
@@ -188,6 +224,7 @@ class TestControl:
             ("GET", "nothing", None, 404, "there is only GET /_emulator/state"),
             ("GET", "", None, 404, "there is only"),
             ("GET", "reset", None, 405, "POST /_emulator/reset"),
+            ("GET", "revoke", None, 405, "POST /_emulator/revoke"),
             ("POST", "advance", "{}", 400, "seconds is missing"),
             ("POST", "advance", "", 400, "not JSON"),
             ("POST", "advance", "[]", 400, "must be an object, not a list"),

@@ -25,6 +25,7 @@ KEYS = [
     "project_id",
     "region",
     "domain_id",
+    "domain_name",
     "user",
     "password",
     "connection",

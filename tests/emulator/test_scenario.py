@@ -92,13 +92,21 @@ def fired(**fields):
     return {"csms": {"secrets": {"s": {}}, "fired": [fields]}}
 
 
+def agency(*before, **fields):
+    return {"account": {"agencies": [*before, fields]}}
+
+
+def provider(*before, **fields):
+    return {"account": {"identity_providers": [*before, fields]}}
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
         ([], "the document must be an object, not a list"),
         (
             {"ecs": {}},
-            "ecs is not known; the sections are account, quotas, iam, mrs, dataarts, hss, coc, csms",
+            "ecs is not known; the sections are account, quotas, iam, sts, metadata, mrs, dataarts, hss,",
         ),
         ({"mrs": []}, "mrs must be an object, not a list"),
         ({"mrs": {"cluster": {}}}, "mrs.cluster is not known; known here: clusters"),
@@ -200,6 +208,35 @@ def fired(**fields):
         ),
         ({"account": {"iam_users": {"x": {"group": []}}}}, "account.iam_users.x.group is not known"),
         ({"account": {"zone": 1}}, "account.zone is not known"),
+        ({"account": {"token_seconds": -1}}, "account.token_seconds must be from 0"),
+        ({"account": {"revoke_tokens_at": 5}}, "account.revoke_tokens_at must be a list of numbers"),
+        ({"account": {"revoke_tokens_at": [1, "2"]}}, "account.revoke_tokens_at[1] must be a number"),
+        ({"account": {"password_failures": 0.5}}, "account.password_failures must be a whole number"),
+        ({"account": {"password_lock_seconds": -1}}, "account.password_lock_seconds must be from 0"),
+        ({"account": {"denied_actions": "mrs"}}, "account.denied_actions must be a list of strings"),
+        (
+            {"account": {"denied_actions": ["Sync"]}},
+            "account.denied_actions: 'Sync' is not known; known are Assume",
+        ),
+        (agency(), "account.agencies[0].name is missing"),
+        (agency(name="a", domain_name="o"), "account.agencies[0].domain_id is missing"),
+        (agency(name="a", domain_id=1), "account.agencies[0].domain_id must be a string"),
+        (agency(name="a", trusts="all"), "account.agencies[0].trusts must be a list of strings"),
+        (agency(name="a", domain_id="o", projects=[{}]), "account.agencies[0].projects[0].id is missing"),
+        (agency(name="a", projects=[]), "account.agencies[0].projects is not known"),
+        (agency({"name": "a"}, name="a"), "account.agencies[1].name: emulator has an agency 'a' already"),
+        (provider(), "account.identity_providers[0].id is missing"),
+        (provider(id="p", id_tokens="x"), "account.identity_providers[0].id_tokens must be a list of"),
+        (provider(id="p", agency_urns="x"), "account.identity_providers[0].agency_urns must be a list of"),
+        (provider(id="p", keys=[]), "account.identity_providers[0].keys is not known"),
+        (provider({"id": "p"}, id="p"), "account.identity_providers[1].id 'p' is there twice"),
+        ({"metadata": {"version": 3}}, "metadata.version must be from 1 to 2"),
+        ({"metadata": {"old_status": 500}}, "metadata.old_status must be one of 404, 405, 503, not 500"),
+        ({"metadata": {"no_agency_status": 403}}, "metadata.no_agency_status must be one of 401, 404"),
+        ({"metadata": {"agency": "ecs"}}, "metadata.agency must be true or false"),
+        ({"metadata": {"key_seconds": "1h"}}, "metadata.key_seconds must be a number"),
+        ({"metadata": {"keys": 1}}, "metadata.keys is not known"),
+        ({"sts": {"region": 1}}, "sts.region is not known"),
         ({"iam": {"users": []}}, "iam.users is not known"),
         ({"quotas": "off"}, "quotas must be an object"),
         ({"quotas": {"SyncUsers": False}}, "quotas.SyncUsers is not known; the operations are"),

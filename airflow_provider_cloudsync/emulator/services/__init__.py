@@ -8,6 +8,8 @@ from airflow_provider_cloudsync.emulator.services.csms import Csms
 from airflow_provider_cloudsync.emulator.services.dataarts import DataArts
 from airflow_provider_cloudsync.emulator.services.hss import Hss
 from airflow_provider_cloudsync.emulator.services.iam import Iam
+from airflow_provider_cloudsync.emulator.services.metadata import Metadata
 from airflow_provider_cloudsync.emulator.services.mrs import Mrs
+from airflow_provider_cloudsync.emulator.services.sts import Sts
 
-SERVICES: tuple[type[Service], ...] = (Iam, Mrs, DataArts, Hss, Coc, Csms)
+SERVICES: tuple[type[Service], ...] = (Iam, Sts, Metadata, Mrs, DataArts, Hss, Coc, Csms)

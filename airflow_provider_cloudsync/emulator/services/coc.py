@@ -75,8 +75,15 @@ class Coc(Service):
         # The gateway has checked the account's id already. A project is good enough: the SDK's regional
         # credentials send one.
         project = call.headers.get("x-project-id")
-        if "x-domain-id" not in call.headers and (project is None or self.account.project(project) is None):
+        if "x-domain-id" not in call.headers and (
+            project is None or call.caller.domain.project(project) is None
+        ):
             raise _refusal(NO_SCOPE, "Failed to query the IAM project: X-Domain-Id or X-Project-Id is needed")
+
+    def _present(self, call: Call, now: float) -> list[VendorAccount]:
+        """What there is now in the account that the sender acts in."""
+        own = call.caller.domain.id
+        return [each for each in self.accounts if each.present(now) and each.domain_id == own]
 
     def _vendor(self, value: Any, known: tuple[str, ...]) -> str:
         if not isinstance(value, str) or value not in known:
@@ -101,8 +108,8 @@ class Coc(Service):
         task_id = str(uuid4())
         started = [
             each.accept(now, task_id)
-            for each in self.accounts
-            if each.present(now) and each.vendor == vendor and wanted in ("", each.account_id)
+            for each in self._present(call, now)
+            if each.vendor == vendor and wanted in ("", each.account_id)
         ]
         # Unconfirmed: what happens when there is no such account. A task id all the same is the worst for a
         # caller, to whom the empty list of accounts may look like all of them having succeeded.
@@ -114,7 +121,7 @@ class Coc(Service):
         limit = self.whole_query(call, "limit", None, 1, 500)
         offset = self.whole_query(call, "offset", 0, 0, 2**31 - 1)
         now = self.clock.now()
-        accounts = [each for each in self.accounts if each.present(now)]
+        accounts = self._present(call, now)
         if vendor := call.asked("vendor"):
             self._vendor(vendor, VENDORS)
             accounts = [each for each in accounts if each.vendor == vendor]

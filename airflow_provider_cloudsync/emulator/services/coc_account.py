@@ -73,7 +73,7 @@ class VendorAccount:
         self.account_id = reader.text("account_id", reader.needed("account_id"))
         self.account_name = reader.text("account_name", self.account_id)
         self._access_key = reader.text("ak", ACCESS_KEY)
-        self._domain_id = account.domain_id
+        self.domain_id = reader.text("domain_id", account.domain_id)
         self._initial = (
             reader.text("sync_status", "success", choices=STATES),
             reader.moment("sync_date", began, -DAY),
@@ -200,7 +200,7 @@ class VendorAccount:
             "vendor": self.vendor,
             "account_id": self.account_id,
             "account_name": self.account_name,
-            "domain_id": self._domain_id,
+            "domain_id": self.domain_id,
             "ak": self._access_key,
             "sync_status": status,
             "failure_msg": failure,

@@ -30,6 +30,8 @@ NO_EVENT = "CSMS.0005"
 # The real codes of these two are not documented; what matters is that they are CSMS codes under HTTP 400.
 NAME_TAKEN = "CSMS.0002"
 STILL_REFERENCED = "CSMS.0002"
+# Unconfirmed as well; its 403 is documented, and that errors are objects within an object.
+NO_PERMISSION = "CSMS.0403"
 #: The default is documented; that the limit ends at 500 is unconfirmed.
 PAGE, LONGEST_PAGE = 50, 500
 #: Records have no paging input: this many are all that can be seen. How many there are really is unconfirmed.
@@ -82,6 +84,10 @@ class Csms(Service):
     def misuse(self, text: str) -> Refused:
         """The parameter error of CSMS."""
         return _refusal(BAD_PARAMETER, f"Invalid parameter: {text}")
+
+    def denial(self, call: Call, operation: Operation) -> Refused:
+        """The 403 of CSMS."""
+        return _refusal(NO_PERMISSION, f"No permission for {operation.name}", 403)
 
     def json_body(self, call: Call) -> dict[str, Any]:
         """The JSON object in the body of `call`; a body that is none has a code of its own."""

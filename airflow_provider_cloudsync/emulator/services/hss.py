@@ -51,6 +51,10 @@ class Hss(Service):
         """The parameter error of HSS."""
         return _refusal(BAD_PARAMETER, f"Invalid parameter: {text}")
 
+    def denial(self, call: Call, operation: Operation) -> Refused:
+        """The permission error of HSS, which is a 400 like all others."""
+        return _refusal(NO_PERMISSION, f"No permission for {operation.name}")
+
     def _clusters(self, call: Call) -> list[ProtectedCluster]:
         """The clusters of the enterprise projects that `call` is about."""
         asked = call.asked("enterprise_project_id")

@@ -1,0 +1,44 @@
+"""Parameters that may be left out: what a template that rendered to nothing must not come to mean."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+from airflow_provider_cloudsync.waits import NOT_GIVEN, given, rendered
+
+HARM = "every cluster would be synchronized"
+
+
+@pytest.mark.parametrize("value", ["c", "", 0, False, [], {}])
+def test_given_takes_what_there_is(value) -> None:
+    assert given(value, "cluster_id", otherwise=HARM) == value
+
+
+def test_given_is_none_for_what_was_left_out_only() -> None:
+    assert given(NOT_GIVEN, "cluster_id", otherwise=HARM) is None
+    with pytest.raises(InvalidParameter, match=f"cluster_id is None.*{HARM}"):
+        given(None, "cluster_id", otherwise=HARM)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
+)
+def test_left_out_stays_left_out_in_a_copy_of_the_task(copied) -> None:
+    """Airflow copies operators, and hands them to other processes."""
+    assert copied(NOT_GIVEN) is NOT_GIVEN
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+@pytest.mark.parametrize("value", ["c", "", 0, False, [], {}])
+def test_rendered_takes_what_there_is(value, left_out) -> None:
+    assert rendered(value, "synced_after", left_out=left_out, otherwise=HARM) == value
+
+
+def test_rendered_is_none_only_where_none_was_written() -> None:
+    assert rendered(None, "synced_after", left_out=True, otherwise=HARM) is None
+    with pytest.raises(InvalidParameter, match=f"synced_after is a template that rendered to None.*{HARM}"):
+        rendered(None, "synced_after", left_out=False, otherwise=HARM)

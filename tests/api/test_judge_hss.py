@@ -1,0 +1,156 @@
+"""What "done" means for HSS, row by row: design section 5."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
+from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, QUOTA, events_target, events_watch_target
+from airflow_provider_cloudsync.exceptions import ApiError, InvalidParameter, SyncFailed
+
+START = 1_710_901_516.0
+OLD, NEW = 1_710_815_116_000, 1_710_901_546_000
+RUNNING, SUCCEEDED, FAILED = Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED
+
+
+def ticket(before: int | None, stage: Stage = Stage.STARTED, **more) -> Ticket:
+    target = events_target(cluster_id="c1")
+    return Ticket("hss", target, stage, START, EVENT_SYNC.baseline(target, before), **more)
+
+
+STARTED = [
+    # id, baseline, seen, phase, words of the reason
+    ("as before", OLD, OLD, RUNNING, ["2024-03-19T02:25:16", "as before the start"]),
+    ("moved on", OLD, NEW, SUCCEEDED, ["2024-03-20T02:25:46", "after the sync was started"]),
+    ("moved by a millisecond", OLD, OLD + 1, SUCCEEDED, []),
+    ("moved back", NEW, OLD, RUNNING, ["as before"]),
+    ("never, and never", None, None, RUNNING, ["was never updated"]),
+    ("never, and now once", None, OLD, SUCCEEDED, []),
+    ("was, and is no more", OLD, None, RUNNING, ["was never updated"]),
+    # The service's clock may be behind ours or ahead of it: only its own two times are compared.
+    ("moved, but before our start by our clock", OLD, OLD + 5, SUCCEEDED, []),
+    ("as before, and ahead of our clock", NEW + 10**9, NEW + 10**9, RUNNING, []),
+]
+
+
+@pytest.mark.parametrize("stage", [Stage.STARTED, Stage.STARTING])
+@pytest.mark.parametrize("after", [0, 1, 60, 86_400])
+@pytest.mark.parametrize(
+    ("before", "seen", "phase", "words"), [case[1:] for case in STARTED], ids=[case[0] for case in STARTED]
+)
+def test_started(before, seen, phase, words, after, stage) -> None:
+    progress = EVENT_SYNC.judge(ticket(before, stage), seen, START + after)
+    assert progress.phase is phase
+    assert progress.warning == ""
+    for word in words:
+        assert word in progress.why
+
+
+WATCHED = [
+    # id, updated_after, seen, phase, words
+    ("none yet", OLD, None, RUNNING, ["never updated", "not before 2024-03-19T02:25:16"]),
+    ("an older one", NEW, OLD, RUNNING, ["2024-03-19", "not before 2024-03-20T02:25:46"]),
+    ("a millisecond too old", NEW, NEW - 1, RUNNING, []),
+    ("at that very time", NEW, NEW, SUCCEEDED, []),
+    ("a newer one", OLD, NEW, SUCCEEDED, ["2024-03-20T02:25:46"]),
+    ("any, and there is one", None, OLD, SUCCEEDED, []),
+    ("any, and there is none", None, None, RUNNING, ["never updated"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("after", "seen", "phase", "words"), [case[1:] for case in WATCHED], ids=[case[0] for case in WATCHED]
+)
+def test_watched(after, seen, phase, words) -> None:
+    target = events_watch_target(cluster_id="c1", updated_after=after)
+    progress = EVENT_SYNC.judge(Ticket("hss", target, Stage.WATCHING, START), seen, START)
+    assert progress.phase is phase
+    for word in words:
+        assert word in progress.why
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "began"),
+    [
+        pytest.param(OLD, OLD, False, id="as before"),
+        pytest.param(OLD, NEW, True, id="moved"),
+        pytest.param(NEW, OLD, False, id="moved back"),
+        pytest.param(None, None, False, id="never"),
+        pytest.param(None, OLD, True, id="for the first time"),
+        pytest.param(OLD, None, False, id="gone"),
+    ],
+)
+def test_evidence_of_a_run_since_the_baseline(before, seen, began) -> None:
+    assert EVENT_SYNC.evidence(ticket(before, Stage.STARTING), seen) is began
+
+
+@pytest.mark.parametrize("seen", [None, OLD, NEW])
+def test_a_run_can_always_start_since_none_shows(seen) -> None:
+    assert EVENT_SYNC.admit(events_target(cluster_id="c1"), seen).phase is SUCCEEDED
+
+
+@pytest.mark.parametrize("before", [None, OLD])
+def test_nobody_can_tell_of_a_lost_start_that_it_was_not_taken(before) -> None:
+    assert EVENT_SYNC.leaves_trace(ticket(before)) is False
+
+
+@pytest.mark.parametrize("error", [ApiError("busy", status=400, code="HSS.0001"), SyncFailed("no")], ids=str)
+def test_no_refusal_means_busy(error) -> None:
+    assert EVENT_SYNC.is_busy(error) is False
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"cluster_id": "c1"}, "HSS cluster c1"),
+        ({}, "all HSS clusters"),
+        ({"enterprise_project_id": "all_granted_eps"}, "all HSS clusters"),
+    ],
+    ids=str,
+)
+def test_what_it_is_called(target, words) -> None:
+    assert words in EVENT_SYNC.describe(events_target(**target))
+
+
+def test_waits_share_a_look_only_for_the_same() -> None:
+    targets = [
+        events_target(cluster_id="c1"),
+        events_target(cluster_id="c2"),
+        events_target(),
+        events_target(cluster_id="c1", enterprise_project_id="0"),
+        events_target(enterprise_project_id="0"),
+    ]
+    assert len({EVENT_SYNC.key(target) for target in targets}) == len(targets)
+    watched = events_watch_target(cluster_id="c1", updated_after=OLD)
+    assert EVENT_SYNC.key(watched) == EVENT_SYNC.key(targets[0])
+
+
+def test_the_pace_keeps_the_documented_quota() -> None:
+    assert (QUOTA.limit, QUOTA.seconds) == (5, 60.0)
+    assert EVENT_SYNC.floor >= 15
+
+
+def test_a_target_is_one_request_and_plain_json() -> None:
+    import json
+
+    target = events_watch_target(
+        cluster_id="c1", enterprise_project_id="0", updated_after="2024-03-20T02:25:46Z"
+    )
+    assert (
+        json.loads(json.dumps(target))
+        == target
+        == {
+            "cluster_id": "c1",
+            "enterprise_project_id": "0",
+            "updated_after": NEW,
+        }
+    )
+    assert EVENT_SYNC.split(target) == [target]
+    assert EVENT_SYNC.essence(target) == target
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a/b", "é", "١", "a\n", True, 1.5, ["a"], "x" * 65])
+@pytest.mark.parametrize("name", ["cluster_id", "enterprise_project_id"])
+def test_bad_targets(name, value) -> None:
+    with pytest.raises(InvalidParameter, match=name):
+        events_target(**{name: value})
