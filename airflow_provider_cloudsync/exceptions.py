@@ -29,9 +29,21 @@ class CloudSyncError(Exception):
     :param message: what happened and what to do next, without any secret.
     """
 
+    #: Whether an attempt before the one that ended so may have been carried out.
+    _in_doubt = False
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether an attempt before the one that ended so may have been carried out."""
+        return self._in_doubt
+
+    def leave_in_doubt(self, doubt: bool = True) -> None:
+        """Say so, or that it is certain."""
+        self._in_doubt = doubt
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self).__name__, self.message, self._details())

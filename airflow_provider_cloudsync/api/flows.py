@@ -17,7 +17,7 @@ from airflow_provider_cloudsync.api.credentials import Credentials
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
 from airflow_provider_cloudsync.api.messages import Flow, Hold, HttpRequest, Pause, Request, Turn, Wiring
 from airflow_provider_cloudsync.api.replies import Reply, read
-from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
+from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -102,6 +102,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
     """
     prepared = yield from _prepare(cloud, request)
     attempt = 0
+    in_doubt = False
     while True:
         attempt += 1
         try:
@@ -114,6 +115,9 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                 window = request.quota.seconds if error.retry_after is None else error.retry_after
                 yield Hold(_counted(cloud, request), min(window, LONGEST))
             delay = delay_for(error, attempt, repeatable=request.repeatable)
+            if in_doubt:
+                error.leave_in_doubt()
+            in_doubt = is_uncertain(error)
             if delay is None or attempt >= cloud.attempts:
                 raise
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
@@ -194,7 +198,9 @@ def _look_up(find: Flow[str]) -> Flow[str]:
     try:
         return (yield from find)
     except (TransportError, ApiError) as error:
-        error.sent = False  # whatever became of the look-up, the request that it is for was not sent
+        # Whatever became of the look-up, the request that it is for was not sent.
+        error.sent = False
+        error.leave_in_doubt(False)
         raise
 
 

@@ -39,7 +39,9 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
 
 
 def is_uncertain(error: CloudSyncError) -> bool:
-    """Whether a request that ended so may have been carried out all the same."""
+    """Whether a request that ended so may have been carried out all the same, by this attempt or one before."""
+    if error.in_doubt:
+        return True
     if isinstance(error, TransportError):
         return error.sent
     return isinstance(error, ApiError) and error.sent and (error.status >= 500 or error.status == 408)

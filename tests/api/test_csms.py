@@ -381,7 +381,6 @@ class TestLostReplies:
         assert (service.there is None) is carried_out
 
 
-@pytest.mark.xfail(strict=True, reason="What was before is forgotten though an attempt was carried out.")
 @pytest.mark.parametrize("refusal", [403, 400, 404, 429])
 def test_a_lost_reply_and_then_a_refusal_is_red_and_before_is_not_forgotten(refusal) -> None:
     """The first attempt was carried out; that the second is refused says nothing about it."""
@@ -676,7 +675,6 @@ def test_bad_settings(given, word) -> None:
     assert len(raised.value.message) < 400
 
 
-@pytest.mark.xfail(strict=True, reason="A generator is read twice, and a StopIteration comes out.")
 def test_types_that_come_from_a_generator_are_not_lost() -> None:
     assert checked_settings(event_types=(each for each in BOTH)) == {"event_types": BOTH}
 

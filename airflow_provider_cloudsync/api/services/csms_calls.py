@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call, marked_pages
@@ -95,8 +95,13 @@ def checked_settings(
 
 
 def _checked_types(event_types: Any) -> list[str]:
-    types = names(event_types, "event_types")
-    given = list(event_types)
+    # Once and for all: what comes from another task may be an iterator.
+    given = (
+        [*event_types]
+        if isinstance(event_types, Iterable) and not isinstance(event_types, str)
+        else event_types
+    )
+    types = names(given, "event_types")
     if len(types) != len(given):
         twice = next(each for each in types if given.count(each) > 1)
         raise InvalidParameter(f"event_types holds {shown(twice)} more than once.")
