@@ -498,6 +498,8 @@ class World:
         monkeypatch.setattr(transport, "time", stepped)
         monkeypatch.setattr(transport, "_turns", Turns(clock=self.now))
         monkeypatch.setattr(transport, "AsyncShares", lambda: sharing.AsyncShares(clock=self.now))
+        # By this it drops connections that were idle for long, before their timers go off.
+        monkeypatch.setattr("aiohttp.connector.monotonic", self.now)
 
     def cloud(self, **more: Any) -> Cloud:
         emulator = self.emulator
