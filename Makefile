@@ -78,7 +78,9 @@ check: lint unit-newest  ## lint and the unit tests on the newest Airflow
 .PHONY: test
 test:  ## everything: lint, unit and end-to-end tests on the newest and the oldest Airflow
 	@$(MAKE) -j2 venvs
-	@$(MAKE) -j1 lint unit-newest unit-oldest e2e-newest e2e-oldest
+	@$(MAKE) -j1 lint
+	@$(MAKE) -j2 --output-sync=target unit-newest unit-oldest
+	@$(MAKE) -j1 e2e-newest e2e-oldest
 
 .PHONY: venvs
 venvs: $(NEWEST) $(OLDEST)
