@@ -40,6 +40,7 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
         return {
             "vendor": target["vendor"],
             "account_id": target["account_id"],
-            "accounts": len(ticket.baseline.get("accounts", ())),
+            # Not known of a run that was taken up without a ticket.
+            "accounts": len(ticket.baseline.get("accounts", ())) or None,
             **super().result(target, ticket),
         }

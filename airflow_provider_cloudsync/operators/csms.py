@@ -69,7 +69,8 @@ class CsmsEventOperator(CloudOperator):
         with no_retry_of_a_rejected_key():
             checked_name(self.name)
             wanted = self.wanted()
-            of = json.dumps([type(self).__name__, self.name, wanted, self.region, self.project_id])
+            where = [self.cloudsync_conn_id, self.region, self.project_id]
+            of = json.dumps([type(self).__name__, self.name, wanted, *where])
 
             def keep(memory: Memory | None) -> None:
                 if memory is None:

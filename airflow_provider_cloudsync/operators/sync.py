@@ -247,7 +247,8 @@ class CloudSyncOperator(CloudOperator):
 
     def _fingerprint(self, parts: list[Target]) -> str:
         """Tells whether two tries are about the same, whatever they say of how to wait for it."""
-        essence = [self.service.essence(part) for part in parts]
+        where = [self.cloudsync_conn_id, self.region, self.project_id]
+        essence = [where, *(self.service.essence(part) for part in parts)]
         return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
     def _remember(self, context: Context, ticket: Ticket) -> None:

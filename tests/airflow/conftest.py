@@ -17,6 +17,15 @@ from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.emulator import Emulator
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """Airflow keeps the Extra of each connection as a secret to mask; a thousand of them make each log line slow."""
+    yield
+    masker = sys.modules.get("airflow.sdk._shared.secrets_masker")
+    if masker is not None:
+        masker._secrets_masker().reset_masker()
+
+
 class _SteppedAsyncio:
     """asyncio, but for its sleep."""
 

@@ -112,16 +112,12 @@ def sync_events(cloud: Cloud, target: Target) -> Flow[tuple[SyncCreated, str]]:
 
 def list_cluster_events(cloud: Cloud, target: Target) -> Flow[list[ClusterEvent]]:
     """All events (ListClusterEvents), 200 a page; from the fifth page on they come at five pages a minute."""
-    return (
-        yield from pages(
-            cloud,
-            _list_request(cloud, target),
-            items="data_list",
-            limit=_PAGE,
-            total="total_num",
-            most=_MOST_COUNTED,
-        )
+    request = _list_request(cloud, target)
+    events: list[ClusterEvent] = yield from pages(
+        cloud, request, items="data_list", limit=_PAGE, total="total_num", most=_MOST_COUNTED
     )
+    # Newest first, and it takes minutes: what came in between has moved others onto the next page.
+    return list({event.get("event_id", number): event for number, event in enumerate(events)}.values())
 
 
 def get_last_update_time(cloud: Cloud, target: Target) -> Flow[int | None]:
