@@ -59,6 +59,7 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
+        "cli": [f"{_PACKAGE}.cli.get_commands"],
         "hooks": modules("hooks"),
         "operators": modules("operators"),
         "sensors": modules("sensors"),

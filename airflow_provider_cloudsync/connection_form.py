@@ -33,15 +33,57 @@ FIELDS: dict[str, dict[str, Any]] = {
         "description": "For services that take one (HSS). Empty: the default one; all_granted_eps: all.",
         "schema": {"type": _OPTIONAL},
     },
-    "security_token": {
-        "label": "Security token",
-        "description": "Only with temporary keys.",
-        "schema": {"type": _OPTIONAL, "format": "password"},
-    },
     "auth": {
         "label": "Authentication",
-        "description": "How to sign in: aksk, with an access key in Login and its secret key in Password.",
-        "schema": {"type": _OPTIONAL, "enum": ["aksk", None], "default": "aksk"},
+        "description": "How to sign in: aksk (keys in Login and Password), password (IAM user in Login, account in "
+        "Account name), token, ecs (the machine's agency), oidc (an id token). Empty: keys, of the connection or else "
+        "of the machine.",
+        "schema": {"type": _OPTIONAL, "enum": ["aksk", "password", "token", "ecs", "oidc", None]},
+    },
+    "security_token": {
+        "label": "Security token",
+        "description": "aksk: only with temporary keys.",
+        "schema": {"type": _OPTIONAL, "format": "password"},
+    },
+    "domain_name": {
+        "label": "Account name",
+        "description": "password: the account that the IAM user belongs to.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "token": {
+        "label": "IAM token",
+        "description": "token: a token that somebody else obtained. It ends within a day.",
+        "schema": {"type": _OPTIONAL, "format": "password"},
+    },
+    "id_token_file": {
+        "label": "Id token file",
+        "description": "oidc: path of the file with the id token, on each machine of Airflow.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "idp_id": {
+        "label": "Identity provider ID",
+        "description": "oidc: of IAM; instead of the two URNs.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "oidc_provider_urn": {
+        "label": "OIDC provider URN",
+        "description": "oidc: of STS; together with the agency's URN.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "oidc_agency_urn": {
+        "label": "OIDC agency URN",
+        "description": "oidc: of STS.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "agency": {
+        "label": "Agency",
+        "description": "Act for another account: NAME@ACCOUNT of an agency that trusts this one. With any auth.",
+        "schema": {"type": _OPTIONAL},
+    },
+    "signing": {
+        "label": "Signing",
+        "description": "Empty: SDK-HMAC-SHA256. V11-HMAC-SHA256 derives a key for day, region and service.",
+        "schema": {"type": _OPTIONAL, "enum": ["SDK-HMAC-SHA256", "V11-HMAC-SHA256", None]},
     },
     "endpoint": {
         "label": "Endpoint",
@@ -76,5 +118,5 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 HIDDEN = ["description", "host", "port", "schema", "extra"]
-RELABELING = {"login": "Access key (AK)", "password": "Secret key (SK)"}
-PLACEHOLDERS = {"login": "AK of an IAM user", "region": "cn-north-4"}
+RELABELING = {"login": "Access key (AK) or user", "password": "Secret key (SK) or password"}
+PLACEHOLDERS = {"login": "AK of an IAM user; with password: its name", "region": "cn-north-4"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 import ssl
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 from urllib.request import (  # type: ignore[attr-defined]
     getproxies_environment,
@@ -116,11 +118,37 @@ def lost(request: HttpRequest, error: Exception, *, sent: bool, lasting: bool) -
     :param sent: whether the request may have left.
     :param lasting: whether trying again can't help.
     """
-    if isinstance(error, TimeoutError) or "timed out" in str(error):
-        reason = "no reply in time"
-    elif lasting:
-        reason = "the certificate or the address can't be accepted; see \"verify\" in the connection's Extra"
-    else:
-        reason = "the connection broke" if sent else "no connection could be made"
-    text = f"{where(request)}: {reason} ({type(error).__name__}). {CHECK}"
+    text = f"{where(request)}: {_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__}). {CHECK}"
     return TransportError(text, sent=sent, lasting=lasting)
+
+
+def _reason(error: Exception, *, sent: bool, lasting: bool) -> str:
+    """Which step on the way to the service failed, in words."""
+    causes = list(_causes(error))
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return "the host's name can't be resolved"
+    if any(isinstance(each, ConnectionRefusedError) for each in causes):
+        return "the connection was refused, so nothing listens there"
+    if lasting:
+        return "the certificate or the address can't be accepted; see \"verify\" in the connection's Extra"
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return "no TLS could be agreed on"
+    if any(isinstance(each, TimeoutError) for each in causes) or "timed out" in str(error):
+        return "no reply in time" if sent else "no connection in time"
+    return "the connection broke" if sent else "no connection could be made"
+
+
+def _causes(error: BaseException | None, depth: int = 8) -> Iterator[BaseException]:
+    """An error and what it is made of; the libraries keep the first cause in various places."""
+    if error is None or not depth:
+        return
+    yield error
+    inner = (
+        error.__cause__,
+        error.__context__,
+        getattr(error, "reason", None),
+        getattr(error, "os_error", None),
+    )
+    for each in (*inner, *error.args):
+        if isinstance(each, BaseException):
+            yield from _causes(each, depth - 1)

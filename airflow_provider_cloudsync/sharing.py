@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Work = Callable[[], Awaitable[Any]]
+Still = Callable[[Any], bool]
 
 
 class BlockingShares:
@@ -22,15 +23,20 @@ class BlockingShares:
         self._locks: dict[Hashable, threading.Lock] = {}
         self._kept: dict[Hashable, tuple[float, Any]] = {}
 
-    def get(self, key: Hashable, work: Callable[[], Any], *, max_age: float = 0.0) -> Any:
-        """What `work` returns, or what it returned not more than `max_age` seconds ago."""
-        if max_age <= 0:
+    def get(
+        self, key: Hashable, work: Callable[[], Any], *, max_age: float = 0.0, still: Still | None = None
+    ) -> Any:
+        """What `work` returns, or what it returned not more than `max_age` seconds ago.
+
+        :param still: whether what it returned may be taken, instead of the age.
+        """
+        if max_age <= 0 and still is None:
             return work()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             kept = self._kept.get(key)
-            if kept is not None and self._clock() - kept[0] <= max_age:
+            if kept is not None and (still(kept[1]) if still else self._clock() - kept[0] <= max_age):
                 return kept[1]
             began = self._clock()
             result = work()
@@ -84,22 +90,31 @@ class AsyncShares:
         """How many keys are waited for."""
         return len(self._entries)
 
-    async def get(self, key: Hashable, work: Work, *, max_age: float = 0.0, wait: float = 0.0) -> Any:
+    async def get(
+        self,
+        key: Hashable,
+        work: Work,
+        *,
+        max_age: float = 0.0,
+        wait: float = 0.0,
+        still: Still | None = None,
+    ) -> Any:
         """What `work` returns or raises.
 
         :param max_age: seconds since it began that a result may be old, to be taken.
+        :param still: whether an earlier result may be taken, instead of its age.
         :param wait: seconds from now at which the result is wanted. It comes sooner where another wants it sooner.
         """
         now = self._clock()
         kept = self._kept.get(key)
-        if kept is not None and now - kept[0] <= max_age:
+        if kept is not None and (still(kept[1]) if still else now - kept[0] <= max_age):
             return kept[1]
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-            entry.runner = asyncio.create_task(self._run(key, entry, keep=max_age > 0))
+            entry.runner = asyncio.create_task(self._run(key, entry, keep=max_age > 0 or still is not None))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if entry.began is not None and now - entry.began < max_age:
+        if entry.began is not None and (still is not None or now - entry.began < max_age):
             entry.served[future] = now
         else:
             entry.waiting[future] = now + wait

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from airflow_provider_cloudsync.api.messages import (
+    Conceal,
     Flow,
     Hold,
     HttpRequest,
@@ -28,6 +29,7 @@ from airflow_provider_cloudsync.api.messages import (
     Wiring,
 )
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError, UnreadableReply
+from airflow_provider_cloudsync.masking import aconceal, conceal
 from airflow_provider_cloudsync.reaching import (
     CHECK,
     authorities,
@@ -102,12 +104,14 @@ def _carry_out(message: Message) -> Any:
         return _send(message)
     if isinstance(message, Pause):
         return time.sleep(message.seconds)
+    if isinstance(message, Conceal):
+        return conceal(message.secret)
     if not isinstance(message, Shared):
         return _queue(message)
     if message.wait > 0:
         time.sleep(message.wait)
     make = message.make
-    return _shares.get(message.key, lambda: run(make()), max_age=message.max_age)
+    return _shares.get(message.key, lambda: run(make()), max_age=message.max_age, still=message.still)
 
 
 def _queue(message: Turn | Hold) -> float | None:
@@ -159,11 +163,17 @@ class _Pool:
             return await _asend(self._session, message)
         if isinstance(message, Pause):
             return await asyncio.sleep(message.seconds)
+        if isinstance(message, Conceal):
+            return await aconceal(message.secret)
         if not isinstance(message, Shared):
             return _queue(message)
         make = message.make
         return await self.shares.get(
-            message.key, lambda: self.drive(make()), max_age=message.max_age, wait=message.wait
+            message.key,
+            lambda: self.drive(make()),
+            max_age=message.max_age,
+            wait=message.wait,
+            still=message.still,
         )
 
 

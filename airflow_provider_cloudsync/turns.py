@@ -35,16 +35,25 @@ class _Queue:
         self.waiting = {
             claim: back_by
             for claim, back_by in self.waiting.items()
-            if back_by >= now or claim == asked.claim
+            if back_by >= now - _LONGEST_ABSENCE or claim == asked.claim
         }
         self.waiting.setdefault(asked.claim, now)
-        wait = self._nth(list(self.waiting).index(asked.claim), asked.quota, now) - now
+        wait = self._nth(self._place(asked.claim, now), asked.quota, now) - now
         if wait > 0:
             self.waiting[asked.claim] = now + min(wait, _LONGEST_ABSENCE) + _LATE
             return wait
         del self.waiting[asked.claim]
         self.sent.append(now)
         return 0.0
+
+    def _place(self, claim: Hashable, now: float) -> int:
+        """How many come first. Who is late does not count, but has the old place again when they come."""
+        place = 0
+        for other, back_by in self.waiting.items():
+            if other == claim:
+                break
+            place += back_by >= now
+        return place
 
     def _nth(self, place: int, quota: Quota, now: float) -> float:
         """When the one at that place in the queue has its turn, if all before it take theirs."""

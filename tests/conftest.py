@@ -22,8 +22,9 @@ pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
 
 @pytest.fixture(autouse=True)
 def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees another's shared results, waits for its quota, or takes a proxy of the machine."""
+    """No test sees another's shared results, waits for its quota, or takes a proxy or keys of the machine."""
     from airflow_provider_cloudsync import transport
+    from airflow_provider_cloudsync.hooks import last_resort
     from airflow_provider_cloudsync.sharing import BlockingShares
     from airflow_provider_cloudsync.turns import Turns
 
@@ -39,3 +40,4 @@ def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(transport, "_shares", BlockingShares())
     monkeypatch.setattr(transport, "_turns", Turns())
+    monkeypatch.setattr(last_resort, "_PROFILE", f"{_HOME}/no-profile")

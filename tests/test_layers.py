@@ -26,9 +26,15 @@ TIERS = [
     ["api.services.*_calls"],
     ["api.services.*"],
     ["api.services.__init__"],
-    ["sharing", "reaching", "turns"],
+    ["api.signins.__init__", "api.signins.leases"],
+    ["api.signins.*"],
+    ["api.checkup"],
+    ["sharing", "reaching", "turns", "masking"],
     ["transport"],
-    ["hooks.__init__", "hooks.connection"],
+    ["hooks.__init__", "hooks.fields", "hooks.token_file"],
+    ["hooks.last_resort"],
+    ["hooks.credentials"],
+    ["hooks.connection"],
     ["hooks.cloudsync"],
     ["hooks.*"],
     ["triggers.__init__", "triggers.sync"],
@@ -36,9 +42,11 @@ TIERS = [
     ["operators.__init__", "operators.cloud", "sensors.__init__"],
     ["operators.sync", "sensors.sync"],
     ["operators.*", "sensors.*"],
+    ["cli"],
+    ["__main__"],
 ]
-#: Within one tier: who signs is asked by who authenticates.
-BESIDE = {("api.credentials", "api.signing")}
+#: Within one tier: who signs is asked by who authenticates, and so is who reads what came of it.
+BESIDE = {("api.credentials", "api.signing"), ("api.credentials", "api.replies")}
 
 
 def name_of(path: Path) -> str:

@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from airflow_provider_cloudsync import sharing, transport
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Quota, Request, Response, Turn
+from airflow_provider_cloudsync.api.messages import (
+    Hold,
+    HttpRequest,
+    Pause,
+    Quota,
+    Request,
+    Response,
+    Shared,
+    Turn,
+)
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.services import hss
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target, events_watch_target
@@ -286,6 +295,8 @@ class Script:
             return end.value
 
     def answer(self, message: Any) -> Any:
+        if isinstance(message, Shared):
+            return self.run(message.make())
         self.did.append(message)
         if isinstance(message, Turn):
             return next(self.waits, 0.0)

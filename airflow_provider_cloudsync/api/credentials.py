@@ -1,4 +1,8 @@
-"""Each way to prove who asks. A credential turns a request into one that carries the proof, as a flow."""
+"""Each way to prove who asks. Credentials turn a request into one that carries the proof, and send it, as flows.
+
+What is given (a key pair, a token) is here; what is obtained by signing in somewhere, and expires, is in
+`airflow_provider_cloudsync.api.signins`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Shared
+from airflow_provider_cloudsync.api.replies import rejects_proof
 from airflow_provider_cloudsync.api.signing import sign
+from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected, TransportError
 
 _PEPPER = os.urandom(32)
+#: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
+LOCK_TIME = 300.0
+TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 (the name of one, and no token)
+_SECURITY_TOKEN_HEADER = "X-Security-Token"  # noqa: S105
 
 
 class Credentials(Protocol):
@@ -22,32 +32,80 @@ class Credentials(Protocol):
     def identity(self) -> str:
         """Tells one identity from another and holds no secret: part of the key of what is shared."""
 
+    @property
+    def who(self) -> str:
+        """As whom, for people, without any secret."""
+
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added. Called for each attempt; `now` is in seconds since the epoch."""
 
+    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+        """Send a request that carries the proof.
 
-#: Everything else may be rewritten by a proxy on the way, which would break the signature.
-_SIGNED = ("host", "content-type", "x-project-id", "x-domain-id", "x-security-token", "workspace", "region")
+        :raises CredentialsRejected: without sending, if it is known that the proof is not accepted.
+        """
+
+    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+        """After a request was rejected: whether there is another proof now than the one that it carried."""
+
+
+def is_recent(at: float, now: float) -> bool:
+    """Whether a refusal then may still mean a lock. One in the future is of a clock that was wrong."""
+    return 0 <= now - at < LOCK_TIME
+
+
+def fingerprint(*secrets: str | None) -> str:
+    """Tells secrets apart, and can't be told from: a mistyped key must not share what the right one brought."""
+    joined = "\n".join(secret or "" for secret in secrets)
+    return hmac.new(_PEPPER, joined.encode(), "sha256").hexdigest()
+
+
+@dataclass(slots=True)
+class _Trial:
+    """How a request with a key ended: is the key accepted?
+
+    :param response: of the request itself; whoever sent it takes it out.
+    """
+
+    request: HttpRequest
+    at: float
+    response: Response | None = None
+    error: CloudSyncError | None = None
+    rejected: bool = False
+    accepted: bool = False
+
+    def stands(self, now: float) -> bool:
+        """Whether it still says something: a key that was accepted is good until it is rejected."""
+        return self.accepted or (self.rejected and is_recent(self.at, now))
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
     """An access key and its secret key, lasting or temporary; requests are signed with them.
 
+    A key that this process has not used yet is tried by one request first, and one that was rejected is not used again
+    until a lock on it would be over: a thousand tasks with a wrong key must not lock it for everyone.
+
     :param access_key: the AK; not a secret, but never logged.
     :param secret_key: the SK.
     :param security_token: goes with temporary keys.
+    :param derived_for_region: sign with a key derived for this region (V11-HMAC-SHA256); "" for no region.
     """
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
+    derived_for_region: str | None = None
 
     @property
     def identity(self) -> str:
-        # With the secrets, but not to be told from it: a mistyped key must not share the replies of the right one.
-        secrets = "\n".join((self.secret_key, self.security_token or "")).encode()
-        return f"aksk:{self.access_key}:{hmac.new(_PEPPER, secrets, 'sha256').hexdigest()}"
+        return f"aksk:{self.access_key}:{fingerprint(self.secret_key, self.security_token)}"
+
+    @property
+    def who(self) -> str:
+        key = self.access_key
+        shown = f"{key[:4]}...{key[-4:]}" if len(key) > 12 else f"{key[:2]}..."
+        return f"{'temporary ' if self.security_token else ''}access key {shown}"
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Sign the request (SDK-HMAC-SHA256)."""
@@ -59,8 +117,12 @@ class KeyPair:
         parts = urlsplit(request.url)
         headers = dict(request.headers)
         if self.security_token:
-            headers["X-Security-Token"] = self.security_token
+            headers[_SECURITY_TOKEN_HEADER] = self.security_token
         to_sign = {name: value for name, value in headers.items() if name.lower() in _SIGNED}
+        derive_for = None
+        if self.derived_for_region is not None and request.service not in _PLAIN:
+            region = None if "X-Domain-Id" in request.headers else self.derived_for_region or None
+            derive_for = (region, request.service)
         proof = sign(
             request.method,
             parts.path,
@@ -70,5 +132,139 @@ class KeyPair:
             access_key=self.access_key,
             secret_key=self.secret_key,
             now=now,
+            derive_for=derive_for,
         )
         return dataclasses.replace(request, headers={**headers, **proof})
+
+    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+        """Send it, unless the key is known to be rejected."""
+        key = ("key", self.identity)
+        while True:
+            trial: _Trial = yield Shared(key, lambda: _try(request, now), still=lambda each: each.stands(now))
+            if trial.request is request or trial.stands(now):
+                break
+            elsewhere = urlsplit(trial.request.url).netloc != urlsplit(request.url).netloc
+            if trial.error is not None and not elsewhere:
+                break
+            # What was tried does not answer, or with an error that says nothing of the key.
+        if trial.request is request:
+            if trial.error is not None:
+                raise trial.error
+            response, trial.response = trial.response, None
+            assert response is not None
+            return response
+        if trial.rejected:
+            ago = now - trial.at
+            raise CredentialsRejected(
+                f"{request.method} {urlsplit(request.url).path} was not sent: the key of the connection was rejected "
+                f"{ago:.0f} s ago, and more than five failures in a row lock it for everyone. It is not tried again "
+                f"for {max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
+                sent=False,
+            )
+        if trial.error is not None:
+            raise TransportError(
+                f"{request.method} {urlsplit(request.url).path} was not sent: the first request with this key got no "
+                f"reply. {trial.error}",
+                sent=False,
+                lasting=isinstance(trial.error, TransportError) and trial.error.lasting,
+            )
+        reply: Response = yield request
+        if rejects_proof(reply):
+            # From now on nobody sends with it.
+            yield Shared(key, lambda: _rejection(request, now), still=lambda each: each.rejected)
+        return reply
+
+    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+        """There is no other key."""
+        return False
+        yield
+
+
+def _try(request: HttpRequest, now: float) -> Flow[_Trial]:
+    try:
+        response = yield request
+    except CloudSyncError as error:
+        return _Trial(request, now, error=error)
+    rejected = rejects_proof(response)
+    # A gateway that throttles, and a proxy that fails or redirects, need not have looked at the key.
+    accepted = (
+        not rejected and (response.status < 300 or 400 <= response.status < 500) and response.status != 429
+    )
+    return _Trial(request, now, response, rejected=rejected, accepted=accepted)
+
+
+def _rejection(request: HttpRequest, now: float) -> Flow[_Trial]:
+    return _Trial(request, now, rejected=True)
+    yield
+
+
+#: Never asked with a derived key, as by the vendor's client.
+_PLAIN = ("iam", "sts")
+#: Everything else may be rewritten by a proxy on the way, which would break the signature.
+_SIGNED = ("host", "content-type", "x-project-id", "x-domain-id", "x-security-token", "workspace", "region")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of IAM, sent with each request.
+
+    :param value: what came in ``X-Subject-Token``.
+    """
+
+    value: str = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        return f"token:{fingerprint(self.value)}"
+
+    @property
+    def who(self) -> str:
+        return "a given IAM token"
+
+    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+        """Add the token."""
+        return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
+        yield
+
+    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+        """Send it."""
+        response: Response = yield request
+        return response
+
+    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+        """There is no other token."""
+        return False
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """Nobody yet: for the requests that sign in."""
+
+    identity: str = "nobody"
+    who: str = "nobody"
+
+    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+        """As it is."""
+        return request
+        yield
+
+    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+        """Send it."""
+        response: Response = yield request
+        return response
+
+    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+        """There is nothing to renew."""
+        return False
+        yield
+
+
+def secrets_of(credentials: Credentials) -> list[str]:
+    """What must not be in any log, of credentials that are given; those that are obtained tell when they are."""
+    if isinstance(credentials, KeyPair):
+        return [each for each in (credentials.secret_key, credentials.security_token) if each]
+    if isinstance(credentials, Token):
+        return [credentials.value]
+    asks = getattr(credentials, "ask", None)  # a sign-in on top of others
+    return [] if asks is None else secrets_of(asks.credentials)

@@ -10,13 +10,13 @@ import json
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync.api.credentials import Credentials
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
 from airflow_provider_cloudsync.api.messages import Flow, Hold, HttpRequest, Pause, Request, Turn, Wiring
-from airflow_provider_cloudsync.api.replies import Reply, read
+from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.exceptions import (
@@ -28,6 +28,7 @@ from airflow_provider_cloudsync.exceptions import (
     UnreadableReply,
 )
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: A list that goes on for longer does not end: the service repeats itself.
@@ -101,14 +102,24 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
     :raises CloudSyncError: what the last attempt ended with.
     """
     prepared = yield from _prepare(cloud, request)
+    credentials = cloud.credentials
     attempt = 0
-    in_doubt = False
+    in_doubt = renewed = False
     while True:
         attempt += 1
         try:
             yield from _wait_for_turn(cloud, request, prepared)
-            # Signed for each attempt: the date in the signature must not be old.
-            response = yield (yield from cloud.credentials.authorize(prepared, cloud.clock()))
+            # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
+            proven = yield from _beforehand(credentials.authorize(prepared, cloud.clock()))
+            response = yield from credentials.send(proven, cloud.clock())
+            if not renewed and rejects_proof(response):
+                renewed = yield from _beforehand(credentials.renew(proven, cloud.clock()))
+                if renewed:
+                    log.info(
+                        "%s was rejected; it is sent again with a new proof of who asks.", request.operation
+                    )
+                    attempt -= 1
+                    continue
             reply = read(request, response)
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent and request.quota is not None:
@@ -176,11 +187,11 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
     # First, since it costs nothing: where there is no address, nothing has to be looked up.
     base = cloud.url(request.service)
     if "{project_id}" in path:
-        project_id = cloud.project_id or (yield from _look_up(cloud.find_project(cloud)))
+        project_id = cloud.project_id or (yield from _beforehand(cloud.find_project(cloud)))
         path = path.replace("{project_id}", project_id)
         headers["X-Project-Id"] = project_id
     elif request.service in ACCOUNT_WIDE:
-        headers["X-Domain-Id"] = cloud.domain_id or (yield from _look_up(cloud.find_domain(cloud)))
+        headers["X-Domain-Id"] = cloud.domain_id or (yield from _beforehand(cloud.find_domain(cloud)))
     # As signed: left to the libraries, a default port would be dropped.
     headers["Host"] = urlsplit(base).netloc
     query = canonical_query(request.query)
@@ -191,14 +202,15 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
         headers=headers,
         body=body,
         wiring=cloud.wiring,
+        service=request.service,
     )
 
 
-def _look_up(find: Flow[str]) -> Flow[str]:
+def _beforehand(flow: Flow[T]) -> Flow[T]:
+    """What has to be done before a request can be sent. Whatever becomes of it, the request itself was not sent."""
     try:
-        return (yield from find)
+        return (yield from flow)
     except (TransportError, ApiError) as error:
-        # Whatever became of the look-up, the request that it is for was not sent.
         error.sent = False
         error.leave_in_doubt(False)
         raise

@@ -12,6 +12,7 @@ a flow yields           and is sent
 `Shared`                what the shared flow returned, or the error that it raised
 `Turn`                  0.0 if it may send now; else the seconds after which to ask again
 `Hold`                  None
+`Conceal`               None
 ======================  ==========================================================
 
 Two rules for whoever writes one: yield nothing else, and catch no error that you do not handle.
@@ -88,13 +89,17 @@ class Wiring:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request as it goes out. Headers can hold a signature or a token, so they are left out of its repr."""
+    """One request as it goes out. Headers can hold a signature or a token, so they are left out of its repr.
+
+    :param service: what it is for, as in the endpoint table; empty where that is not known.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     wiring: Wiring = field(repr=False)
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +129,22 @@ class Shared:
     :param make: makes the flow; called only where it has to run.
     :param max_age: seconds that an earlier result may be old, to be taken instead. Errors are never kept.
     :param wait: seconds from now at which the asker wants the result at the latest. It may come sooner.
+    :param still: whether an earlier result may be taken, for results that know their own end; `max_age` says nothing
+        then.
     """
 
     key: Hashable
     make: Callable[[], Flow[Any]]
     max_age: float = 0.0
     wait: float = 0.0
+    still: Callable[[Any], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conceal:
+    """Keep a secret that was obtained just now out of all logs."""
+
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +168,5 @@ class Hold:
     seconds: float
 
 
-Message = HttpRequest | Pause | Shared | Turn | Hold
+Message = HttpRequest | Pause | Shared | Turn | Hold | Conceal
 Flow = Generator[Message, Any, T]

@@ -11,7 +11,7 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.flows import Cloud
-    from airflow_provider_cloudsync.api.messages import Flow
+    from airflow_provider_cloudsync.api.messages import Flow, Request
 
 Target = Mapping[str, Any]
 Seen = TypeVar("Seen")
@@ -184,3 +184,18 @@ class Startable(Service[Seen], Protocol[Seen]):
 
     def leaves_trace(self, ticket: Ticket) -> bool:
         """Whether a run that ended well would show afterwards, because the baseline was short of its goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A harmless read that tells whether the user of a connection may work with a service.
+
+    :param needs: the permission to ask for where it may not.
+    :param denied: codes of the service that mean "not allowed" although the status is not 403.
+    :param unsure: codes of an answer that shows that the service was reached, and no more.
+    """
+
+    request: Request
+    needs: str
+    denied: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()

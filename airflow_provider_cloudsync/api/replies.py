@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -46,12 +46,14 @@ class Reply:
     :param data: the JSON of the body, None where there is no body.
     :param request_id: what the service's support asks for; empty where the reply has none.
     :param date: the service's own clock, seconds since the epoch; None where the reply does not tell.
+    :param headers: of the reply, names in lower case. A token may be among them, so they are left out of its repr.
     """
 
     status: int
-    data: Any
+    data: Any = field(repr=False)
     request_id: str
     date: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def field(self, name: str, kind: type | tuple[type, ...]) -> Any:
         """One field that the reply must have, of the type that it must be of.
@@ -86,7 +88,7 @@ def read(request: Request, response: Response) -> Reply:
             str(data.get(key) or "") not in _GOOD_CODES for key in _CODES[:2]
         ):
             raise _error(ApiError, request, response, *find_error(data), request_id)
-        return Reply(response.status, data, request_id, _date(response))
+        return Reply(response.status, data, request_id, _date(response), response.headers)
     code, detail = find_error(data)
     if not parsed:
         detail = _excerpt(response.body, 400)
@@ -131,6 +133,11 @@ def is_missing(error: ApiError, *codes: str) -> bool:
     """
     plain = bool(error.code) or not error.detail
     return error.code in codes or (error.status == 404 and plain and not error.code.startswith("API"))
+
+
+def rejects_proof(response: Response) -> bool:
+    """Whether it is about who asks: 401, but for the codes of services that mean a missing permission."""
+    return response.status == 401 and find_error(_parse(response.body)[1])[0] not in _DENIED
 
 
 def throttle_window(text: str) -> float | None:

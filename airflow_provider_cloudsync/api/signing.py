@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
 ALGORITHM = "SDK-HMAC-SHA256"
+#: The derived one: the key that signs is made of the secret key, the date, the region and the service.
+DERIVED = "V11-HMAC-SHA256"
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 DATE_HEADER = "X-Sdk-Date"
 #: A client may put a digest of its own choice here (the vendor SDK writes ``UNSIGNED-PAYLOAD`` for uploads).
@@ -61,9 +63,24 @@ def canonical_request(
     return f"{method.upper()}\n{canonical_path(path)}\n{canonical_query(query)}\n{lines}\n{names}\n{digest}"
 
 
-def string_to_sign(canonical: str, date: str) -> str:
-    """What is authenticated: the algorithm, the date and the hash of the canonical request."""
-    return f"{ALGORITHM}\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+def string_to_sign(canonical: str, date: str, info: str = "") -> str:
+    """What is authenticated: the algorithm, the date and the hash of the canonical request.
+
+    :param info: for a derived key, what it is derived for.
+    """
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return "\n".join((DERIVED, date, info, digest) if info else (ALGORITHM, date, digest))
+
+
+def derivation_info(date: str, region: str | None, service: str) -> str:
+    """What a derived key is for: a day, a region (``globe`` for services without one) and a service."""
+    return f"{date[:8]}/{region or 'globe'}/{service}"
+
+
+def derived_key(access_key: str, secret_key: str, info: str) -> str:
+    """The key for `info`: HKDF with SHA-256, whose salt is the access key; one block, as lower-case hex text."""
+    extracted = hmac.new(access_key.encode(), secret_key.encode(), hashlib.sha256).digest()
+    return hmac.new(extracted, info.encode() + b"\x01", hashlib.sha256).hexdigest()
 
 
 def signature(secret_key: str, text: str) -> str:
@@ -71,9 +88,10 @@ def signature(secret_key: str, text: str) -> str:
     return hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
-def authorization(access_key: str, headers: Mapping[str, str], signed: str) -> str:
+def authorization(access_key: str, headers: Mapping[str, str], signed: str, info: str = "") -> str:
     """The value of the ``Authorization`` header (there is no comma after the algorithm)."""
-    return f"{ALGORITHM} Access={access_key}, SignedHeaders={';'.join(signable(headers))}, Signature={signed}"
+    who = f"{DERIVED} Credential={access_key}/{info}" if info else f"{ALGORITHM} Access={access_key}"
+    return f"{who}, SignedHeaders={';'.join(signable(headers))}, Signature={signed}"
 
 
 def format_date(now: float) -> str:
@@ -91,14 +109,18 @@ def sign(
     access_key: str,
     secret_key: str,
     now: float,
+    derive_for: tuple[str | None, str] | None = None,
 ) -> dict[str, str]:
     """All stages in one: the two headers to add to a request.
 
     :param headers: the headers to sign, ``Host`` among them (with its port, where the URL has one).
     :param now: seconds since the epoch. Sign each attempt anew: an old date is refused.
+    :param derive_for: region and service, to sign with a key that is derived for them.
     """
     date = format_date(now)
     dated = {**headers, DATE_HEADER: date}
     canonical = canonical_request(method, path, query, dated, body_digest(body))
-    signed = signature(secret_key, string_to_sign(canonical, date))
-    return {DATE_HEADER: date, "Authorization": authorization(access_key, dated, signed)}
+    info = "" if derive_for is None else derivation_info(date, *derive_for)
+    key = derived_key(access_key, secret_key, info) if info else secret_key
+    signed = signature(key, string_to_sign(canonical, date, info))
+    return {DATE_HEADER: date, "Authorization": authorization(access_key, dated, signed, info)}

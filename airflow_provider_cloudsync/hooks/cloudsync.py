@@ -13,15 +13,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_cloudsync import transport
+from airflow_provider_cloudsync.api.checkup import examine, verdict
+from airflow_provider_cloudsync.api.credentials import secrets_of
 from airflow_provider_cloudsync.api.endpoints import check_url
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
-from airflow_provider_cloudsync.api.services.iam import list_own_projects
+from airflow_provider_cloudsync.api.services import PROBES
 from airflow_provider_cloudsync.api.signing import canonical_query
+from airflow_provider_cloudsync.api.signins.password import Password
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidConnection, InvalidParameter
 from airflow_provider_cloudsync.hooks.connection import read_connection
+from airflow_provider_cloudsync.masking import aconceal, conceal
 
 if TYPE_CHECKING:
     import requests
@@ -71,7 +75,10 @@ class CloudSyncHook(BaseHook):
             connection = self.get_connection(self.cloudsync_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
-        return self._cloud(connection)
+        cloud = self._cloud(connection)
+        for secret in secrets_of(cloud.credentials):
+            conceal(secret)  # Airflow knows those of the connection, but not those that a machine has
+        return cloud
 
     async def acloud(self) -> Cloud:
         """The same under asyncio. All who ask within a minute share one look-up of the connection."""
@@ -84,9 +91,12 @@ class CloudSyncHook(BaseHook):
         from airflow.providers.common.compat.connection import get_async_connection
 
         try:
-            return await get_async_connection(self.cloudsync_conn_id)
+            connection = await get_async_connection(self.cloudsync_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
+        for secret in secrets_of(self._cloud(connection).credentials):
+            await aconceal(secret)
+        return connection
 
     def _no_connection(self) -> InvalidConnection:
         return InvalidConnection(
@@ -120,7 +130,14 @@ class CloudSyncHook(BaseHook):
             # What is signed is the canonical query, so that is what has to be sent.
             query = canonical_query(parse_qsl(parts.query, keep_blank_values=True))
             url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
-            prepared = dataclasses.replace(bare, url=url, headers={**bare.headers, "Host": parts.netloc})
+            headers = {**bare.headers, "Host": parts.netloc}
+            project_id = cloud.project_id
+            if project_id is None and isinstance(cloud.credentials, Password):
+                project_id = transport.run(cloud.find_project(cloud))  # its tokens are for one project
+            if project_id in parts.path.split("/"):
+                headers.setdefault("X-Project-Id", project_id)
+            service = parts.netloc.partition(".")[0]
+            prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
             return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
         return transport.session(authorize, cloud.wiring, cloud.user_agent)
@@ -167,7 +184,11 @@ class CloudSyncHook(BaseHook):
         return self.run(call(self.cloud, request)).data
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the connection leads into the cloud, for the button in Airflow's form. Sends one harmless read."""
+        """Where the connection leads and what is allowed there, for the button in Airflow's form: harmless reads only.
+
+        It fails with the first step that fails; a service that is not allowed is told, and is no failure, since hardly
+        anybody needs all.
+        """
         try:
             cloud = self.cloud
             wiring = dataclasses.replace(
@@ -175,35 +196,11 @@ class CloudSyncHook(BaseHook):
                 connect_timeout=min(cloud.wiring.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
                 read_timeout=min(cloud.wiring.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
             )
-            projects = self.run(list_own_projects(dataclasses.replace(cloud.once(), wiring=wiring)))
+            once = dataclasses.replace(cloud.once(), wiring=wiring)
+            findings = self.run(examine(once, PROBES))
         except CloudSyncError as error:
             return False, error.message
-        names = {project["id"]: project["name"] for project in projects}
-        if cloud.project_id is not None:
-            if cloud.project_id not in names:
-                return False, (
-                    f"The key is accepted, but its user has no project {cloud.project_id}. "
-                    f"It has: {', '.join(sorted(names.values())[:10]) or 'none'}."
-                )
-            name = names[cloud.project_id]
-            if cloud.region is not None and name.split("_")[0] != cloud.region:
-                return False, (
-                    f'The key is accepted, but project {cloud.project_id} is "{name}", and the region is '
-                    f'"{cloud.region}". Make the two agree, or leave "project_id" empty to have it looked up.'
-                )
-            return True, f'Signed in; project {cloud.project_id} is "{name}".'
-        if cloud.region is None:
-            return False, (
-                "The key is accepted, but the connection names neither a region nor a project. "
-                'Put "region" or "project_id" into Extra.'
-            )
-        of_region = [name for name in names.values() if name == cloud.region]
-        if len(of_region) != 1:
-            return False, (
-                f'The key is accepted, but {len(of_region)} projects of its user are named "{cloud.region}". '
-                'Put the right one into Extra as "project_id".'
-            )
-        return True, f'Signed in; the project of region "{cloud.region}" is found.'
+        return verdict(findings)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

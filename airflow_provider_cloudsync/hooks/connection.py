@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync import __version__
-from airflow_provider_cloudsync.api.credentials import KeyPair
-from airflow_provider_cloudsync.api.endpoints import check_url, table
+from airflow_provider_cloudsync.api.credentials import Anonymous
+from airflow_provider_cloudsync.api.endpoints import table
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Wiring
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
-from airflow_provider_cloudsync.exceptions import InvalidConnection
+from airflow_provider_cloudsync.hooks.credentials import read_credentials
+from airflow_provider_cloudsync.hooks.fields import Fields, parse_object
 
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
-_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
-#: What Airflow's API and form show in place of a secret; saved back, it is one no longer.
-_MASKED = "***"
+#: Can be reached elsewhere, too, though it is no service of the table: the metadata service of a machine.
+_METADATA = "metadata"
 
 
 class AirflowConnection(Protocol):
@@ -33,78 +32,6 @@ class AirflowConnection(Protocol):
 
     @property
     def extra(self) -> str | None: ...
-
-
-class _Fields:
-    """The fields of one connection; each reader says what it expects where it finds something else."""
-
-    def __init__(self, conn_id: str, values: Mapping[str, Any]) -> None:
-        self._conn_id = conn_id
-        self._values = values
-
-    def wrong(self, text: str) -> InvalidConnection:
-        return InvalidConnection(f'Connection "{self._conn_id}": {text}')
-
-    def raw(self, name: str) -> Any:
-        """The value; None where the form was left empty."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            value = value.strip()
-            if value == _MASKED:
-                raise self.wrong(
-                    f'"{name}" is the mask {_MASKED}, not a value. Enter the value itself again.'
-                )
-        return None if value in ("", None) else value
-
-    def text(self, name: str) -> str | None:
-        value = self.raw(name)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value.isprintable() or " " in value:
-            raise self.wrong(f'"{name}" must be text without spaces or line breaks.')
-        return value
-
-    def header(self, name: str) -> str | None:
-        """Text that is sent in a header as it is."""
-        value = self.text(name)
-        if value is not None and not value.isascii():
-            raise self.wrong(f'"{name}" holds a character that no key has; copy it anew.')
-        return value
-
-    def identifier(self, name: str) -> str | None:
-        value = self.text(name)
-        if value is not None and not _ID.fullmatch(value):
-            raise self.wrong(f'"{name}" may hold letters, digits, hyphens and underscores only.')
-        return value
-
-    def flag(self, name: str) -> bool | None:
-        value = self.raw(name)
-        words = {"true": True, "false": False}
-        if isinstance(value, str):
-            value = words.get(value.lower(), value)
-        if value is not None and not isinstance(value, bool):
-            raise self.wrong(f'"{name}" must be true or false.')
-        return value
-
-    def seconds(self, name: str, default: float) -> float:
-        value = self.raw(name)
-        if value is None:
-            return default
-        try:
-            number = float(value) if not isinstance(value, bool) else 0.0
-        except (TypeError, ValueError, OverflowError):
-            number = 0.0
-        if not 1 <= number <= 600:
-            raise self.wrong(f'"{name}" must be a number of seconds from 1 to 600.')
-        return number
-
-    def url(self, name: str, value: Any, *, allow_http: bool) -> str:
-        try:
-            if not isinstance(value, str):
-                raise InvalidConnection(f'"{name}" must be a URL.')
-            return check_url(value.strip(), field=name, allow_http=allow_http)
-        except InvalidConnection as error:
-            raise self.wrong(error.message) from None
 
 
 def read_connection(
@@ -125,27 +52,17 @@ def read_connection(
     :raises InvalidConnection: if it can't be used: says which field, and what to put there.
     """
     conn_id = connection.conn_id
-    extra = _parse(connection.extra, conn_id, "Extra")
-    fields = _Fields(conn_id, {**extra, "Login": connection.login, "Password": connection.password})
-    given = _Fields(conn_id, {"region": region, "project_id": project_id})
-
-    auth = fields.text("auth") or "aksk"
-    if auth != "aksk":
-        raise fields.wrong('"auth" must be "aksk": Login holds the access key, Password the secret key.')
-    access_key, secret_key = fields.header("Login"), fields.text("Password")
-    if not access_key or not secret_key:
-        lacking = "access key in Login" if not access_key else "secret key in Password"
-        raise fields.wrong(
-            f"it has no {lacking}. Put in that of an IAM user (console: My Credentials, Access Keys)."
-        )
+    extra = parse_object(connection.extra, conn_id, "Extra")
+    fields = Fields(conn_id, {**extra, "Login": connection.login, "Password": connection.password})
+    given = Fields(conn_id, {"region": region, "project_id": project_id})
 
     allow_http = bool(fields.flag("allow_http"))
     endpoint = fields.raw("endpoint")
     own_region = fields.identifier("region")
     wanted_region = given.identifier("region") or own_region
     own_project = fields.identifier("project_id") if wanted_region == own_region else None
-    return Cloud(
-        credentials=KeyPair(access_key, secret_key, fields.header("security_token")),
+    bare = Cloud(
+        credentials=Anonymous(),
         clock=clock,
         region=wanted_region,
         project_id=given.identifier("project_id") or own_project,
@@ -158,41 +75,31 @@ def read_connection(
         find_project=find_project,
         find_domain=find_domain,
     )
+    credentials, found = read_credentials(fields, bare)
+    return dataclasses.replace(
+        bare,
+        credentials=credentials,
+        # What lies beside the keys of a machine goes with them, as in the vendor's client.
+        project_id=bare.project_id or (found.project_id if region is None else None),
+        domain_id=bare.domain_id or found.domain_id,
+        endpoints={**found.endpoints, **bare.endpoints},
+    )
 
 
-def _parse(text: Any, conn_id: str, name: str) -> Mapping[str, Any]:
-    readable = True
-    if isinstance(text, str):
-        text = text.strip()
-        try:
-            text = json.loads(text) if text else {}
-        except (ValueError, RecursionError):
-            readable = False
-    if not readable:
-        # Raised out here, since the error of the JSON module holds the text with all its secrets: not to be chained.
-        raise InvalidConnection(f'Connection "{conn_id}": "{name}" is not JSON.')
-    if text is None:
-        return {}
-    if not isinstance(text, Mapping):
-        raise InvalidConnection(
-            f'Connection "{conn_id}": "{name}" must be a JSON object, such as {{"region": "..."}}.'
-        )
-    return text
-
-
-def _endpoints(fields: _Fields, conn_id: str, *, allow_http: bool) -> dict[str, str]:
+def _endpoints(fields: Fields, conn_id: str, *, allow_http: bool) -> dict[str, str]:
     found: dict[str, str] = {}
-    for service, url in _parse(fields.raw("endpoints"), conn_id, "endpoints").items():
-        if service not in table():
+    for service, url in parse_object(fields.raw("endpoints"), conn_id, "endpoints").items():
+        known = (*table(), _METADATA)
+        if service not in known:
             raise fields.wrong(
-                f'"endpoints" names no service of ours with "{service}"; they are {", ".join(table())}.'
+                f'"endpoints" names no service of ours with "{service}"; they are {", ".join(known)}.'
             )
         if url not in ("", None):
             found[service] = fields.url(f"endpoints.{service}", url, allow_http=allow_http)
     return found
 
 
-def _wiring(fields: _Fields, *, allow_http: bool) -> Wiring:
+def _wiring(fields: Fields, *, allow_http: bool) -> Wiring:
     read_timeout = fields.seconds("timeout", _READ_TIMEOUT)
     proxy = fields.text("proxy")
     if proxy is not None and not _is_proxy(proxy):
@@ -216,7 +123,7 @@ def _is_proxy(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and bare
 
 
-def _verify(fields: _Fields) -> bool | str:
+def _verify(fields: Fields) -> bool | str:
     value = fields.raw("verify")
     if isinstance(value, str) and value.lower() not in ("true", "false"):
         if not os.path.exists(value):

@@ -83,7 +83,7 @@ TAKEN = [
     ("null form values", dict.fromkeys(FIELDS), {}),
     ("blank form values", dict.fromkeys(FIELDS, "  \t"), {}),
     ("blanks around", {"region": " cn-north-4\n", "project_id": " p1 "}, NORMAL),
-    ("fields of the future", {**NORMAL, "unknown": {"a": [1]}, "agency": "x"}, NORMAL),
+    ("fields of the future", {**NORMAL, "unknown": {"a": [1]}, "agencies": "x"}, NORMAL),
     ("auth", {"auth": "aksk"}, {}),
     ("endpoint", {"endpoint": "https://e.example/"}, {"endpoint": "https://e.example"}),
     ("endpoint here", {"endpoint": "http://127.0.0.1:8080"}, {"endpoint": "http://127.0.0.1:8080"}),
@@ -226,8 +226,8 @@ REFUSED = [
     ("extra a number", Given(extra="5"), ['"Extra" must be a JSON object']),
     ("extra true", Given(extra="true"), ['"Extra" must be a JSON object']),
     ("extra nested too deep", Given(extra='{"a":' * 100_000), ['"Extra"']),
-    ("auth", given_extra(auth="oauth2"), ['"auth" must be "aksk"']),
-    ("auth of a later release", given_extra(auth="password"), ['"auth"']),
+    ("auth", given_extra(auth="oauth2"), ['"auth" must be one of aksk, password, token, ecs, oidc']),
+    ("auth of a later release", given_extra(auth="pod"), ['"auth"']),
     ("auth in capitals", given_extra(auth="AKSK"), ['"auth"']),
     ("auth a number", given_extra(auth=1), ['"auth"']),
     ("auth a list", given_extra(auth=["aksk"]), ['"auth"']),
@@ -822,13 +822,28 @@ class TestTestConnection:
         works, text = CloudSyncHook().test_connection()
         assert works is True
         assert emulator.region in text
-        assert [entry["operation"] for entry in emulator.requests()] == ["KeystoneListAuthProjects"]
+        assert "Allowed: mrs, hss, coc, csms. dataarts: answers" in text
+        assert [entry["operation"] for entry in emulator.requests()] == [
+            "KeystoneListAuthProjects",
+            "KeystoneListAuthDomains",
+            "ListClusters",
+            "ListSecurityMemberSyncTasks",
+            "ListClusterEvents",
+            "ListVendorAccount",
+            "ListSecretEvents",
+        ]
+        assert {entry["method"] for entry in emulator.requests()} == {"GET"}
 
     @pytest.mark.parametrize(
         ("changes", "works", "says"),
         [
             pytest.param({}, True, ["Signed in", '"cn-north-4"'], id="all of it"),
-            pytest.param({"project_id": None}, True, ["Signed in", "is found"], id="project by region"),
+            pytest.param(
+                {"project_id": None},
+                True,
+                ["Signed in", 'the one of region "cn-north-4"'],
+                id="project by region",
+            ),
             pytest.param(
                 {"project_id": "f" * 32}, False, ["no project ffff", "It has: cn-north-4"], id="wrong project"
             ),
@@ -842,7 +857,9 @@ class TestTestConnection:
             pytest.param({"password": "wrong"}, False, ["401", "Check the key"], id="wrong key"),
             pytest.param({"login": "UNKNOWN"}, False, ["401"], id="unknown key"),
             pytest.param({"password": "***"}, False, ["mask"], id="mask"),
-            pytest.param({"endpoint": "http://127.0.0.1:1"}, False, ["no connection"], id="nobody there"),
+            pytest.param(
+                {"endpoint": "http://127.0.0.1:1"}, False, ["refused", "nothing listens"], id="nobody there"
+            ),
             pytest.param({"endpoint": "nonsense"}, False, ['"endpoint" must be a URL'], id="no URL"),
         ],
     )
@@ -871,8 +888,8 @@ class TestTestConnection:
         emulator.faults([{"status": 200, "body": body, "times": None}])
         works, text = CloudSyncHook().test_connection()
         assert works is False
-        assert text
-        assert len(emulator.requests()) == 1
+        assert text.startswith("sign-in: ")
+        assert sum(entry["operation"] == "KeystoneListAuthProjects" for entry in emulator.requests()) == 1
 
     def test_it_asks_once_and_not_for_long(self, connect, emulator, monkeypatch):
         emulator.faults([{"status": 503, "times": None}])
@@ -880,14 +897,19 @@ class TestTestConnection:
         real = transport._send
         monkeypatch.setattr(transport, "_send", lambda request: seen.append(request.wiring) or real(request))
         works, text = CloudSyncHook().test_connection()
-        assert (works, len(emulator.requests())) == (False, 1)
+        assert works is False
+        operations = [entry["operation"] for entry in emulator.requests()]
+        assert len(operations) == len(set(operations))
         assert "503" in text
-        assert seen[0].read_timeout <= 10
+        assert {(each.connect_timeout <= 10, each.read_timeout <= 10) for each in seen} == {(True, True)}
 
     def test_no_connection(self):
         works, text = CloudSyncHook("does_not_exist").test_connection()
         assert works is False
         assert 'no connection "does_not_exist"' in text
+
+
+STS = {"auth": "oidc", "id_token_file": "/t", "oidc_provider_urn": "p", "oidc_agency_urn": "a"}
 
 
 class TestForm:
@@ -905,17 +927,31 @@ class TestForm:
             "verify": False,
             "proxy": "http://p",
             "allow_http": True,
+            "agency": "name@account",
+            "signing": "V11-HMAC-SHA256",
         }
-        plain = read(given_extra())
+        #: Fields of one way to sign in -> what else it needs.
+        of_a_way: dict[str, tuple[Any, dict[str, Any]]] = {
+            "domain_name": ("account", {"auth": "password"}),
+            "token": ("other", {"auth": "token", "token": "t"}),
+            "id_token_file": ("/other", {"auth": "oidc", "idp_id": "i", "id_token_file": "/t"}),
+            "idp_id": ("other", {"auth": "oidc", "idp_id": "i", "id_token_file": "/t"}),
+            "oidc_provider_urn": ("other", STS),
+            "oidc_agency_urn": ("other", STS),
+        }
         for name in FIELDS:
             if name == "auth":
                 refused(given_extra(auth="x"))
                 continue
-            cloud = read(given_extra(**{name: values[name]}))
-            assert (cloud.scope, cloud.credentials) != (plain.scope, plain.credentials)
+            value, beside = of_a_way.get(name) or (values[name], {})
+            if name == "domain_name":
+                assert '"domain_name"' in refused(given_extra(**beside)).message
+                beside = {**beside, name: "another"}
+            plain, cloud = read(given_extra(**beside)), read(given_extra(**{**beside, name: value}))
+            assert (cloud.scope, cloud.credentials) != (plain.scope, plain.credentials), name
 
     def test_behaviour(self):
         behaviour = CloudSyncHook.get_ui_field_behaviour()
-        assert behaviour["relabeling"]["login"] == "Access key (AK)"
+        assert behaviour["relabeling"]["login"] == "Access key (AK) or user"
         assert "login" not in behaviour["hidden_fields"]
         assert "password" not in behaviour["hidden_fields"]

@@ -18,6 +18,10 @@ from airflow_provider_cloudsync.connection_form import FIELDS
 
 AIRFLOW = Path(airflow.__file__).parent
 PACKAGE = Path(airflow_provider_cloudsync.__file__).parent
+#: Modules beside the hooks that make a connection into a way into the cloud.
+OF_THE_CONNECTION = ("connection", "credentials", "fields", "last_resort", "token_file")
+#: How they read a field of it.
+READERS = ("raw", "text", "words", "secret", "header", "identifier", "one_of", "flag", "seconds")
 
 
 def schema(name: str) -> dict:
@@ -82,7 +86,7 @@ def test_all_modules_named_exist_and_all_that_exist_are_named() -> None:
         there = {
             f"airflow_provider_cloudsync.{kind}.{path.stem}"
             for path in (PACKAGE / kind).glob("*.py")
-            if path.stem not in ("__init__", "connection", "cloudsync", "cloud")
+            if path.stem not in ("__init__", "cloudsync", "cloud", *OF_THE_CONNECTION)
             and (path.stem != "sync" or kind == "triggers")
         }
         assert named == there
@@ -108,16 +112,17 @@ def test_fields_of_secrets_carry_names_that_airflow_masks() -> None:
 
 
 def test_the_form_shows_every_field_that_is_read() -> None:
-    source = (PACKAGE / "hooks" / "connection.py").read_text(encoding="utf-8")
+    sources = [PACKAGE / "hooks" / name for name in ("connection.py", "credentials.py")]
     read = {
         node.args[0].value
-        for node in ast.walk(ast.parse(source))
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "fields"
         and node.args
         and isinstance(node.args[0], ast.Constant)
-        and node.func.attr in ("raw", "text", "header", "identifier", "flag", "seconds")
+        and node.func.attr in READERS
     }
     assert read - {"Login", "Password"} == set(FIELDS)
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_provider_cloudsync.api.credentials import KeyPair
+from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import HttpRequest, Pause, Response
 from airflow_provider_cloudsync.api.services import csms
@@ -62,7 +62,7 @@ class Service:
     kept: list[Any] = field(default_factory=list)
 
     def cloud(self) -> Cloud:
-        return Cloud(KeyPair("ak", "sk"), lambda: self.now, region="cn-north-4", project_id="p1")
+        return Cloud(Anonymous(), lambda: self.now, region="cn-north-4", project_id="p1")
 
     def run(self, flow: Any) -> Any:
         try:

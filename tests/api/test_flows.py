@@ -16,7 +16,7 @@ from airflow_provider_cloudsync.api import retries
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import HttpRequest, Pause, Request, Response, Shared, Wiring
-from airflow_provider_cloudsync.api.services.iam import find_project, list_own_projects, list_projects
+from airflow_provider_cloudsync.api.services.iam import OWN_PROJECTS, find_project, list_projects, projects_in
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -452,7 +452,7 @@ class TestProject:
         def key(**more):
             driver = Driver([projects("found")])
             driver.run(find_project(driver.cloud(**{"project_id": None, **more})))
-            (shared,) = driver.shared
+            (shared,) = [each for each in driver.shared if each.key[0] == "project"]
             assert shared.max_age > 0
             assert shared.wait == 0
             return shared.key
@@ -542,7 +542,8 @@ class TestProject:
 
     def test_lists(self):
         driver = Driver([projects("a", "b")])
-        assert [each["id"] for each in driver.run(list_own_projects(driver.cloud()))] == ["a", "b"]
+        reply = driver.run(call(driver.cloud(), OWN_PROJECTS))
+        assert [each["id"] for each in projects_in(reply)] == ["a", "b"]
         driver.script = [projects("a")]
         driver.run(list_projects(driver.cloud(), "name with blank"))
         assert [urlsplit(sent.url)[2:4] for sent in driver.sent] == [

@@ -295,7 +295,7 @@ class TestDomain:
         assert lookup.url == "https://iam.cn-north-4.myhuaweicloud.com/v3/auth/domains"
         assert not {"X-Domain-Id", "X-Project-Id"} & set(lookup.headers)
         assert sent.headers["X-Domain-Id"] == "d1"
-        (shared,) = driver.shared
+        (shared,) = [each for each in driver.shared if each.key[0] != "key"]
         assert shared.max_age > 0
 
     def test_asked_who_it_is(self) -> None:

@@ -332,3 +332,110 @@ def test_what_is_signed_is_what_the_url_says(query, path):
     )
     assert signed.headers["Authorization"] == expected["Authorization"]
     assert urlsplit(signed.url).query == string
+
+
+# --- the derived one -----------------------------------------------------------------------------------------------
+
+
+class TestDerived:
+    INFO = "20191115/cn-north-4/mrs"
+
+    def test_published_key(self):
+        """From the fact sheet."""
+        key = signing.derived_key(ACCESS_KEY, SECRET_KEY, self.INFO)
+        assert key == "fd30b5d81d7a9add8715e633b52634809ecc0539f1fe3ab1e291b539a021af2f"
+
+    @pytest.mark.parametrize(
+        ("region", "service", "info"),
+        [("cn-north-4", "mrs", INFO), (None, "coc", "20191115/globe/coc"), ("", "coc", "20191115/globe/coc")],
+    )
+    def test_what_it_is_for(self, region, service, info):
+        assert signing.derivation_info(DATE, region, service) == info
+
+    @pytest.mark.parametrize(
+        ("derived_for", "headers", "service", "scope"),
+        [
+            pytest.param("cn-north-4", {"X-Project-Id": "p"}, "mrs", "cn-north-4/mrs", id="a project"),
+            pytest.param("cn-north-4", {"X-Domain-Id": "d"}, "coc", "globe/coc", id="an account"),
+            pytest.param("cn-north-4", {}, "mrs", "cn-north-4/mrs", id="neither"),
+            pytest.param("", {"X-Project-Id": "p"}, "mrs", "globe/mrs", id="no region"),
+        ],
+    )
+    def test_as_a_credential(self, derived_for, headers, service, scope):
+        keys = KeyPair(ACCESS_KEY, SECRET_KEY, derived_for_region=derived_for)
+        bare = HttpRequest("GET", "https://h/p", {"Host": "h", **headers}, b"", Wiring(), service)
+        shown = keys.signed(bare, NOW).headers["Authorization"]
+        assert shown.startswith(f"V11-HMAC-SHA256 Credential={ACCESS_KEY}/20191115/{scope}, SignedHeaders=")
+
+    def test_each_part_of_what_it_is_for_counts(self):
+        infos = [self.INFO, "20191116/cn-north-4/mrs", "20191115/cn-north-1/mrs", "20191115/cn-north-4/hss"]
+        keys = {signing.derived_key(ACCESS_KEY, SECRET_KEY, info) for info in infos}
+        keys |= {
+            signing.derived_key("other", SECRET_KEY, self.INFO),
+            signing.derived_key(ACCESS_KEY, "other", self.INFO),
+        }
+        assert len(keys) == 6
+
+    def test_the_day_changes_with_the_clock(self):
+        bare = HttpRequest("GET", "https://h/p", {"Host": "h"}, b"", Wiring(), "mrs")
+        keys = KeyPair(ACCESS_KEY, SECRET_KEY, derived_for_region="r")
+        midnight = 1_573_776_000.0
+        for now, day in ((midnight - 0.01, "20191114"), (midnight, "20191115")):
+            assert f"/{day}/r/mrs," in keys.signed(bare, now).headers["Authorization"]
+
+
+def same_as_the_vendor_derived(method, path, query, headers, body, region, service, secret_key=SECRET_KEY):
+    pytest.importorskip("huaweicloudsdkcore")
+    from huaweicloudsdkcore.auth.credentials import BasicCredentials
+    from huaweicloudsdkcore.sdk_request import SdkRequest
+
+    headers = {"Host": "mrs.cn-north-4.myhuaweicloud.com", "Content-Type": "application/json", **headers}
+    ours = signing.sign(
+        method,
+        path,
+        query,
+        headers,
+        body,
+        access_key=ACCESS_KEY,
+        secret_key=secret_key,
+        now=NOW,
+        derive_for=(region, service),
+    )
+    keys = BasicCredentials(ACCESS_KEY, secret_key).with_derived_predicate(lambda request: True)
+    keys._process_derived_auth_params(service, region or "globe")
+    theirs = keys.sign_request(
+        SdkRequest(
+            method=method,
+            schema="https",
+            host=headers["Host"],
+            resource_path=path,
+            query_params=list(query),
+            header_params={**headers, "X-Sdk-Date": DATE},
+            body=body,
+        )
+    )
+    assert ours["Authorization"] == theirs.header_params["Authorization"]
+
+
+@pytest.mark.parametrize("service", ["mrs", "hss", "csms", "dataartsstudio", "coc", "iam", "sts"])
+@pytest.mark.parametrize("region", ["cn-north-4", "eu-west-101", None])
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", b""), ("POST", '{"名": "值"}'.encode())], ids=["read", "body"]
+)
+def test_derived_equals_the_vendors_signer(service, region, method, body):
+    same_as_the_vendor_derived(
+        method, "/v2/a b/é", [("a", "é"), ("b", "")], {"X-Project-Id": "p"}, body, region, service
+    )
+
+
+@given(
+    path=st.lists(VALUES, max_size=3).map(lambda parts: "/" + "/".join(parts)),
+    query=st.lists(st.tuples(VALUES, VALUES), max_size=4),
+    headers=HEADERS,
+    body=st.one_of(st.just(b""), st.binary(max_size=30)),
+    secret_key=TEXT.filter(bool),
+    region=st.one_of(st.none(), st.sampled_from(["cn-north-4", "eu-west-101", "a"])),
+)
+@settings(max_examples=150, deadline=None)
+def test_derived_equals_the_vendors_signer_on_anything(path, query, headers, body, secret_key, region):
+    same_as_the_vendor_derived("PUT", path, query, headers, body, region, "mrs", secret_key)

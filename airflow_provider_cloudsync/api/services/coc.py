@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow
-from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Stage, Target, Ticket
 from airflow_provider_cloudsync.api.services.coc_calls import (
+    SERVICE,
     VendorAccount,
     checked_account,
     checked_vendor,
@@ -285,3 +286,10 @@ def _some(labels: list[str]) -> str:
 
 
 RESOURCE_SYNC = ResourceSync()
+
+PROBE = Probe(
+    Request(
+        "GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=(("limit", "1"),)
+    ),
+    needs="coc:vendorAccount:list to look, coc:instance:syncResources to synchronize",
+)

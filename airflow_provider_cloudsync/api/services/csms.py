@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow, Pause
+from airflow_provider_cloudsync.api.messages import Flow, Pause, Request
+from airflow_provider_cloudsync.api.model import Probe
 from airflow_provider_cloudsync.api.replies import is_missing
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.services.csms_calls import (
     NO_SUCH_EVENT,
+    SERVICE,
     Event,
     create_event,
     delete_event,
@@ -326,3 +328,16 @@ def _not_taken(name: str, before: Settings | None, after: Settings | None, expec
         f"{_event(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in the "
         "console of DEW if it matters, and give the service's support the time of this task."
     )
+
+
+PROBE = Probe(
+    Request(
+        "GET",
+        SERVICE,
+        "ListSecretEvents",
+        "/v1/{project_id}/csms/events",
+        repeatable=True,
+        query=(("limit", "1"),),
+    ),
+    needs="csms:event:list and csms:event:get to look; csms:event:create, csms:event:delete to change",
+)

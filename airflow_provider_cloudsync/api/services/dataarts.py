@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.model import Phase, Progress, Target, Ticket
+from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, iso, one_of
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import InvalidParameter
@@ -196,3 +196,10 @@ def _since(seen: MemberSyncSeen) -> str:
 
 
 MEMBER_SYNC = MemberSync()
+
+PROBE = Probe(
+    # There is no workspace of this id, and the service says so.
+    _request("ListSecurityMemberSyncTasks", "0", query=(("limit", "1"), ("offset", "0"))),
+    needs="read access to the workspace (a role in it, or DAYU User)",
+    unsure=("DLS.6036",),
+)

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
-from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Stage, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, iso, ms_or_none
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
 
@@ -204,3 +204,17 @@ def _moved(before: int | None, seen: int | None) -> bool:
 
 
 EVENT_SYNC = EventSync()
+
+PROBE = Probe(
+    Request(
+        "GET",
+        SERVICE,
+        "ListClusterEvents",
+        "/v5/{project_id}/cluster-protect/events",
+        repeatable=True,
+        query=(("limit", str(_SHORT_PAGE)), ("offset", "0")),
+        quota=QUOTA,
+    ),
+    needs="read access to HSS, and to synchronize container clusters (such as HSS Administrator)",
+    denied=("HSS.0010", "HSS.0013", "00000010"),
+)

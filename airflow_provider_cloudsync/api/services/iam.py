@@ -14,6 +14,10 @@ from airflow_provider_cloudsync.exceptions import InvalidConnection, UnreadableR
 _AGE = 3600.0
 
 
+#: The projects that the user can work in; asking needs no permission.
+OWN_PROJECTS = Request("GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True)
+
+
 class Project(TypedDict):
     """A project of the account."""
 
@@ -28,16 +32,11 @@ def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
     request = Request(
         "GET", "iam", "KeystoneListProjects", "/v3/projects", repeatable=True, query=(("name", name),)
     )
-    return _projects((yield from call(cloud, request)))
+    return projects_in((yield from call(cloud, request)))
 
 
-def list_own_projects(cloud: Cloud) -> Flow[list[Project]]:
-    """The projects that the user can work in (KeystoneListAuthProjects); asking needs no permission."""
-    request = Request("GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True)
-    return _projects((yield from call(cloud, request)))
-
-
-def _projects(reply: Reply) -> list[Project]:
+def projects_in(reply: Reply) -> list[Project]:
+    """The projects that a reply holds."""
     projects: list[Any] = reply.field("projects", list)
     for project in projects:
         # The id goes into paths, so it is not taken on trust.

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.model import Target
+from airflow_provider_cloudsync.api.model import Probe, Target
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.exceptions import UnreadableReply
 
@@ -114,3 +114,17 @@ def _change(
     reply = yield from call(cloud, request)
     state = reply.data.get("state", "") if isinstance(reply.data, dict) else ""
     return {"request_id": reply.request_id, "state": state}
+
+
+PROBE = Probe(
+    Request(
+        "GET",
+        "mrs",
+        "ListClusters",
+        "/v1.1/{project_id}/cluster_infos",
+        repeatable=True,
+        query=(("pageSize", "1"), ("currentPage", "1")),
+    ),
+    needs="mrs:cluster:list and mrs:cluster:get to look, mrs:cluster:syncUser to synchronize; or Tenant Administrator",
+    denied=("12000136",),
+)

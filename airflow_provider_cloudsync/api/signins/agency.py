@@ -1,0 +1,45 @@
+"""Acting for another account: temporary keys of an agency, asked for with whatever credentials there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_cloudsync.api.flows import call
+from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
+
+#: Seconds that the keys are asked for.
+_DURATION = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agency(SignIn):
+    """An agency of another account (CreateTemporaryAccessKeyByAgency). `ask` has the credentials that it trusts.
+
+    :param name: the agency's name.
+    :param domain_name: name of the account that the agency belongs to.
+    """
+
+    name: str
+    domain_name: str
+
+    @property
+    def identity(self) -> str:
+        return f"agency:{self.domain_name}:{self.name}:{self.ask.credentials.identity}"
+
+    @property
+    def who(self) -> str:
+        return f"agency {self.name} of account {self.domain_name}, as {self.ask.credentials.who}"
+
+    def obtain(self, scope: str) -> Flow[Obtained]:
+        role = {"agency_name": self.name, "domain_name": self.domain_name, "duration_seconds": _DURATION}
+        request = Request(
+            "POST",
+            "iam",
+            "CreateTemporaryAccessKeyByAgency",
+            "/v3.0/OS-CREDENTIAL/securitytokens",
+            repeatable=True,
+            json={"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}},
+        )
+        reply = yield from call(self.ask, request)
+        return temporary_keys(reply.data, reply.date or self.ask.clock())

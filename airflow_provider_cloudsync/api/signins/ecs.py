@@ -1,0 +1,96 @@
+"""Signing in as the virtual machine that Airflow runs on: keys of its agency, from the metadata service beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
+from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
+from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
+
+#: A link-local address: nothing that is sent there leaves the machine.
+METADATA = "http://169.254.169.254"
+_TTL = 21600
+_TIMEOUT = 3.0
+#: Answers to the request for a token of a metadata service that knows none.
+_OLD = (404, 405, 503)
+_NO_AGENCY = "Please configure Cloud Service Agency first"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ecs(SignIn):
+    """The agency of an ECS, by its metadata service: version 2 with a token of its own, or else version 1.
+
+    :param url: of the metadata service.
+    """
+
+    url: str = METADATA
+
+    @property
+    def identity(self) -> str:
+        return f"ecs:{self.url}"
+
+    @property
+    def who(self) -> str:
+        return "the agency of this machine (ECS)"
+
+    @property
+    def place(self) -> Hashable:
+        return self.url
+
+    def obtain(self, scope: str) -> Flow[Obtained]:
+        headers: dict[str, str] = {}
+        reply = yield self._request(
+            "PUT", "/meta-data/latest/api/token", {"X-Metadata-Token-Ttl-Seconds": str(_TTL)}
+        )
+        if reply.status == 200:
+            headers["X-Metadata-Token"] = token = _token(reply)
+            yield Conceal(token)
+        elif reply.status not in _OLD:
+            raise _refusal(reply)
+        reply = yield self._request("GET", "/openstack/latest/securitykey", headers)
+        if reply.status != 200:
+            raise _refusal(reply)
+        try:
+            data: Any = json.loads(reply.body)
+        except (ValueError, RecursionError):
+            raise UnreadableReply("The metadata service's reply is not JSON.") from None
+        return temporary_keys(data, self.ask.clock())
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str]) -> HttpRequest:
+        # No proxy is on the way to a link-local address, and the address is plain http by definition.
+        wiring = dataclasses.replace(
+            Wiring(), connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, proxy="", allow_http=True
+        )
+        agent = {"User-Agent": self.ask.user_agent, "Accept-Encoding": "identity"}
+        return HttpRequest(method, self.url + path, {**agent, **headers}, b"", wiring)
+
+
+def _token(reply: Response) -> str:
+    token = reply.body.decode("ascii", "replace").strip()
+    if not token or not token.isprintable() or not token.isascii():
+        raise UnreadableReply("The metadata service's reply holds no token.")
+    return token
+
+
+def _refusal(reply: Response) -> ApiError | InvalidConnection:
+    text = one_line(reply.body.decode("utf-8", "replace"), 200)
+    if _NO_AGENCY in text:
+        return InvalidConnection(
+            'The machine has no agency, so "auth": "ecs" gives no keys: set one in the ECS console (Agency), with the '
+            "permissions that the tasks need."
+        )
+    return ApiError(
+        f'The metadata service of the machine answered with {reply.status}: {text or "no text"}. "auth": "ecs" '
+        "works on an ECS only.",
+        service="metadata",
+        operation="securitykey",
+        status=reply.status,
+        detail=text,
+        sent=False,
+    )

@@ -1,0 +1,268 @@
+"""What all ways to sign in have in common: one sign-in for all who ask, renewed ahead of its end."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from airflow_provider_cloudsync.api.credentials import TOKEN_HEADER, KeyPair, Token, is_recent, secrets_of
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared
+from airflow_provider_cloudsync.api.services.parameters import epoch_ms
+from airflow_provider_cloudsync.exceptions import (
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidConnection,
+    InvalidParameter,
+    UnreadableReply,
+)
+
+log = logging.getLogger(__name__)
+
+#: Renewed when a fifth of its life is left, or 40 minutes, as the vendor's client does.
+_AHEAD, _MOST_AHEAD = 0.2, 2400.0
+#: Not used in the last bit of its life: a request takes its time.
+_SPARE, _MOST_SPARE = 0.05, 30.0
+#: A renewal that failed while the old proof is good is tried again after so many seconds.
+_NEXT_TRY = 60.0
+
+
+class Obtained(NamedTuple):
+    """What a sign-in brought.
+
+    :param life: seconds that it is good for, by the service's own clock.
+    """
+
+    proof: KeyPair | Token
+    life: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """A proof for a time; or the refusal of a sign-in, which is remembered so that nobody tries again at once."""
+
+    at: float
+    proof: KeyPair | Token | None = None
+    renew_at: float = 0.0
+    ends_at: float = 0.0
+    refusal: CredentialsRejected | None = field(default=None, repr=False)
+
+    def is_usable(self, now: float, unlike: HttpRequest | None) -> bool:
+        if self.proof is None:
+            return is_recent(self.at, now)
+        return now < self.ends_at and not (unlike is not None and _carries(unlike, self.proof))
+
+
+def _carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
+    if isinstance(proof, Token):
+        return request.headers.get(TOKEN_HEADER) == proof.value
+    return f"={proof.access_key}" in request.headers.get("Authorization", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignIn(ABC):
+    """Credentials that are obtained: signed in to once for all tasks of a process that ask for the same.
+
+    :param ask: where to sign in, and as whom (mostly nobody yet).
+    :param derived_for_region: sign with keys derived for this region (V11-HMAC-SHA256); "" for no region.
+    """
+
+    ask: Cloud = field(repr=False)
+    derived_for_region: str | None = None
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Tells one identity from another and holds no secret."""
+
+    @property
+    @abstractmethod
+    def who(self) -> str:
+        """As whom, for people, without any secret."""
+
+    @abstractmethod
+    def obtain(self, scope: str) -> Flow[Obtained]:
+        """Sign in."""
+
+    def scope(self, request: HttpRequest) -> str:
+        """What a request's proof has to be for, where that makes a difference."""
+        return ""
+
+    @property
+    def place(self) -> Hashable:
+        """Where it signs in: what was obtained at one cloud is not for another."""
+        return self.ask.url("iam")
+
+    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+        """The request with the proof added, signed in if need be."""
+        lease = yield from self._lease(self.scope(request), now)
+        return (yield from self._proof(lease).authorize(request, now))
+
+    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+        """Send it as its proof does: keys that were obtained can be locked like any others."""
+        lease = yield from self._lease(self.scope(request), now)
+        proof = self._proof(lease)
+        if _carries(request, proof):
+            return (yield from proof.send(request, now))
+        response: Response = yield request
+        return response
+
+    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+        """Sign in anew, unless somebody has done so since the request was made."""
+        lease = yield from self._lease(self.scope(request), now, unlike=request)
+        return not _carries(request, self._proof(lease))
+
+    def _proof(self, lease: _Lease) -> KeyPair | Token:
+        """What a lease holds, as this connection wants it to sign."""
+        assert lease.proof is not None
+        if isinstance(lease.proof, KeyPair):
+            return replace(lease.proof, derived_for_region=self.derived_for_region)
+        return lease.proof
+
+    def _lease(self, scope: str, now: float, unlike: HttpRequest | None = None) -> Flow[_Lease]:
+        key = ("sign-in", self.identity, self.place, self.ask.wiring, scope)
+        for _ in range(2):  # who joins what others have begun may be given what it knows to be no good
+            lease: _Lease = yield Shared(
+                key, lambda: self._sign_in(scope), still=lambda each: each.is_usable(now, unlike)
+            )
+            if lease.refusal is not None or lease.is_usable(now, unlike):
+                break
+        if lease.refusal is not None:
+            raise copy.copy(lease.refusal)
+        if unlike is None and now >= lease.renew_at:
+            old = lease
+            lease = yield Shared(
+                key,
+                lambda: self._renew(old, scope),
+                still=lambda each: each.is_usable(now, None) and now < each.renew_at,
+            )
+        return lease
+
+    def _sign_in(self, scope: str) -> Flow[_Lease]:
+        """Sign in, the first time for one scope alone; and not at all where it was refused a moment ago."""
+        gate = ("sign-in of", self.identity, self.place, self.ask.wiring)
+        now = self.ask.clock()
+        mine: list[_Lease] = []
+
+        def attempt() -> Flow[_Lease]:
+            mine.append((yield from self._try(scope)))
+            return mine[0]
+
+        first: _Lease = yield Shared(
+            gate,
+            attempt,
+            still=lambda each: each.proof is not None or is_recent(each.at, now),
+        )
+        if first.refusal is not None or mine:
+            return first
+        lease = yield from self._try(scope)
+        if lease.refusal is not None:
+            yield Shared(gate, lambda: _same(lease), still=lambda each: each.refusal is not None)
+        return lease
+
+    def _try(self, scope: str) -> Flow[_Lease]:
+        try:
+            obtained = yield from self.obtain(scope)
+        except CredentialsRejected as refusal:
+            return _Lease(self.ask.clock(), refusal=refusal)
+        for secret in secrets_of(obtained.proof):
+            yield Conceal(secret)
+        if obtained.life <= 0:
+            raise InvalidConnection(
+                "What the sign-in brought is over already. Check the clock of this machine, and the one it signs in at."
+            )
+        now = self.ask.clock()
+        log.info("Signed in (%s); good for %.0f s.", type(self).__name__, obtained.life)
+        return _Lease(
+            now,
+            obtained.proof,
+            renew_at=now + obtained.life - min(obtained.life * _AHEAD, _MOST_AHEAD),
+            ends_at=now + obtained.life - min(obtained.life * _SPARE, _MOST_SPARE),
+        )
+
+    def _renew(self, old: _Lease, scope: str) -> Flow[_Lease]:
+        """Ahead of time: while the old proof is good, a failure is no reason to fail."""
+        try:
+            new = yield from self._sign_in(scope)
+        except CloudSyncError as error:
+            log.warning("Signing in ahead of time failed; the proof is good for a while yet. %s", error)
+        else:
+            if new.refusal is None:
+                return new
+            log.warning("Signing in ahead of time was refused. %s", new.refusal)
+            return replace(old, renew_at=old.ends_at)  # each failure counts towards a lock
+        return replace(old, renew_at=self.ask.clock() + _NEXT_TRY)
+
+
+def _same(lease: _Lease) -> Flow[_Lease]:
+    return lease
+    yield
+
+
+def life(expires_at: Any, now: float) -> float:
+    """Seconds until a time that a reply names.
+
+    :param now: the service's clock at the reply, if it tells; else ours.
+    :raises UnreadableReply: if it names none.
+    """
+    try:
+        ends = epoch_ms(expires_at, "expires_at") / 1000
+    except InvalidParameter:
+        raise UnreadableReply("The reply to the sign-in does not tell how long it is good for.") from None
+    return max(ends - now, 0.0)
+
+
+def _is_proof(value: Any) -> bool:
+    """Whether it can stand in a header as it is."""
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
+
+
+def temporary_keys(data: Any, now: float) -> Obtained:
+    """The keys in a reply of IAM, STS or the metadata service, which spell their fields differently.
+
+    :raises UnreadableReply: if they are not all there.
+    """
+    found = data if isinstance(data, dict) else {}
+    keys = found.get("credential") or found.get("credentials") or found
+    if not isinstance(keys, dict):
+        keys = {}
+    access, secret, token = (
+        next((keys[name] for name in names if _is_proof(keys.get(name))), None)
+        for names in (
+            ("access", "access_key_id", "accessKeyId"),
+            ("secret", "secret_access_key", "secretAccessKey"),
+            ("securitytoken", "security_token", "securityToken"),
+        )
+    )
+    if access is None or secret is None or token is None:
+        raise UnreadableReply(
+            "The reply to the sign-in lacks an access key, its secret key or its security token."
+        )
+    return Obtained(
+        KeyPair(access, secret, token), life(keys.get("expires_at") or keys.get("expiration"), now)
+    )
+
+
+def refused(what: str, error: CredentialsRejected, advice: str) -> CredentialsRejected:
+    """The refusal of a sign-in, in words that fit the way in."""
+    said = " ".join(part for part in (error.code, error.detail) if part) or "no text"
+    return CredentialsRejected(
+        f"{what} was refused: {said} (request id {error.request_id or 'unknown'}). {advice}",
+        service=error.service,
+        operation=error.operation,
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        request_id=error.request_id,
+        sent=False,
+    )

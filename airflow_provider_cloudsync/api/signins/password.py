@@ -1,0 +1,72 @@
+"""Signing in as an IAM user with a password: a token for the project, or for the account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_cloudsync.api.credentials import Token, fingerprint
+from airflow_provider_cloudsync.api.flows import call
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
+from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, life, refused
+from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, UnreadableReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Password(SignIn):
+    """An IAM user with its password (KeystoneCreateUserTokenByPassword).
+
+    A request for a project gets a token for that project, any other one for the account. HUAWEI ID accounts and
+    federated users can't sign in so.
+
+    :param user: name of the IAM user.
+    :param domain_name: name of the account that it belongs to.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    domain_name: str
+
+    @property
+    def identity(self) -> str:
+        return f"password:{self.domain_name}:{self.user}:{fingerprint(self.password)}"
+
+    @property
+    def who(self) -> str:
+        return f"IAM user {self.user} of account {self.domain_name}"
+
+    def scope(self, request: HttpRequest) -> str:
+        return request.headers.get("X-Project-Id", "")
+
+    def obtain(self, scope: str) -> Flow[Obtained]:
+        user = {"name": self.user, "password": self.password, "domain": {"name": self.domain_name}}
+        within: dict[str, Any] = (
+            {"project": {"id": scope}} if scope else {"domain": {"name": self.domain_name}}
+        )
+        identity = {"methods": ["password"], "password": {"user": user}}
+        request = Request(
+            "POST",
+            "iam",
+            "KeystoneCreateUserTokenByPassword",
+            "/v3/auth/tokens",
+            repeatable=True,  # another token does no harm
+            query=(("nocatalog", "1"),),
+            json={"auth": {"identity": identity, "scope": within}},
+        )
+        try:
+            reply = yield from call(self.ask, request)
+        except CredentialsRejected as error:
+            raise refused(
+                "Signing in with a password",
+                error,
+                "Check the IAM user in Login, its password in Password and its account in domain_name; a HUAWEI ID or "
+                "a federated user can't sign in so. It is not tried again at once, since failures may lock the user.",
+            ) from None
+        except ApiError as error:
+            error.sent = False  # the request that it is for was not
+            raise
+        value = reply.headers.get("x-subject-token", "")
+        if not value or not value.isprintable() or not value.isascii():
+            raise UnreadableReply("The reply to the sign-in holds no token.")
+        token = reply.field("token", dict)
+        return Obtained(Token(value), life(token.get("expires_at"), reply.date or self.ask.clock()))

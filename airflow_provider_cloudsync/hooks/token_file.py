@@ -1,0 +1,34 @@
+"""A file with a token of an OpenID Connect provider, such as Kubernetes keeps in each pod."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_cloudsync.exceptions import InvalidConnection
+
+_LONGEST_TOKEN = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A file with a token, which somebody else replaces now and then."""
+
+    path: str
+
+    def __call__(self) -> str:
+        """What is in it now.
+
+        :raises InvalidConnection: if it can't be read, or holds something else.
+        """
+        try:
+            with open(self.path, encoding="ascii") as file:
+                token = file.read(_LONGEST_TOKEN).strip()
+        except (OSError, UnicodeError) as error:
+            reason = type(error).__name__
+        else:
+            if token and token.isprintable() and " " not in token:
+                return token
+            reason = "it holds no token" if token else "it is empty"
+        raise InvalidConnection(
+            f'The id token can\'t be read from the file {self.path} ("id_token_file"): {reason}.'
+        )
