@@ -10,6 +10,7 @@ from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import Probe
+from airflow_provider_cloudsync.api.replies import MOST_SKEW, ODD_SKEW, apart
 from airflow_provider_cloudsync.api.services import PROBES
 from airflow_provider_cloudsync.api.services.iam import OWN_PROJECTS, find_domain, projects_in
 from airflow_provider_cloudsync.api.text import one_line
@@ -19,9 +20,6 @@ from airflow_provider_cloudsync.exceptions import (
     CredentialsRejected,
     TransportError,
 )
-
-#: A signature whose date is off by more than this is refused (seconds); long before, somebody should know.
-_MOST_SKEW, _ODD_SKEW = 900.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +74,10 @@ def examine(cloud: Cloud, services: Iterable[str], tell: Tell = lambda finding: 
 
 
 def _clock(difference: float, note: Callable[..., None]) -> None:
-    apart = f"{abs(difference):.0f} s {'ahead of' if difference > 0 else 'behind'} the cloud's clock"
-    if abs(difference) > _MOST_SKEW:
-        note("clock", False, f"this machine is {apart}: signatures are refused. Set its clock.")
+    if abs(difference) > MOST_SKEW:
+        note("clock", False, f"this machine is {apart(difference)}: signatures are refused. Set its clock.")
     else:
-        note("clock", None if abs(difference) > _ODD_SKEW else True, f"this machine is {apart}")
+        note("clock", None if abs(difference) > ODD_SKEW else True, f"this machine is {apart(difference)}")
 
 
 def _account(cloud: Cloud, note: Callable[..., None]) -> Flow[None]:

@@ -110,17 +110,17 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         try:
             yield from _wait_for_turn(cloud, request, prepared)
             # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
-            proven = yield from _beforehand(credentials.authorize(prepared, cloud.clock()))
+            proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
             response = yield from credentials.send(proven, cloud.clock())
             if not renewed and rejects_proof(response):
-                renewed = yield from _beforehand(credentials.renew(proven, cloud.clock()))
+                renewed = yield from beforehand(credentials.renew(proven, cloud.clock()))
                 if renewed:
                     log.info(
                         "%s was rejected; it is sent again with a new proof of who asks.", request.operation
                     )
                     attempt -= 1
                     continue
-            reply = read(request, response)
+            reply = read(request, response, cloud.clock())
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent and request.quota is not None:
                 window = request.quota.seconds if error.retry_after is None else error.retry_after
@@ -187,11 +187,11 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
     # First, since it costs nothing: where there is no address, nothing has to be looked up.
     base = cloud.url(request.service)
     if "{project_id}" in path:
-        project_id = cloud.project_id or (yield from _beforehand(cloud.find_project(cloud)))
+        project_id = cloud.project_id or (yield from beforehand(cloud.find_project(cloud)))
         path = path.replace("{project_id}", project_id)
         headers["X-Project-Id"] = project_id
     elif request.service in ACCOUNT_WIDE:
-        headers["X-Domain-Id"] = cloud.domain_id or (yield from _beforehand(cloud.find_domain(cloud)))
+        headers["X-Domain-Id"] = cloud.domain_id or (yield from beforehand(cloud.find_domain(cloud)))
     # As signed: left to the libraries, a default port would be dropped.
     headers["Host"] = urlsplit(base).netloc
     query = canonical_query(request.query)
@@ -206,7 +206,7 @@ def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
     )
 
 
-def _beforehand(flow: Flow[T]) -> Flow[T]:
+def beforehand(flow: Flow[T]) -> Flow[T]:
     """What has to be done before a request can be sent. Whatever becomes of it, the request itself was not sent."""
     try:
         return (yield from flow)

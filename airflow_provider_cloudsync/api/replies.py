@@ -23,6 +23,8 @@ _TEXTS = ("error_msg", "errorMsg", "error_description", "message")
 _GOOD_CODES = ("", "0", "COC.00000000", "GOM.00000000")
 #: Codes of the services themselves that mean "not allowed", whatever the status beside them.
 _DENIED = ("12000136", "00000010", "HSS.0010", "HSS.0013")
+#: Seconds between two clocks from which on a signature is refused, and from which on somebody should know.
+MOST_SKEW, ODD_SKEW = 900.0, 60.0
 _WINDOW = re.compile(r"time:\s*(\d+)?\s*(second|minute|hour|day)", re.IGNORECASE)
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
@@ -68,9 +70,10 @@ class Reply:
         return value
 
 
-def read(request: Request, response: Response) -> Reply:
+def read(request: Request, response: Response, now: float | None = None) -> Reply:
     """Turn a response into a reply.
 
+    :param now: our own clock, seconds since the epoch. A rejected signature is told with how far it is off.
     :raises Throttled: for 429.
     :raises CredentialsRejected: for 401.
     :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
@@ -88,15 +91,17 @@ def read(request: Request, response: Response) -> Reply:
             str(data.get(key) or "") not in _GOOD_CODES for key in _CODES[:2]
         ):
             raise _error(ApiError, request, response, *find_error(data), request_id)
-        return Reply(response.status, data, request_id, _date(response), response.headers)
+        return Reply(response.status, data, request_id, date_of(response), response.headers)
     code, detail = find_error(data)
     if not parsed:
         detail = _excerpt(response.body, 400)
     if response.status == 429:
-        fields = {"retry_after": _retry_after(response, detail)}
-        raise _error(Throttled, request, response, code, detail, request_id, **fields)
+        after = _retry_after(response, detail)
+        raise _error(Throttled, request, response, code, detail, request_id, retry_after=after)
     if response.status == 401 and code not in _DENIED:
-        raise _error(CredentialsRejected, request, response, code, detail, request_id)
+        raise _error(
+            CredentialsRejected, request, response, code, detail, request_id, aside=_clocks(response, now)
+        )
     if 300 <= response.status < 400:
         detail = (
             "the endpoint redirects elsewhere, and a signed request does not follow; name the right endpoint"
@@ -124,6 +129,12 @@ def find_error(data: Any, depth: int = 8) -> tuple[str, str]:
         if any(found):
             return found
     return "", ""
+
+
+def said(body: bytes) -> str:
+    """What the body of an error says, whatever it is, without anything that may be a key."""
+    parsed, data = _parse(body)
+    return " ".join(part for part in find_error(data) if part) if parsed else _excerpt(body, 200)
 
 
 def is_missing(error: ApiError, *codes: str) -> bool:
@@ -175,11 +186,27 @@ def _request_id(response: Response, data: Any) -> str:
     return one_line(found or "", 100)
 
 
-def _date(response: Response) -> float | None:
+def date_of(response: Response) -> float | None:
+    """The clock of whoever replied, in seconds since the epoch; None where the reply does not tell."""
     try:
         return parsedate_to_datetime(response.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
+
+
+def _clocks(response: Response, now: float | None) -> str:
+    theirs = date_of(response)
+    if theirs is None or now is None or abs(now - theirs) <= ODD_SKEW:
+        return ""
+    return f" This machine's clock is {apart(now - theirs)}, and a signature is refused from {MOST_SKEW:.0f} s on."
+
+
+def apart(difference: float) -> str:
+    """How far our clock is from the cloud's, in words.
+
+    :param difference: ours less theirs, in seconds.
+    """
+    return f"{abs(difference):.0f} s {'ahead of' if difference > 0 else 'behind'} the cloud's clock"
 
 
 def _retry_after(response: Response, detail: str) -> float | None:
@@ -198,6 +225,7 @@ def _error(
     code: str,
     detail: str,
     request_id: str,
+    aside: str = "",
     **more: Any,
 ) -> ApiError:
     said = " ".join(part for part in (code, detail) if part) or "no text"
@@ -213,7 +241,8 @@ def _error(
         hint = "No such API at this address: check the region and the endpoint of the connection."
     return kind(
         f"{_name(request)} was answered with {response.status}: {said} (request id {request_id or 'unknown'})."
-        + (f" {hint}" if hint else ""),
+        + (f" {hint}" if hint else "")
+        + aside,
         service=request.service,
         operation=request.operation,
         status=response.status,

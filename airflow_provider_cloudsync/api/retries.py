@@ -31,11 +31,12 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
         asked = error.retry_after
         return _growing(attempt) if asked is None else min(max(asked, 0.0), LONGEST) + random.random()
     if isinstance(error, TransportError):
-        again = not error.lasting and (repeatable or not error.sent)
-        return _growing(attempt) if again else None
-    if isinstance(error, ApiError):
-        return _growing(attempt) if repeatable and (error.status >= 500 or error.status == 408) else None
-    return None
+        may_pass = not error.lasting
+    elif isinstance(error, ApiError):
+        may_pass = error.status >= 500 or error.status == 408
+    else:
+        return None
+    return _growing(attempt) if may_pass and (repeatable or not error.sent) else None
 
 
 def is_uncertain(error: CloudSyncError) -> bool:

@@ -16,8 +16,6 @@ from airflow_provider_cloudsync.hooks.last_resort import Found, look_around
 from airflow_provider_cloudsync.hooks.token_file import TokenFile
 
 WAYS = ("aksk", "password", "token", "ecs", "oidc")
-#: A sign-in is part of a request that has its own attempts, and its own deadline.
-_ATTEMPTS = 1
 #: What says how to sign in, besides Login and Password. With any of them it is not left to the machine.
 _OTHERS = (
     "auth",
@@ -37,12 +35,11 @@ def read_credentials(fields: Fields, bare: Cloud) -> tuple[Credentials, Found]:
     :raises InvalidConnection: if they can't be used; says which field, and what to put there.
     """
     derived = _derived_for(fields, bare)
-    ask = dataclasses.replace(bare, attempts=_ATTEMPTS)
     found = Found()
     match fields.one_of("auth", WAYS):
         case "password":
             base: Credentials = Password(
-                ask=ask,
+                ask=bare,
                 user=fields.needed("Login", fields.words("Login"), "password"),
                 password=fields.needed("Password", fields.secret("Password"), "password"),
                 domain_name=fields.needed("domain_name", fields.words("domain_name"), "password"),
@@ -50,11 +47,11 @@ def read_credentials(fields: Fields, bare: Cloud) -> tuple[Credentials, Found]:
         case "token":
             base = Token(fields.needed("token", fields.header("token"), "token"))
         case "ecs":
-            base = Ecs(ask=ask, derived_for_region=derived, url=bare.endpoints.get("metadata", METADATA))
+            base = Ecs(ask=bare, derived_for_region=derived, url=bare.endpoints.get("metadata", METADATA))
         case "oidc":
-            base = _oidc(fields, ask, derived)
+            base = _oidc(fields, bare, derived)
         case _:
-            found = _keys(fields, ask, derived)
+            found = _keys(fields, bare, derived)
             assert found.credentials is not None
             base = found.credentials
     agency = fields.words("agency")
@@ -65,12 +62,12 @@ def read_credentials(fields: Fields, bare: Cloud) -> tuple[Credentials, Found]:
         raise fields.wrong(
             '"agency" must be the agency\'s name and that of the account which it belongs to: NAME@ACCOUNT.'
         )
-    as_base = dataclasses.replace(ask, credentials=base)
+    as_base = dataclasses.replace(bare, credentials=base)
     # What was found beside the keys is of their account, not of the agency's.
     return Agency(ask=as_base, derived_for_region=derived, name=name, domain_name=account), Found()
 
 
-def _keys(fields: Fields, ask: Cloud, derived: str | None) -> Found:
+def _keys(fields: Fields, bare: Cloud, derived: str | None) -> Found:
     """A key pair of the connection; where it names none, of the machine."""
     access_key, secret_key = fields.header("Login"), fields.text("Password")
     if access_key and secret_key:
@@ -81,7 +78,7 @@ def _keys(fields: Fields, ask: Cloud, derived: str | None) -> Found:
             f"it has no {lacking}. Put in that of an IAM user (console: My Credentials, Access Keys)."
         )
     silent = all(fields.raw(name) is None for name in _OTHERS)
-    found = look_around(ask, derived) if silent else Found()
+    found = look_around(bare, derived) if silent else Found()
     if found.credentials is None:
         raise fields.wrong(
             f"it has no {lacking}. Put in that of an IAM user (console: My Credentials, Access Keys), or name another "
@@ -91,15 +88,15 @@ def _keys(fields: Fields, ask: Cloud, derived: str | None) -> Found:
     return found
 
 
-def _oidc(fields: Fields, ask: Cloud, derived: str | None) -> Credentials:
+def _oidc(fields: Fields, bare: Cloud, derived: str | None) -> Credentials:
     read = TokenFile(fields.needed("id_token_file", fields.words("id_token_file"), "oidc"))
     idp_id = fields.identifier("idp_id")
     provider, agency = fields.text("oidc_provider_urn"), fields.text("oidc_agency_urn")
     if idp_id and not provider and not agency:
-        return IdToken(ask=ask, derived_for_region=derived, idp_id=idp_id, read=read)
+        return IdToken(ask=bare, derived_for_region=derived, idp_id=idp_id, read=read)
     if provider and agency and not idp_id:
         return StsIdToken(
-            ask=ask, derived_for_region=derived, provider_urn=provider, agency_urn=agency, read=read
+            ask=bare, derived_for_region=derived, provider_urn=provider, agency_urn=agency, read=read
         )
     raise fields.wrong(
         '"auth": "oidc" needs either "idp_id" (an identity provider of IAM) or both "oidc_provider_urn" and '

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
-_LONGEST_TOKEN = 64 * 1024
+#: Those of Kubernetes have about 1 KiB; a header of IAM's gateway takes no more.
+_LONGEST_TOKEN = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,11 @@ class TokenFile:
         """
         try:
             with open(self.path, encoding="ascii") as file:
-                token = file.read(_LONGEST_TOKEN).strip()
+                token = file.read(_LONGEST_TOKEN + 1).strip()
         except (OSError, UnicodeError) as error:
             reason = type(error).__name__
         else:
-            if token and token.isprintable() and " " not in token:
+            if token and token.isprintable() and " " not in token and len(token) <= _LONGEST_TOKEN:
                 return token
             reason = "it holds no token" if token else "it is empty"
         raise InvalidConnection(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import pickle
 import re
 from dataclasses import replace
 from typing import Any
@@ -402,34 +401,6 @@ HOLDERS = {
 def test_no_secret_in_words(name):
     holder = HOLDERS[name]
     assert MARK not in f"{holder!r} {holder!s} {holder} {[holder]} {holder!a}"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(strict=True, reason="can be pickled, and the secret with it")
-            if name in ("keys", "token", "password", "agency of keys", "agency of a password")
-            else (),
-        )
-        for name in WAYS
-    ],
-)
-def test_no_secret_in_a_pickle(name):
-    """Of credentials: nothing that goes to a store or to another process may hold them."""
-    ways = {**WAYS, "oidc": replace(WAYS["oidc"], read=str), "sts": replace(WAYS["sts"], read=str)}
-    way = ways[name]
-    if name not in ("keys", "token", "nobody"):
-        bare = replace(ASK, clock=float, wiring=Wiring(), credentials=way.ask.credentials)
-        if name == "agency of a password":
-            bare = replace(bare, credentials=replace(bare.credentials, ask=replace(ASK, clock=float)))
-        way = replace(way, ask=bare)
-    try:
-        stored = pickle.dumps(way)
-    except (TypeError, pickle.PicklingError):
-        return
-    assert MARK.encode() not in stored
 
 
 @pytest.mark.parametrize("name", WAYS)

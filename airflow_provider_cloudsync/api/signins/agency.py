@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
+from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, refused, temporary_keys
+from airflow_provider_cloudsync.exceptions import ApiError
 
 #: Seconds that the keys are asked for.
 _DURATION = 3600
@@ -41,5 +42,15 @@ class Agency(SignIn):
             repeatable=True,
             json={"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}},
         )
-        reply = yield from call(self.ask, request)
+        try:
+            reply = yield from call(self.ask.once(), request)
+        except ApiError as error:
+            if error.operation != request.operation or error.status not in (400, 403, 404):
+                raise
+            raise refused(
+                f"Assuming the agency {self.name} of account {self.domain_name}",
+                error,
+                "Check both names in agency (NAME@ACCOUNT), that the agency trusts the account of "
+                f"{self.ask.credentials.who}, and that it may act as an agency (iam:agencies:assume, Agent Operator).",
+            ) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
+from airflow_provider_cloudsync.api.replies import date_of, said
 from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
-from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
 
 #: A link-local address: nothing that is sent there leaves the machine.
@@ -60,7 +60,7 @@ class Ecs(SignIn):
             data: Any = json.loads(reply.body)
         except (ValueError, RecursionError):
             raise UnreadableReply("The metadata service's reply is not JSON.") from None
-        return temporary_keys(data, self.ask.clock())
+        return temporary_keys(data, date_of(reply) or self.ask.clock())
 
     def _request(self, method: str, path: str, headers: Mapping[str, str]) -> HttpRequest:
         # No proxy is on the way to a link-local address, and the address is plain http by definition.
@@ -79,7 +79,7 @@ def _token(reply: Response) -> str:
 
 
 def _refusal(reply: Response) -> ApiError | InvalidConnection:
-    text = one_line(reply.body.decode("utf-8", "replace"), 200)
+    text = said(reply.body)
     if _NO_AGENCY in text:
         return InvalidConnection(
             'The machine has no agency, so "auth": "ecs" gives no keys: set one in the ECS console (Agency), with the '

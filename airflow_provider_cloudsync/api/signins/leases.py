@@ -7,19 +7,22 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 
 from airflow_provider_cloudsync.api.credentials import TOKEN_HEADER, KeyPair, Token, is_recent, secrets_of
-from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared
+from airflow_provider_cloudsync.api.flows import Cloud, beforehand
+from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
 from airflow_provider_cloudsync.api.services.parameters import epoch_ms
 from airflow_provider_cloudsync.exceptions import (
+    ApiError,
     CloudSyncError,
     CredentialsRejected,
     InvalidConnection,
     InvalidParameter,
     UnreadableReply,
 )
+
+E = TypeVar("E", bound=ApiError)
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,8 @@ def _carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
 class SignIn(ABC):
     """Credentials that are obtained: signed in to once for all tasks of a process that ask for the same.
 
-    :param ask: where to sign in, and as whom (mostly nobody yet).
+    :param ask: where to sign in, and as whom (mostly nobody yet). There is one attempt: a sign-in is part of a request
+        that has its own attempts, and its own deadline.
     :param derived_for_region: sign with keys derived for this region (V11-HMAC-SHA256); "" for no region.
     """
 
@@ -97,9 +101,25 @@ class SignIn(ABC):
         """Where it signs in: what was obtained at one cloud is not for another."""
         return self.ask.url("iam")
 
+    def _shared_by(self) -> tuple[Hashable, ...]:
+        """What two have in common who can share a sign-in. How long they would wait for it makes no difference."""
+        return self.identity, self.place, replace(self.ask.wiring, connect_timeout=0.0, read_timeout=0.0)
+
+    def _as_patient_as(self, wiring: Wiring) -> Self:
+        """The same, waiting no longer for a reply than the request that it is for."""
+        own = self.ask.wiring
+        connect, read = (
+            min(own.connect_timeout, wiring.connect_timeout),
+            min(own.read_timeout, wiring.read_timeout),
+        )
+        if (connect, read) == (own.connect_timeout, own.read_timeout):
+            return self
+        wiring = replace(own, connect_timeout=connect, read_timeout=read)
+        return replace(self, ask=replace(self.ask, wiring=wiring))
+
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added, signed in if need be."""
-        lease = yield from self._lease(self.scope(request), now)
+        lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
         return (yield from self._proof(lease).authorize(request, now))
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
@@ -113,7 +133,9 @@ class SignIn(ABC):
 
     def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
         """Sign in anew, unless somebody has done so since the request was made."""
-        lease = yield from self._lease(self.scope(request), now, unlike=request)
+        lease = yield from self._as_patient_as(request.wiring)._lease(
+            self.scope(request), now, unlike=request
+        )
         return not _carries(request, self._proof(lease))
 
     def _proof(self, lease: _Lease) -> KeyPair | Token:
@@ -124,7 +146,7 @@ class SignIn(ABC):
         return lease.proof
 
     def _lease(self, scope: str, now: float, unlike: HttpRequest | None = None) -> Flow[_Lease]:
-        key = ("sign-in", self.identity, self.place, self.ask.wiring, scope)
+        key = ("sign-in", *self._shared_by(), scope)
         for _ in range(2):  # who joins what others have begun may be given what it knows to be no good
             lease: _Lease = yield Shared(
                 key, lambda: self._sign_in(scope), still=lambda each: each.is_usable(now, unlike)
@@ -144,7 +166,7 @@ class SignIn(ABC):
 
     def _sign_in(self, scope: str) -> Flow[_Lease]:
         """Sign in, the first time for one scope alone; and not at all where it was refused a moment ago."""
-        gate = ("sign-in of", self.identity, self.place, self.ask.wiring)
+        gate = ("sign-in of", *self._shared_by())
         now = self.ask.clock()
         mine: list[_Lease] = []
 
@@ -166,7 +188,7 @@ class SignIn(ABC):
 
     def _try(self, scope: str) -> Flow[_Lease]:
         try:
-            obtained = yield from self.obtain(scope)
+            obtained = yield from beforehand(self.obtain(scope))
         except CredentialsRejected as refusal:
             return _Lease(self.ask.clock(), refusal=refusal)
         for secret in secrets_of(obtained.proof):
@@ -253,11 +275,11 @@ def temporary_keys(data: Any, now: float) -> Obtained:
     )
 
 
-def refused(what: str, error: CredentialsRejected, advice: str) -> CredentialsRejected:
+def refused(what: str, error: E, advice: str) -> E:
     """The refusal of a sign-in, in words that fit the way in."""
     said = " ".join(part for part in (error.code, error.detail) if part) or "no text"
-    return CredentialsRejected(
-        f"{what} was refused: {said} (request id {error.request_id or 'unknown'}). {advice}",
+    return type(error)(
+        f"{what} was refused: {error.status} {said} (request id {error.request_id or 'unknown'}). {advice}",
         service=error.service,
         operation=error.operation,
         status=error.status,

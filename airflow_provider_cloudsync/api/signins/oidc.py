@@ -52,7 +52,7 @@ class IdToken(SignIn):
             json={"auth": {"id_token": {"id": id_token}}},
         )
         try:
-            reply = yield from call(self.ask, request)
+            reply = yield from call(self.ask.once(), request)
         except CredentialsRejected as error:
             raise refused("Signing in with the id token", error, _ADVICE) from None
         value = reply.headers.get("x-subject-token", "")
@@ -69,7 +69,7 @@ class IdToken(SignIn):
             json={"auth": {"identity": {"methods": ["token"], "token": token}}},
         )
         try:
-            reply = yield from call(dataclasses.replace(self.ask, credentials=Token(value)), request)
+            reply = yield from call(dataclasses.replace(self.ask.once(), credentials=Token(value)), request)
         except CredentialsRejected as error:
             raise refused("Trading the token of the id token for keys", error, _ADVICE) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())
@@ -120,7 +120,7 @@ class StsIdToken(SignIn):
             },
         )
         try:
-            reply = yield from call(self.ask, request)
+            reply = yield from call(self.ask.once(), request)
         except CredentialsRejected as error:
             raise refused("Assuming the agency with the id token", error, _ADVICE) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())

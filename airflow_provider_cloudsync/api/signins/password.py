@@ -9,7 +9,7 @@ from airflow_provider_cloudsync.api.credentials import Token, fingerprint
 from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
 from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, life, refused
-from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, UnreadableReply
+from airflow_provider_cloudsync.exceptions import CredentialsRejected, UnreadableReply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Password(SignIn):
             json={"auth": {"identity": identity, "scope": within}},
         )
         try:
-            reply = yield from call(self.ask, request)
+            reply = yield from call(self.ask.once(), request)
         except CredentialsRejected as error:
             raise refused(
                 "Signing in with a password",
@@ -62,9 +62,6 @@ class Password(SignIn):
                 "Check the IAM user in Login, its password in Password and its account in domain_name; a HUAWEI ID or "
                 "a federated user can't sign in so. It is not tried again at once, since failures may lock the user.",
             ) from None
-        except ApiError as error:
-            error.sent = False  # the request that it is for was not
-            raise
         value = reply.headers.get("x-subject-token", "")
         if not value or not value.isprintable() or not value.isascii():
             raise UnreadableReply("The reply to the sign-in holds no token.")
