@@ -90,12 +90,14 @@ class KeyPair:
     :param secret_key: the SK.
     :param security_token: goes with temporary keys.
     :param derived_for_region: sign with a key derived for this region (V11-HMAC-SHA256); "" for no region.
+    :param found_in: where the machine has it, if it is not of the connection; for people.
     """
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
     derived_for_region: str | None = None
+    found_in: str = field(default="", compare=False)
 
     @property
     def identity(self) -> str:
@@ -105,7 +107,8 @@ class KeyPair:
     def who(self) -> str:
         key = self.access_key
         shown = f"{key[:4]}...{key[-4:]}" if len(key) > 12 else f"{key[:2]}..."
-        return f"{'temporary ' if self.security_token else ''}access key {shown}"
+        where = f", found in {self.found_in}" if self.found_in else ""
+        return f"{'temporary ' if self.security_token else ''}access key {shown}{where}"
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Sign the request (SDK-HMAC-SHA256)."""

@@ -77,6 +77,17 @@ def base_url(
     )
 
 
+def service_at(host: str, overrides: Mapping[str, str]) -> str:
+    """The service that answers at a host, the other way round; where the table has none, the host's first label.
+
+    :param host: with the port, if it has one.
+    :param overrides: service -> URL, from the connection's ``endpoints``.
+    """
+    named = {urlsplit(url).netloc: service for service, url in overrides.items()}
+    of_table = (service for service, hosts in table().items() if any(host in each for each in hosts.values()))
+    return named.get(host) or next(of_table, host.partition(".")[0])
+
+
 def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
     """`url` as it can be used for an endpoint: https, or plain http to this machine or where it is allowed.
 

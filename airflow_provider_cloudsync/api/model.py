@@ -139,6 +139,10 @@ class Service(Protocol[Seen]):
     def floor(self) -> float:
         """Seconds between two looks at one target that the service's quota bears."""
 
+    @property
+    def console(self) -> str:
+        """Where a person looks at a run: a page of the console, in the words of a sentence."""
+
     def describe(self, target: Target) -> str:
         """Name the target in a sentence."""
 

@@ -347,8 +347,16 @@ def _within(cloud: Cloud, seconds: float) -> Cloud:
 def _timed_out(service: Service[Any], target: Target, how: str, last_seen: str) -> WaitTimedOut:
     return WaitTimedOut(
         f"{service.describe(target)}: {how}. Last seen: {last_seen} Whatever runs in the cloud goes on there; allow "
-        "more time (timeout, execution_timeout) or look at the service's console.",
+        f"more time (timeout, execution_timeout) or look at {service.console}.",
         last_seen=last_seen,
+    )
+
+
+def left_behind(service: Service[Any], target: Target) -> str:
+    """What goes on without a wait that is stopped from outside, for the log."""
+    return (
+        f"{service.describe(target)} goes on in the cloud, since no call stops it: look at {service.console}. A retry "
+        "takes it up again."
     )
 
 

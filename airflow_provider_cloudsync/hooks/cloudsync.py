@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.checkup import examine, verdict
 from airflow_provider_cloudsync.api.credentials import secrets_of
-from airflow_provider_cloudsync.api.endpoints import check_url
+from airflow_provider_cloudsync.api.endpoints import check_url, service_at
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
 from airflow_provider_cloudsync.api.services import PROBES
@@ -136,7 +136,7 @@ class CloudSyncHook(BaseHook):
                 project_id = transport.run(cloud.find_project(cloud))  # its tokens are for one project
             if project_id in parts.path.split("/"):
                 headers.setdefault("X-Project-Id", project_id)
-            service = parts.netloc.partition(".")[0]
+            service = service_at(parts.netloc, cloud.endpoints)
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
             return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
 

@@ -125,7 +125,7 @@ def _read(values: Mapping[str, str], source: str, ask: Cloud, derived: str | Non
     if (idp_id := fields.identifier("idp_id")) and (file := fields.words("id_token_file")):
         credentials = IdToken(ask=ask, derived_for_region=derived, idp_id=idp_id, read=TokenFile(file))
     elif (access_key := fields.header("ak")) and (secret_key := fields.text("sk")):
-        credentials = KeyPair(access_key, secret_key, fields.header("security_token"), derived)
+        credentials = KeyPair(access_key, secret_key, fields.header("security_token"), derived, source)
     if credentials is None:
         return None
     return Found(credentials, fields.identifier("project_id"), fields.identifier("domain_id"), endpoints)

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import one_of
-from airflow_provider_cloudsync.api.waiting import adopt, begin, resume, until_done
+from airflow_provider_cloudsync.api.waiting import adopt, begin, left_behind, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, recall, remember
 
@@ -101,10 +101,7 @@ class CloudSyncOperator(CloudOperator):
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
         if self._sent:
-            self.log.warning(
-                "The task was ended, but the sync that it started goes on in the cloud: no call stops it. Look at it "
-                "in the console of the service; a retry of the task takes it up again."
-            )
+            self.log.warning("The task was ended. %s", left_behind(self.service, self.target()))
 
     def _follow(
         self, context: Context, ticket: Ticket, deadline: float, progress: Progress | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_cloudsync.api.model import Phase, Progress, Ticket
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, from_report
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_VERSION = 1
+#: Of the arguments of a trigger. A later release that gives them another meaning counts up and still reads these.
+TRIGGER_VERSION = 1
+#: What a trigger's cancellation says from Airflow 3.3 on where `SyncTrigger.on_kill` follows.
+_ON_KILL_FOLLOWS = "__airflow_user_action__"
 _LOOK_UP_AGAIN = 10.0
 
 
@@ -94,6 +98,8 @@ class SyncTrigger(BaseTrigger):
     :param poll_interval: seconds between looks; None: adaptive.
     :param not_before: seconds since the epoch before which it does not look.
     :param try_number: the try of the task that deferred.
+    :param version: of these arguments; a task that an older release deferred ends under this one.
+    :param unknown: arguments of a later release, after a downgrade: the wait ends with an error that says so.
     """
 
     def __init__(
@@ -107,6 +113,8 @@ class SyncTrigger(BaseTrigger):
         poll_interval: float | None = None,
         not_before: float = 0.0,
         try_number: int = 1,
+        version: int = TRIGGER_VERSION,
+        **unknown: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.ticket = dict(ticket)
@@ -117,6 +125,8 @@ class SyncTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.not_before = not_before
         self.try_number = try_number
+        self.version = version
+        self.unknown = unknown
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, as Airflow stores them until a triggerer takes the wait."""
@@ -129,18 +139,22 @@ class SyncTrigger(BaseTrigger):
             "poll_interval",
             "not_before",
             "try_number",
+            "version",
         )
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            name: getattr(self, name) for name in names
-        }
+        arguments = {name: getattr(self, name) for name in names}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {**arguments, **self.unknown}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and report once."""
         ended: Progress | CloudSyncError
         try:
-            ended = await self._wait(Ticket.from_json(self.ticket))
+            ended = await self._wait(self._read())
         except CloudSyncError as error:
             ended = error
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args != (_ON_KILL_FOLLOWS,):
+                self._say_what_goes_on()
+            raise
         except Exception as error:
             # Whatever it is, a trigger that raises leaves some versions of Airflow in a loop of resumptions.
             log.exception("The wait ended with an unexpected error.")
@@ -148,6 +162,40 @@ class SyncTrigger(BaseTrigger):
                 f"The wait ended with an unexpected error, {type(error).__name__}: {error}"
             )
         yield TriggerEvent(Report(self.ticket, self.deadline, self.try_number, ended).to_json())  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Say what goes on without the task. Called from Airflow 3.3 on; nothing is cancelled.
+
+        Airflow calls it when a user ends the task, and also when the wait moves to another triggerer.
+        """
+        self._say_what_goes_on()
+
+    def _say_what_goes_on(self) -> None:
+        from airflow_provider_cloudsync.api.services import find_service
+        from airflow_provider_cloudsync.api.waiting import left_behind
+
+        try:
+            ticket = self._read()
+            text = left_behind(find_service(ticket.service), ticket.target)
+        except CloudSyncError:  # nothing that it could be about
+            return
+        if ticket.stage is Stage.STARTED:
+            log.warning(
+                "The wait was stopped here: the task was ended, or another triggerer goes on. %s", text
+            )
+
+    def _read(self) -> Ticket:
+        """The ticket.
+
+        :raises InvalidEvent: if these arguments are not of this release.
+        """
+        if self.version != TRIGGER_VERSION or self.unknown:
+            raise InvalidEvent(
+                f"The task was deferred by another release of airflow-provider-cloudsync (version {self.version!r} of "
+                f"the trigger, this one reads {TRIGGER_VERSION}). Clear the task: it looks first, and starts nothing "
+                "that is already running."
+            )
+        return Ticket.from_json(self.ticket)
 
     async def _wait(self, ticket: Ticket) -> Progress:
         from airflow_provider_cloudsync.api.services import find_service

@@ -184,6 +184,14 @@ def test_found(monkeypatch, profile, environment, file, credentials, project, do
     assert (cloud.project_id, cloud.domain_id) == (project, domain)
 
 
+def test_check_tells_where_keys_were_found(monkeypatch, profile):
+    """Whoever has a key in the environment and another in the file wants to know which of them was rejected."""
+    profile.write_text(BASIC)
+    assert read().credentials.who.endswith(f"found in {profile}, [basic]")
+    put(monkeypatch, STATIC)
+    assert read().credentials.who.endswith("found in the environment (HUAWEICLOUD_SDK_...)")
+
+
 def test_a_profile_elsewhere(monkeypatch, profile, tmp_path):
     profile.write_text(GLOBAL)
     other = tmp_path / "other"

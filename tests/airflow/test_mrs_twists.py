@@ -265,11 +265,12 @@ def test_a_killed_task_says_what_goes_on_only_if_it_started_something(start_worl
             world.run(task)
     said = []
     for task in (queued, started):
-        task.log.warning = lambda text, *_: said.append(text)
+        task.log.warning = lambda text, *values: said.append(text % values)
         task.on_kill()
         task.__dict__.pop("log", None)
     assert len(said) == 1
-    assert "goes on in the cloud" in said[0]
+    assert "IAM user sync of MRS cluster c goes on in the cloud, since no call stops it" in said[0]
+    assert "the operation log of the cluster in the MRS console" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cloudsync.api import endpoints
-from airflow_provider_cloudsync.api.endpoints import base_url, check_url, is_loopback, table
+from airflow_provider_cloudsync.api.endpoints import base_url, check_url, is_loopback, service_at, table
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 ROWS = [(service, region, hosts) for service, regions in table().items() for region, hosts in regions.items()]
@@ -46,6 +46,14 @@ def test_each_row(service, region, hosts):
     assert len(hosts) == 1
     assert base_url(service, region) == f"https://{hosts[0]}"
     assert check_url(base_url(service, region), field="endpoint") == base_url(service, region)
+    assert service_at(hosts[0], {}) == service
+
+
+def test_the_service_at_another_host():
+    own = {"mrs": "https://big-data.example.com:8443", "csms": "https://kms.cn-north-4.myhuaweicloud.com/dew"}
+    assert service_at("big-data.example.com:8443", own) == "mrs"
+    assert service_at("kms.cn-north-4.myhuaweicloud.com", own) == "csms"
+    assert service_at("ecs.cn-north-4.myhuaweicloud.com", own) == "ecs"
 
 
 @pytest.mark.parametrize(

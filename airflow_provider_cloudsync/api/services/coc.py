@@ -124,6 +124,7 @@ class ResourceSync:
 
     name: str = "coc"
     floor: float = 2.0
+    console: str = "the COC console, at the vendor's accounts"
 
     def describe(self, target: Target) -> str:
         account = target["account_id"]

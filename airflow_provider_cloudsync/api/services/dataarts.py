@@ -130,6 +130,7 @@ class MemberSync:
 
     name: str = "dataarts"
     floor: float = 2.0
+    console: str = "the workspace in the DataArts Studio console"
 
     def describe(self, target: Target) -> str:
         return f"Member sync task {target['sync_task_id']} of DataArts workspace {target['workspace']}"

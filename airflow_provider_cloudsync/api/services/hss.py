@@ -136,6 +136,7 @@ class EventSync:
     name: str = "hss"
     #: Five looks a minute would bear 12 s; somebody else may look, too.
     floor: float = 15.0
+    console: str = "the HSS console, under Container Clusters"
 
     def describe(self, target: Target) -> str:
         cluster = target["cluster_id"]

@@ -131,6 +131,7 @@ class IamSync:
 
     name: str = "mrs"
     floor: float = 2.0
+    console: str = "the operation log of the cluster in the MRS console"
 
     def describe(self, target: Target) -> str:
         return f"IAM user sync of MRS cluster {target['cluster_id']}"

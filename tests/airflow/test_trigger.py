@@ -1,0 +1,67 @@
+"""The trigger where it does not come to its own end: stopped, or of another release."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from airflow_provider_cloudsync.api.model import Stage, Ticket
+from airflow_provider_cloudsync.exceptions import InvalidEvent
+from airflow_provider_cloudsync.triggers.sync import Report, SyncTrigger
+
+
+def _trigger(stage: Stage, **more: Any) -> SyncTrigger:
+    target = {"cluster_id": "c", "user_names": ["alice"], "group_names": [], "sync_all": False}
+    ticket = Ticket("mrs", target, stage, 1.0)
+    return SyncTrigger(
+        ticket=ticket.to_json(), deadline=9e9, cloudsync_conn_id="none", not_before=8e9, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "cause", "says"),
+    [
+        pytest.param(Stage.STARTED, (), True, id="cancelled"),
+        pytest.param(Stage.STARTED, ("__airflow_user_action__",), False, id="on_kill follows"),
+        pytest.param(Stage.QUEUED, (), False, id="nothing was started"),
+        pytest.param(Stage.WATCHING, (), False, id="somebody else's"),
+    ],
+)
+def test_a_stopped_wait_says_what_goes_on(caplog, monkeypatch, stage, cause, says) -> None:
+    trigger = _trigger(stage)
+
+    async def wait_for_ever(ticket):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(trigger, "_wait", wait_for_ever)
+
+    async def stop() -> None:
+        waiting = asyncio.create_task(anext(trigger.run()))
+        await asyncio.sleep(0)
+        waiting.cancel(*cause)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(stop())
+    assert ("goes on in the cloud" in caplog.text) is says
+
+
+def test_so_does_one_that_a_user_ended(caplog) -> None:
+    asyncio.run(_trigger(Stage.STARTED).on_kill())
+    assert "IAM user sync of MRS cluster c goes on in the cloud" in caplog.text
+
+
+@pytest.mark.parametrize("more", [{"version": 99}, {"patience": "endless"}], ids=["version", "argument"])
+def test_arguments_of_another_release(more) -> None:
+    trigger = _trigger(Stage.STARTED, **more)
+    assert {**trigger.serialize()[1], **more} == trigger.serialize()[1]
+    asyncio.run(trigger.on_kill())
+
+    async def first():
+        return await anext(trigger.run())
+
+    report = Report.from_json(asyncio.run(first()).payload)
+    assert isinstance(report.ended, InvalidEvent)
+    assert "another release" in report.ended.message
