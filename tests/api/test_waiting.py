@@ -39,6 +39,7 @@ class Scripted:
     clock: Clock
     ends_after: float = 1e9
     floor: float = 2.0
+    console: str = "its console"
     name: str = "scripted"
     errors: list = field(default_factory=list)
     warning: str = ""
