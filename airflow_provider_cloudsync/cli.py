@@ -59,6 +59,10 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    import os
+
+    # Airflow 3 looks connections up in its database for a server only; `airflow connections test` does the same.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow_provider_cloudsync.api.checkup import Finding, examine
     from airflow_provider_cloudsync.api.services import PROBES
     from airflow_provider_cloudsync.exceptions import CloudSyncError
@@ -73,7 +77,7 @@ def _check(arguments: argparse.Namespace) -> int:
         cloud = hook.cloud
         tell(Finding("connection", None, arguments.conn_id))
         tell(Finding("region", None, cloud.region or "none"))
-        findings = hook.run(examine(cloud.once(), arguments.service or tuple(PROBES), tell))
+        findings = hook.run(examine(cloud, arguments.service or tuple(PROBES), tell))
     except CloudSyncError as error:
         tell(Finding("connection", False, error.message))
         return 1

@@ -126,11 +126,23 @@ class Throttled(ApiError):
     """Too many calls; the service carried nothing out.
 
     :param retry_after: seconds that the service asks to wait, None where it does not say.
+    :param limit: how many calls it takes in a window, where it says so.
+    :param window: the length of that window in seconds.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **fields: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        limit: int | None = None,
+        window: float | None = None,
+        **fields: Any,
+    ) -> None:
         super().__init__(message, **fields)
         self.retry_after = retry_after
+        self.limit = limit
+        self.window = window
 
 
 class CredentialsRejected(ApiError):

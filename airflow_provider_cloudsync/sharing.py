@@ -1,4 +1,4 @@
-"""One run of a flow for all who ask for the same: what `Shared` means, blocking and under asyncio."""
+"""One run of a flow for all who ask for the same: what `Shared` and `Together` mean, blocking and under asyncio."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import asyncio
 import copy
 import threading
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Work = Callable[[], Awaitable[Any]]
+Parts = Callable[[Sequence[Any]], Awaitable[Mapping[Any, Any]]]
 Still = Callable[[Any], bool]
+#: Results that may be taken again, and when the work for them began. One for all loops and threads of a process: a key
+#: that one of them has seen rejected is rejected for all.
+Kept = dict[Hashable, tuple[float, Any]]
+
+_WHOLE, _MISSING = object(), object()
 
 
 class BlockingShares:
     """For threads: one does the work for a key, the others wait for it and take its result while that is fresh."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, kept: Kept | None = None) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
-        self._kept: dict[Hashable, tuple[float, Any]] = {}
+        self._kept: Kept = {} if kept is None else kept
 
     def get(
         self, key: Hashable, work: Callable[[], Any], *, max_age: float = 0.0, still: Still | None = None
@@ -53,16 +59,44 @@ async def doze(wake: asyncio.Event, seconds: float) -> None:
         pass
 
 
+def own(results: Mapping[Any, Any], part: Any) -> Any:
+    """What common work brought for one part.
+
+    :raises CloudSyncError: if that is the error of this part.
+    """
+    found = results.get(part, _MISSING)
+    if found is _MISSING:
+        raise RuntimeError(f"the common work brought nothing for {part!r}")
+    if isinstance(found, Exception):
+        raise _copied(found)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody waits for.
+
+    :param soonest: not before that, unless it comes anyway.
+    :param latest: when the work is to begin for it.
+    """
+
+    part: Hashable
+    soonest: float
+    latest: float
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
     """One key while anybody waits for it."""
 
-    work: Work
-    #: Who waits for the work to begin, and when they want it.
-    waiting: dict[asyncio.Future[Any], float] = field(default_factory=dict)
-    #: Who gets the result of the work under way.
-    served: dict[asyncio.Future[Any], float] = field(default_factory=dict)
+    work: Parts
+    #: Who waits for the work to begin.
+    waiting: dict[asyncio.Future[Any], _Wish] = field(default_factory=dict)
+    #: Who may get a result of the work under way.
+    served: dict[asyncio.Future[Any], _Wish] = field(default_factory=dict)
     began: float | None = None
+    #: When the runner goes to work, as far as it knows.
+    wakes_at: float = 0.0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     runner: asyncio.Task[None] | None = None
 
@@ -80,11 +114,12 @@ class AsyncShares:
         self,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[asyncio.Event, float], Awaitable[None]] = doze,
+        kept: Kept | None = None,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
         self._entries: dict[Hashable, _Entry] = {}
-        self._kept: dict[Hashable, tuple[float, Any]] = {}
+        self._kept: Kept = {} if kept is None else kept
 
     def __len__(self) -> int:
         """How many keys are waited for."""
@@ -109,15 +144,44 @@ class AsyncShares:
         kept = self._kept.get(key)
         if kept is not None and (still(kept[1]) if still else now - kept[0] <= max_age):
             return kept[1]
+
+        async def whole(parts: Sequence[Any]) -> Mapping[Any, Any]:
+            began, result = self._clock(), await work()
+            if max_age > 0 or still is not None:
+                self._kept[key] = (began, result)
+            return {_WHOLE: result}
+
+        entry = self._entry(key, whole)
+        if entry.began is not None and (still is not None or now - entry.began < max_age):
+            return await self._wait(key, entry, entry.served, _Wish(_WHOLE, now, now))
+        return await self._wait(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+
+    async def get_part(
+        self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
+    ) -> Any:
+        """What `work` brings for a part, of the work that is done for all who want a part of the same key.
+
+        :param work: is told the parts that are wanted; returns part -> result or error, perhaps of more parts.
+        :param wait: seconds from now at which it is wanted.
+        :param soonest: seconds from now before which it is not, unless it comes anyway.
+        """
+        now = self._clock()
+        entry = self._entry(key, work)
+        return await self._wait(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
+
+    def _entry(self, key: Hashable, work: Parts) -> _Entry:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-            entry.runner = asyncio.create_task(self._run(key, entry, keep=max_age > 0 or still is not None))
+            entry.runner = asyncio.create_task(self._run(key, entry))
+        return entry
+
+    async def _wait(
+        self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish
+    ) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if entry.began is not None and (still is not None or now - entry.began < max_age):
-            entry.served[future] = now
-        else:
-            entry.waiting[future] = now + wait
+        among[future] = wish
+        if wish.latest < entry.wakes_at:
             entry.wake.set()
         try:
             return await future
@@ -133,33 +197,37 @@ class AsyncShares:
         if self._entries.get(key) is entry:
             del self._entries[key]
 
-    async def _run(self, key: Hashable, entry: _Entry, *, keep: bool) -> None:
+    async def _run(self, key: Hashable, entry: _Entry) -> None:
         while entry.waiting:
-            seconds = min(entry.waiting.values()) - self._clock()
-            if seconds > 0:
+            now = self._clock()
+            entry.wakes_at = min(wish.latest for wish in entry.waiting.values())
+            if entry.wakes_at > now:
                 entry.wake.clear()
-                await self._sleep(entry.wake, seconds)
+                await self._sleep(entry.wake, entry.wakes_at - now)
                 continue
             entry.served, entry.waiting = entry.waiting, {}
-            entry.began = self._clock()
+            entry.began = now
+            wanted = dict.fromkeys(wish.part for wish in entry.served.values() if wish.soonest <= now)
             try:
-                result = await entry.work()
+                results = await entry.work(list(wanted))
             except Exception as error:  # whatever it is, it is theirs who asked, not this task's
-                for future in entry.served:
-                    if not future.done():
-                        future.set_exception(_copied(error))
+                results = dict.fromkeys(wanted, error)
             except BaseException:
                 # Cancelled, or the interpreter is ending: nobody is left to wait for what will not come.
                 self._drop(key, entry)
                 for future in (*entry.served, *entry.waiting):
                     future.cancel()
                 raise
-            else:
-                if keep:
-                    self._kept[key] = (entry.began, result)
-                for future in entry.served:
-                    if not future.done():
-                        future.set_result(result)
+            for future, wish in entry.served.items():
+                if future.done():
+                    continue
+                if wish.part not in results and wish.part not in wanted:
+                    entry.waiting[future] = wish  # not wanted yet, and not there by chance
+                    continue
+                try:
+                    future.set_result(own(results, wish.part))
+                except Exception as error:
+                    future.set_exception(error)
             entry.served, entry.began = {}, None
         self._drop(key, entry)
 

@@ -1,4 +1,4 @@
-"""The two drivers of flows, and the only file that names the HTTP libraries.
+"""The two drivers of flows. Beside the sessions for users, the only file that names the HTTP libraries.
 
 `run` blocks and uses requests; `arun` is for asyncio and uses aiohttp. They differ in how they send, sleep and
 share, and in nothing else: what to send, what to make of the reply and when to try again is in the flow. Neither
@@ -11,9 +11,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from airflow_provider_cloudsync.api.messages import (
@@ -24,9 +23,8 @@ from airflow_provider_cloudsync.api.messages import (
     Message,
     Pause,
     Response,
-    Shared,
+    Together,
     Turn,
-    Wiring,
 )
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError, UnreadableReply
 from airflow_provider_cloudsync.masking import aconceal, conceal
@@ -34,12 +32,11 @@ from airflow_provider_cloudsync.reaching import (
     CHECK,
     authorities,
     lost,
-    proxy_for,
     ssl_context,
     usable_proxy,
     where,
 )
-from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept, own
 from airflow_provider_cloudsync.turns import Turns
 
 if TYPE_CHECKING:
@@ -53,12 +50,24 @@ LARGEST_REPLY = 16 * 1024 * 1024
 #: A reply that trickles in has this many read timeouts until it must be complete.
 _TRICKLE = 3
 _CHUNK = 64 * 1024
+#: A token comes in a header of up to 32 KiB, more than the library takes by itself.
+_LONGEST_HEADER = 64 * 1024
 _CONNECTIONS = 32
 
-_shares = BlockingShares()
+_kept: Kept = {}
+_shares = BlockingShares(kept=_kept)
 _turns = Turns()
 _threads = threading.local()
 _pools: MutableMapping[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+
+
+def _begin_anew() -> None:
+    """In a forked process: a lock that another thread of the parent held would never be given back."""
+    global _shares, _turns
+    _shares, _turns = BlockingShares(kept=_kept), Turns()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def run(flow: Flow[T]) -> T:
@@ -106,10 +115,12 @@ def _carry_out(message: Message) -> Any:
         return time.sleep(message.seconds)
     if isinstance(message, Conceal):
         return conceal(message.secret)
-    if not isinstance(message, Shared):
+    if isinstance(message, Turn | Hold):
         return _queue(message)
     if message.wait > 0:
         time.sleep(message.wait)
+    if isinstance(message, Together):
+        return own(run(message.make([message.part])), message.part)
     make = message.make
     return _shares.get(message.key, lambda: run(make()), max_age=message.max_age, still=message.still)
 
@@ -126,7 +137,7 @@ class _Pool:
     """What the flows of one event loop have in common: a session and the results that they share."""
 
     def __init__(self) -> None:
-        self.shares = AsyncShares()
+        self.shares = AsyncShares(kept=_kept)
         self._users = 0
         self._session: aiohttp.ClientSession | None = None
 
@@ -165,8 +176,17 @@ class _Pool:
             return await asyncio.sleep(message.seconds)
         if isinstance(message, Conceal):
             return await aconceal(message.secret)
-        if not isinstance(message, Shared):
+        if isinstance(message, Turn | Hold):
             return _queue(message)
+        if isinstance(message, Together):
+            together = message.make
+            return await self.shares.get_part(
+                message.key,
+                message.part,
+                lambda parts: self.drive(together(parts)),
+                wait=message.wait,
+                soonest=message.soonest,
+            )
         make = message.make
         return await self.shares.get(
             message.key,
@@ -186,11 +206,11 @@ def _send(request: HttpRequest) -> Response:
 
     wiring = request.wiring
     proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
-    # As UTF-8, like the text that was signed; the library would take Latin-1, or fail.
-    headers = {name: value.encode().decode("latin-1") for name, value in request.headers.items()}
     give_up = time.monotonic() + wiring.connect_timeout + _TRICKLE * wiring.read_timeout
     try:
-        prepared = requests.Request(request.method, request.url, headers=headers, data=request.body or None)
+        prepared = requests.Request(
+            request.method, request.url, headers=_as_sent(request.headers), data=request.body or None
+        )
         with _blocking_session().send(
             prepared.prepare(),
             stream=True,
@@ -205,6 +225,11 @@ def _send(request: HttpRequest) -> Response:
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         sent, lasting = _requests_verdict(error)
         raise lost(request, error, sent=sent, lasting=lasting) from None
+
+
+def _as_sent(headers: Mapping[str, str]) -> dict[str, str]:
+    """As UTF-8, like the text that was signed; the library would take Latin-1, or fail."""
+    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
 
 def _blocking_session() -> requests.Session:
@@ -262,54 +287,6 @@ def _requests_verdict(error: Exception) -> tuple[bool, bool]:
     return not isinstance(cause, urllib3.exceptions.NewConnectionError), False
 
 
-def session(
-    authorize: Callable[[HttpRequest], HttpRequest], wiring: Wiring, user_agent: str
-) -> requests.Session:
-    """A requests session that authenticates each request and follows no redirect.
-
-    :param authorize: adds the proof to a request, or refuses its URL.
-    """
-    import requests
-    from requests.auth import AuthBase
-
-    class Authorizer(AuthBase):
-        def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-            body = prepared.body or b""
-            if not isinstance(body, bytes | str):
-                raise TypeError("A body that is streamed can't be signed; pass bytes, text, or json=.")
-            bare = HttpRequest(
-                method=prepared.method or "GET",
-                url=prepared.url or "",
-                headers={**prepared.headers, "Host": urlsplit(prepared.url or "").netloc},
-                body=body.encode() if isinstance(body, str) else body,
-                wiring=wiring,
-            )
-            authorized = authorize(bare)
-            prepared.url = authorized.url
-            prepared.headers.update(authorized.headers)
-            return prepared
-
-    class Session(requests.Session):
-        def get_redirect_target(self, resp: requests.Response) -> str | None:
-            return None  # a signature is for one URL and must not be handed to another host
-
-        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-            if kwargs.get("timeout") is None:
-                kwargs["timeout"] = (wiring.connect_timeout, wiring.read_timeout)
-            proxy = proxy_for(request.url or "", wiring)
-            kwargs["proxies"] = kwargs.get("proxies") or ({"http": proxy, "https": proxy} if proxy else {})
-            return super().send(request, **kwargs)
-
-    opened = Session()
-    opened.trust_env = False
-    opened.verify = authorities(wiring, "A session for this connection")
-    opened.auth = Authorizer()
-    opened.headers.update(
-        {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": user_agent}
-    )
-    return opened
-
-
 # --- asyncio ------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +295,8 @@ def _open_async_session() -> aiohttp.ClientSession:
 
     opened = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+        max_field_size=_LONGEST_HEADER,
+        max_line_size=_LONGEST_HEADER,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

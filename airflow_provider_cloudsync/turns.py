@@ -22,29 +22,46 @@ _LATE = 10.0
 class _Queue:
     """The calls to one API that were let through last, and those that wait, first come first served.
 
+    :param quota: None while none is known: then nobody waits but for a refusal.
     :param sent: when calls were let through: as many as the quota has, the newest last.
     :param waiting: what is to be sent -> by when whoever wants to is back. In the order in which they came.
     """
 
-    sent: deque[float]
+    quota: Quota | None = None
+    sent: deque[float] = field(default_factory=deque)
     waiting: dict[Hashable, float] = field(default_factory=dict)
     held_until: float = 0.0
+    swept_at: float = 0.0
 
-    def take(self, asked: Turn, now: float) -> float:
+    def keep(self, quota: Quota | None) -> None:
+        """From now on, unless it is known already."""
+        if quota is not None and quota != self.quota:
+            self.quota = quota
+            self.sent = deque(self.sent, maxlen=quota.limit)
+
+    def take(self, claim: Hashable, now: float) -> float:
         """Seconds until the turn; 0: it is now, and taken."""
-        self.waiting = {
-            claim: back_by
-            for claim, back_by in self.waiting.items()
-            if back_by >= now - _LONGEST_ABSENCE or claim == asked.claim
-        }
-        self.waiting.setdefault(asked.claim, now)
-        wait = self._nth(self._place(asked.claim, now), asked.quota, now) - now
+        if self.quota is None:
+            # As if it had a place: nobody knows how many may go at once, so all come back at some time after.
+            return self.held_until - now if self.held_until > now else 0.0
+        self._sweep(now)
+        self.waiting.setdefault(claim, now)
+        wait = self._nth(self._place(claim, now), self.quota, now) - now
         if wait > 0:
-            self.waiting[asked.claim] = now + min(wait, _LONGEST_ABSENCE) + _LATE
+            self.waiting[claim] = now + min(wait, _LONGEST_ABSENCE) + _LATE
             return wait
-        del self.waiting[asked.claim]
+        del self.waiting[claim]
         self.sent.append(now)
         return 0.0
+
+    def _sweep(self, now: float) -> None:
+        """Forget who never came back. Now and then, since a thousand may wait."""
+        if now - self.swept_at < _LATE:
+            return
+        self.swept_at = now
+        gone = [claim for claim, back_by in self.waiting.items() if back_by < now - _LONGEST_ABSENCE]
+        for claim in gone:
+            del self.waiting[claim]
 
     def _place(self, claim: Hashable, now: float) -> int:
         """How many come first. Who is late does not count, but has the old place again when they come."""
@@ -57,14 +74,11 @@ class _Queue:
 
     def _nth(self, place: int, quota: Quota, now: float) -> float:
         """When the one at that place in the queue has its turn, if all before it take theirs."""
-        sent = self.sent.copy()
-        at = now
-        for _ in range(place + 1):
-            at = max(now, self.held_until)
-            if len(sent) == quota.limit:
-                at = max(at, sent[0] + quota.seconds + _MARGIN)
-            sent.append(at)
-        return at
+        begin, window = max(now, self.held_until), quota.seconds + _MARGIN
+        rounds, seat = divmod(place, quota.limit)
+        free = quota.limit - len(self.sent)
+        first = begin if seat < free else max(begin, self.sent[seat - free] + window)
+        return first + rounds * window
 
 
 class Turns:
@@ -83,12 +97,16 @@ class Turns:
         with self._lock:
             queue = self._queues.get(asked.key)
             if queue is None:
-                queue = self._queues[asked.key] = _Queue(deque(maxlen=asked.quota.limit))
-            return queue.take(asked, self._clock())
+                if asked.quota is None:
+                    return 0.0
+                queue = self._queues[asked.key] = _Queue()
+            queue.keep(asked.quota)
+            return queue.take(asked.claim, self._clock())
 
     def hold(self, refused: Hold) -> None:
         """Let nobody through for a while; those who wait keep their places."""
         with self._lock:
-            queue = self._queues.get(refused.key)
-            if queue is not None:
-                queue.held_until = max(queue.held_until, self._clock() + refused.seconds)
+            queue = self._queues.setdefault(refused.key, _Queue())
+            if queue.quota is None:
+                queue.keep(refused.quota)
+            queue.held_until = max(queue.held_until, self._clock() + refused.seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -17,6 +17,8 @@ from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import CredentialsRejected, InvalidParameter
 
 if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.flows import Cloud
+    from airflow_provider_cloudsync.api.messages import Flow
     from airflow_provider_cloudsync.api.model import Ticket
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
@@ -125,6 +127,18 @@ class Waiter:
         from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
         return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+
+    def run_with_present_key(self, flow: Callable[[Cloud], Flow[T]]) -> T:
+        """Drive a flow of looks; if the key is rejected and the connection has another by now, once more with that."""
+        while True:
+            try:
+                return self.hook.run(flow(self.hook.cloud))
+            except CredentialsRejected:
+                if not self.hook.look_again():
+                    raise
+                log.info(
+                    "The key was rejected, and the connection has another one now; the wait goes on with it."
+                )
 
     def hand_over(self, ticket: Ticket, *, deadline: float, try_number: int) -> NoReturn:
         """Leave a wait to a triggerer; the task goes on in its ``execute_complete``."""

@@ -38,6 +38,7 @@ def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(transport, "_shares", BlockingShares())
+    monkeypatch.setattr(transport, "_kept", {})
+    monkeypatch.setattr(transport, "_shares", BlockingShares(kept=transport._kept))
     monkeypatch.setattr(transport, "_turns", Turns())
     monkeypatch.setattr(last_resort, "_PROFILE", f"{_HOME}/no-profile")

@@ -83,10 +83,9 @@ class Stage:
             self.pause(seconds)
             await asyncio.sleep(0)
 
-        monkeypatch.setattr(
-            transport, "AsyncShares", lambda: sharing.AsyncShares(clock=self.clock, sleep=doze)
-        )
-        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(clock=self.clock))
+        kept: sharing.Kept = {}
+        monkeypatch.setattr(transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, doze, kept))
+        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(self.clock, kept))
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=self.clock))
         monkeypatch.setattr(transport, "_send", self._send)
         monkeypatch.setattr(transport, "_asend", self._asend)

@@ -531,3 +531,130 @@ class TestBlocking:
         for _ in range(2):
             assert shares.get("key", lambda: calls.append(1), max_age=60) is None
         assert len(calls) == 1
+
+
+class Common:
+    """Work for parts: remembers what was wanted each time, and may bring more than that."""
+
+    def __init__(self, *extra: str, failing: tuple[str, ...] = (), broken: Exception | None = None) -> None:
+        self.wanted: list[list[str]] = []
+        self.extra, self.failing, self.broken = extra, failing, broken
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, parts: Any) -> dict[str, Any]:
+        self.wanted.append(sorted(parts))
+        await self.gate.wait()
+        if self.broken is not None:
+            raise self.broken
+        run = len(self.wanted)
+        return {
+            part: ApiError(f"no {part}") if part in self.failing else f"{part} {run}"
+            for part in (*parts, *self.extra)
+        }
+
+
+def want(
+    shares: AsyncShares, work: Common, part: str, wait: float = 0, soonest: float = 0
+) -> asyncio.Task[Any]:
+    return asyncio.create_task(shares.get_part("key", part, work, wait=wait, soonest=soonest))
+
+
+class TestParts:
+    def test_one_run_for_all_parts_that_are_wanted(self):
+        async def scenario(shares, clock):
+            work = Common()
+            asked = [want(shares, work, part) for part in "abca"]
+            assert await asyncio.gather(*asked) == ["a 1", "b 1", "c 1", "a 1"]
+            assert work.wanted == [["a", "b", "c"]]
+
+        play(scenario)
+
+    def test_who_wants_it_soon_goes_along_and_who_does_not_keeps_their_time(self):
+        async def scenario(shares, clock):
+            work = Common()
+            hasty = want(shares, work, "hasty", wait=5)
+            soon = want(shares, work, "soon", wait=8, soonest=4)
+            patient = want(shares, work, "patient", wait=60, soonest=30)
+            await clock.advance(5)
+            assert [await hasty, await soon] == ["hasty 1", "soon 1"]
+            assert not patient.done()
+            await clock.advance(54)
+            assert work.wanted == [["hasty", "soon"]]
+            await clock.advance(1)
+            assert await patient == "patient 2"
+
+        play(scenario)
+
+    def test_what_comes_by_chance_is_for_whoever_waits_for_it(self):
+        async def scenario(shares, clock):
+            work = Common("patient")
+            hasty = want(shares, work, "hasty")
+            patient = want(shares, work, "patient", wait=60, soonest=30)
+            assert await asyncio.gather(hasty, patient) == ["hasty 1", "patient 1"]
+            assert work.wanted == [["hasty"]]
+
+        play(scenario)
+
+    def test_the_error_of_one_part_is_no_error_of_others(self):
+        async def scenario(shares, clock):
+            work = Common(failing=("b",))
+            found = await asyncio.gather(
+                *(want(shares, work, part) for part in "abb"), return_exceptions=True
+            )
+            assert found[0] == "a 1"
+            assert [str(each) for each in found[1:]] == ["no b", "no b"]
+            assert found[1] is not found[2]
+
+        play(scenario)
+
+    def test_an_error_of_all_is_of_those_who_wanted_it_then(self):
+        async def scenario(shares, clock):
+            work = Common(broken=TransportError("lost"))
+            hasty = want(shares, work, "hasty")
+            patient = want(shares, work, "patient", wait=60, soonest=30)
+            with pytest.raises(TransportError, match="lost"):
+                await hasty
+            assert not patient.done()
+            work.broken = None
+            await clock.advance(60)
+            assert await patient == "patient 2"
+
+        play(scenario)
+
+    def test_who_joins_a_run_under_way_waits_for_the_next_even_if_it_brings_their_part(self):
+        async def scenario(shares, clock):
+            work = Common("b")
+            work.gate.clear()
+            first = want(shares, work, "a")
+            await settle()
+            late = want(shares, work, "b")
+            await settle()
+            work.gate.set()
+            assert [await first, await late] == ["a 1", "b 2"]
+
+        play(scenario)
+
+    def test_work_that_forgets_a_part_is_an_error_and_no_endless_wait(self):
+        async def scenario(shares, clock):
+            async def forgetful(parts):
+                return {}
+
+            with pytest.raises(RuntimeError, match="nothing for 'a'"):
+                await shares.get_part("key", "a", forgetful)
+
+        play(scenario)
+
+    def test_nothing_stays_when_the_last_one_leaves(self):
+        async def scenario(shares, clock):
+            work = Common()
+            asked = [want(shares, work, part, wait=60) for part in "ab"]
+            await settle()
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+            await settle()
+            assert len(shares) == 0
+            assert work.wanted == []
+
+        play(scenario)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import gc
 import gzip
 import inspect
-import ipaddress
 import os
 import signal
 import socket
 import ssl
-import struct
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,119 +23,10 @@ import pytest
 from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Response, Shared, Wiring
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, TransportError
+from tests.certificates import Certificate, make_certificate
+from tests.peers import Peer, Received, Script, Server
 
 # --- a server that does as a script says ---------------------------------------------------------------------------
-
-
-@dataclass
-class Received:
-    """A request as it came over the wire."""
-
-    line: str
-    head: bytes
-    body: bytes
-
-    @property
-    def headers(self) -> dict[str, str]:
-        pairs = [line.split(b":", 1) for line in self.head.split(b"\r\n")[1:] if line]
-        return {name.decode().lower(): value.strip().decode("latin-1") for name, value in pairs}
-
-
-@dataclass
-class Peer:
-    """One connection, from the server's side."""
-
-    server: Server
-    number: int
-    socket: socket.socket
-    buffer: bytes = b""
-
-    def read(self) -> Received | None:
-        """The next request; None when the client has closed."""
-        while b"\r\n\r\n" not in self.buffer:
-            piece = self.socket.recv(65_536)
-            if not piece:
-                return None
-            self.buffer += piece
-        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-        received = Received(head.split(b"\r\n")[0].decode("latin-1"), head, b"")
-        length = int(received.headers.get("content-length", "0"))
-        while len(self.buffer) < length:
-            self.buffer += self.socket.recv(65_536)
-        received.body, self.buffer = self.buffer[:length], self.buffer[length:]
-        self.server.requests.append(received)
-        return received
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def until_the_client_closes(self) -> None:
-        while self.socket.recv(65_536):
-            pass
-
-    def reset(self) -> None:
-        """Close with RST in place of FIN."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-
-Script = Callable[[Peer], None]
-
-
-@dataclass
-class Server:
-    """Runs the n-th script for the n-th connection, and the last one for all that follow."""
-
-    scripts: tuple[Script, ...]
-    tls: ssl.SSLContext | None = None
-    requests: list[Received] = field(default_factory=list)
-    connections: int = 0
-    ended: list[threading.Event] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.address}"
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                number, ended = self.connections, threading.Event()
-                self.connections += 1
-                self.ended.append(ended)
-                script = self.scripts[min(number, len(self.scripts) - 1)]
-                threading.Thread(
-                    target=self._serve, args=(connection, number, script, ended), daemon=True
-                ).start()
-
-    def _serve(self, connection: socket.socket, number: int, script: Script, ended: threading.Event) -> None:
-        peer = Peer(self, number, connection)
-        try:
-            connection.settimeout(10)
-            if self.tls:
-                peer.socket = self.tls.wrap_socket(connection, server_side=True)
-            script(peer)
-        except OSError:
-            pass  # the client has left, or does not like our certificate
-        finally:
-            peer.socket.close()
-            ended.set()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
 
 
 def raw_reply(body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
@@ -822,52 +709,6 @@ def test_proxy_for(monkeypatch, environment, url, wiring, expected):
 # --- TLS -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Certificate:
-    path: str
-    context: ssl.SSLContext
-
-
-def make_certificate(folder: Path, *names: str, expired: bool = False) -> Certificate:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    known = [
-        x509.IPAddress(ipaddress.ip_address(each)) if each[0].isdigit() else x509.DNSName(each)
-        for each in names
-    ]
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-    usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 3 * day)
-        .not_valid_after(now + (-day if expired else day))
-        .add_extension(x509.SubjectAlternativeName(known), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, private = folder / "certificate.pem", folder / "key.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, private)
-    return Certificate(str(pem), context)
-
-
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("tls"), "127.0.0.1", "service.invalid")
@@ -1245,7 +1086,7 @@ class TestAsyncio:
         assert isinstance(first, asyncio.CancelledError)
         assert others == [1, 1]
 
-    def test_ashare_is_for_the_loop_and_for_a_time(self):
+    def test_ashare_is_for_the_process_and_for_a_time(self):
         calls = []
 
         async def work() -> int:
@@ -1256,7 +1097,7 @@ class TestAsyncio:
             return [await transport.ashare("key", work, max_age=60) for _ in range(3)]
 
         assert asyncio.run(main()) == [1, 1, 1]
-        assert asyncio.run(main()) == [2, 2, 2]
+        assert asyncio.run(main()) == [1, 1, 1]
 
 
 def test_neither_library_is_imported_before_the_first_request():

@@ -7,6 +7,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -185,9 +186,31 @@ class TestQueue:
         assert [ask(turns, number) for number in range(10, 15)] == [0.0] * 4 + [ROUND]
         assert ask(turns, "a") == 0
 
-    def test_hold_of_what_nobody_asked_for(self, turns) -> None:
-        turns.hold(Hold("nobody", 100.0))
-        assert ask(turns, "a", key="nobody") == 0
+    def test_a_hold_is_for_those_who_come_later_too(self, turns) -> None:
+        turns.hold(Hold("k", 100.0))
+        assert ask(turns, "a") == 100
+
+    def test_without_a_quota_nobody_waits_but_for_a_hold(self, turns, clock) -> None:
+        def take(claim: object) -> float:
+            return turns.take(Turn("k", None, claim))
+
+        assert [take(number) for number in range(1000)] == [0.0] * 1000
+        turns.hold(Hold("k", 60.0))
+        assert take("a") == take("b") == 60
+        clock.now += 60
+        assert [take(number) for number in range(1000)] == [0.0] * 1000
+
+    def test_what_a_refusal_told_of_the_quota_is_kept_to(self, turns, clock) -> None:
+        turns.hold(Hold("k", 60.0, Quota(5, 60.0)))
+        clock.now += 60
+        waits = [turns.take(Turn("k", None, number)) for number in range(11)]
+        assert waits == [0.0] * 5 + [ROUND] * 5 + [2 * ROUND]
+
+    def test_but_the_documented_one_goes_before(self, turns, clock) -> None:
+        ask(turns, "a")
+        turns.hold(Hold("k", 10.0, Quota(1, 1.0)))
+        clock.now += 70
+        assert [ask(turns, number) for number in range(6)] == [0.0] * 5 + [ROUND]
 
     def test_a_hold_of_one_key_is_for_that_one(self, turns) -> None:
         ask(turns, 0, key="a")
@@ -316,12 +339,26 @@ def refused(text: str = "", **headers: str) -> Response:
 
 
 class TestCall:
-    def test_a_call_without_a_quota_asks_nobody(self) -> None:
-        from dataclasses import replace
-
-        script = Script(refused(), GOOD)
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("limit:5,time:1 minute", Quota(5, 60.0)),
+            ("limit:200,time:1 second", Quota(200, 2.0)),
+            ("limit:0,time:1 minute", None),
+            ("time:1 minute", None),
+            ("limit:5", None),
+        ],
+    )
+    def test_a_call_without_a_quota_learns_it_from_a_refusal(self, text, told) -> None:
+        script = Script(refused(text), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
-        assert script.of(Turn) == script.of(Hold) == []
+        assert {turn.quota for turn in script.of(Turn)} == {None}
+        assert [hold.quota for hold in script.of(Hold)] == ([] if "time" not in text else [told])
+
+    def test_a_refusal_that_says_nothing_holds_nobody_where_no_quota_is_known(self) -> None:
+        script = Script(refused("slow down"), GOOD)
+        script.run(call(script.cloud(), replace(READ, quota=None)))
+        assert script.of(Hold) == []
 
     def test_each_attempt_takes_a_turn(self) -> None:
         script = Script(Response(503, {}, b""), GOOD)
@@ -335,19 +372,21 @@ class TestCall:
         (sent,) = script.of(HttpRequest)
         assert sent.headers["X-Sdk-Date"] == "20240320T023516Z"
 
-    def test_the_queue_is_of_an_api_of_a_host_whoever_asks(self) -> None:
+    def test_the_queue_is_of_an_api_of_a_host_and_of_a_user(self) -> None:
         def key(cloud: dict[str, Any] | None = None, **request: Any) -> Any:
-            from dataclasses import replace
-
             script = Script(GOOD)
             script.run(call(replace(script.cloud(), **(cloud or {})), replace(READ, **request)))
             return script.of(Turn)[0].key
 
-        assert key() == key({"credentials": KeyPair("other", "sk")}) == key({"project_id": "p2"})
+        other = {"credentials": KeyPair("other", "sk")}
+        assert key() == key({"project_id": "p2"})
+        assert key() != key(other)
+        for_all = Quota(5, 60.0, by_address=True)
+        assert key(quota=for_all) == key(other, quota=for_all)
         assert key() == key(query=(("cluster_id", "c"),))
         assert key() != key(operation="Other")
         assert key() != key({"region": "cn-north-1"})
-        assert "sk" not in repr(key())
+        assert ":sk" not in repr(key())
 
     def test_a_claim_is_what_is_sent(self) -> None:
         from dataclasses import replace
@@ -421,7 +460,7 @@ class TestCall:
         else:
             script.run(flow)
         (hold,) = script.of(Hold)
-        assert hold == Hold(script.of(Turn)[0].key, seconds)
+        assert (hold.key, hold.seconds) == (script.of(Turn)[0].key, seconds)
 
     @pytest.mark.parametrize("retry_after", ["86400", "99999999999", "9" * 400])
     def test_a_typing_error_in_a_header_does_not_hold_everybody_for_long(self, retry_after) -> None:
@@ -508,7 +547,7 @@ class World:
         stepped = SimpleNamespace(time=self.now, monotonic=self.now, sleep=emulator.advance)
         monkeypatch.setattr(transport, "time", stepped)
         monkeypatch.setattr(transport, "_turns", Turns(clock=self.now))
-        monkeypatch.setattr(transport, "AsyncShares", lambda: sharing.AsyncShares(clock=self.now))
+        monkeypatch.setattr(transport, "AsyncShares", lambda **_: sharing.AsyncShares(clock=self.now))
         # By this it drops connections that were idle for long, before their timers go off.
         monkeypatch.setattr("aiohttp.connector.monotonic", self.now)
 

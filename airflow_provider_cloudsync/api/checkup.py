@@ -21,6 +21,9 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
 )
 
+#: Somebody looks on: so long all of it may wait for others' calls that come first (seconds).
+_PATIENCE = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -44,6 +47,7 @@ def examine(cloud: Cloud, services: Iterable[str], tell: Tell = lambda finding: 
     :param tell: called with each finding as soon as there is one.
     """
     findings: list[Finding] = []
+    cloud = cloud.once().until(cloud.clock() + _PATIENCE)
 
     def note(step: str, ok: bool | None, text: str) -> None:
         findings.append(Finding(step, ok, text))
@@ -52,7 +56,9 @@ def examine(cloud: Cloud, services: Iterable[str], tell: Tell = lambda finding: 
     note("identity", None, cloud.credentials.who)
     try:
         reply = yield from call(cloud, OWN_PROJECTS)
-        projects = {project["id"]: project["name"] for project in projects_in(reply)}
+        projects = {
+            one_line(project["id"], 100): one_line(project["name"], 100) for project in projects_in(reply)
+        }
     except CredentialsRejected as error:
         note("sign-in", False, error.message)
         return findings  # every further request would be one more failure towards a lock
@@ -116,6 +122,14 @@ def _project(cloud: Cloud, projects: dict[str, str], note: Callable[..., None]) 
         )
         return cloud
     of_region = [each for each, name in projects.items() if name == cloud.region]
+    if not of_region:
+        note(
+            "project",
+            False,
+            f'Signed in, but no project of its user is named "{cloud.region}": correct "region", or put a project\'s id '
+            f'into Extra as "project_id". {has}',
+        )
+        return cloud
     if len(of_region) != 1:
         note(
             "project",

@@ -14,13 +14,15 @@ from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Shared
-from airflow_provider_cloudsync.api.replies import rejects_proof
+from airflow_provider_cloudsync.api.replies import accepts_proof, rejects_proof
 from airflow_provider_cloudsync.api.signing import sign
 from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected, TransportError
 
 _PEPPER = os.urandom(32)
 #: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
 LOCK_TIME = 300.0
+#: So long after a request that a key was accepted with, others need not wait for one that tries it (seconds).
+_GOOD_FOR = 10.0
 TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 (the name of one, and no token)
 _SECURITY_TOKEN_HEADER = "X-Security-Token"  # noqa: S105
 
@@ -64,6 +66,7 @@ def fingerprint(*secrets: str | None) -> str:
 class _Trial:
     """How a request with a key ended: is the key accepted?
 
+    :param at: when that was known.
     :param response: of the request itself; whoever sent it takes it out.
     """
 
@@ -75,8 +78,10 @@ class _Trial:
     accepted: bool = False
 
     def stands(self, now: float) -> bool:
-        """Whether it still says something: a key that was accepted is good until it is rejected."""
-        return self.accepted or (self.rejected and is_recent(self.at, now))
+        """Whether it still says something. A key that was good a while ago is tried by one request again: a thousand
+        may be about to be sent with it, and it may have been deactivated, or this machine's clock set.
+        """
+        return (self.accepted and now - self.at < _GOOD_FOR) or (self.rejected and is_recent(self.at, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,28 +151,28 @@ class KeyPair:
             trial: _Trial = yield Shared(key, lambda: _try(request, now), still=lambda each: each.stands(now))
             if trial.request is request or trial.stands(now):
                 break
-            elsewhere = urlsplit(trial.request.url).netloc != urlsplit(request.url).netloc
-            if trial.error is not None and not elsewhere:
+            if urlsplit(trial.request.url).netloc == urlsplit(request.url).netloc:
                 break
-            # What was tried does not answer, or with an error that says nothing of the key.
+            # What was tried elsewhere says nothing of the key: no reply, or one that was not about it.
         if trial.request is request:
             if trial.error is not None:
                 raise trial.error
             response, trial.response = trial.response, None
             assert response is not None
             return response
+        where = f"{request.method} {urlsplit(request.url).path}"
         if trial.rejected:
-            ago = now - trial.at
+            ago = max(now - trial.at, 0.0)
             raise CredentialsRejected(
-                f"{request.method} {urlsplit(request.url).path} was not sent: the key of the connection was rejected "
-                f"{ago:.0f} s ago, and more than five failures in a row lock it for everyone. It is not tried again "
-                f"for {max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
+                f"{where} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
+                "failures in a row lock it for everyone. It is not tried again for "
+                f"{max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
                 sent=False,
             )
-        if trial.error is not None:
+        if not trial.accepted:
+            why = trial.error or "The reply to it said nothing of the key."
             raise TransportError(
-                f"{request.method} {urlsplit(request.url).path} was not sent: the first request with this key got no "
-                f"reply. {trial.error}",
+                f"{where} was not sent: the first request with this key brought nothing. {why}",
                 sent=False,
                 lasting=isinstance(trial.error, TransportError) and trial.error.lasting,
             )
@@ -175,6 +180,8 @@ class KeyPair:
         if rejects_proof(reply):
             # From now on nobody sends with it.
             yield Shared(key, lambda: _rejection(request, now), still=lambda each: each.rejected)
+        elif accepts_proof(reply):
+            trial.at = max(trial.at, now)
         return reply
 
     def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
@@ -188,12 +195,7 @@ def _try(request: HttpRequest, now: float) -> Flow[_Trial]:
         response = yield request
     except CloudSyncError as error:
         return _Trial(request, now, error=error)
-    rejected = rejects_proof(response)
-    # A gateway that throttles, and a proxy that fails or redirects, need not have looked at the key.
-    accepted = (
-        not rejected and (response.status < 300 or 400 <= response.status < 500) and response.status != 429
-    )
-    return _Trial(request, now, response, rejected=rejected, accepted=accepted)
+    return _Trial(request, now, response, rejected=rejects_proof(response), accepted=accepts_proof(response))
 
 
 def _rejection(request: HttpRequest, now: float) -> Flow[_Trial]:

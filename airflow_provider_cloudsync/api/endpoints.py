@@ -88,6 +88,24 @@ def service_at(host: str, overrides: Mapping[str, str]) -> str:
     return named.get(host) or next(of_table, host.partition(".")[0])
 
 
+def is_ours(host: str, overrides: Mapping[str, str], everywhere: str | None) -> bool:
+    """Whether a host is of the vendor's sites, or named in the connection: others are to see no proof of anybody.
+
+    :param host: with the port, if it has one.
+    """
+    if host in {urlsplit(url).netloc for url in (*overrides.values(), everywhere or "")}:
+        return True
+    name = host.rpartition(":")[0] if host.endswith(":443") else host
+    return any(name.endswith(f".{site}") for site in _sites())
+
+
+@lru_cache(maxsize=1)
+def _sites() -> frozenset[str]:
+    """Such as myhuaweicloud.com."""
+    hosts = (host for regions in table().values() for each in regions.values() for host in each)
+    return frozenset(".".join(host.split(".")[-2:]) for host in hosts)
+
+
 def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
     """`url` as it can be used for an endpoint: https, or plain http to this machine or where it is allowed.
 
@@ -104,6 +122,7 @@ def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
         and _is_host(host)
         and url.isprintable()
         and not any(mark in url for mark in (" ", "?", "#", "@", "\\"))
+        and "[" not in parts.netloc[1:]
     )
     if host is None or parts.scheme not in ("https", "http") or not plain:
         raise InvalidConnection(

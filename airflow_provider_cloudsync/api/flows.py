@@ -15,13 +15,24 @@ from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync.api.credentials import Credentials
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
-from airflow_provider_cloudsync.api.messages import Flow, Hold, HttpRequest, Pause, Request, Turn, Wiring
+from airflow_provider_cloudsync.api.messages import (
+    Flow,
+    Hold,
+    HttpRequest,
+    Pause,
+    Quota,
+    Request,
+    Response,
+    Turn,
+    Wiring,
+)
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
+    CredentialsRejected,
     InvalidConnection,
     Throttled,
     TransportError,
@@ -111,8 +122,13 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             yield from _wait_for_turn(cloud, request, prepared)
             # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
             proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
-            response = yield from credentials.send(proven, cloud.clock())
-            if not renewed and rejects_proof(response):
+            response: Response | None = None
+            refusal: CredentialsRejected | None = None
+            try:
+                response = yield from credentials.send(proven, cloud.clock())
+            except CredentialsRejected as known:  # others have seen that; it was not sent
+                refusal = known
+            if not renewed and (response is None or rejects_proof(response)):
                 renewed = yield from beforehand(credentials.renew(proven, cloud.clock()))
                 if renewed:
                     log.info(
@@ -120,11 +136,13 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                     )
                     attempt -= 1
                     continue
+            if response is None:
+                assert refusal is not None
+                raise refusal
             reply = read(request, response, cloud.clock())
         except CloudSyncError as error:
-            if isinstance(error, Throttled) and error.sent and request.quota is not None:
-                window = request.quota.seconds if error.retry_after is None else error.retry_after
-                yield Hold(_counted(cloud, request), min(window, LONGEST))
+            if isinstance(error, Throttled) and error.sent:
+                yield from _hold_the_others(cloud, request, error)
             delay = delay_for(error, attempt, repeatable=request.repeatable)
             if in_doubt:
                 error.leave_in_doubt()
@@ -147,17 +165,25 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
 
 
 def _counted(cloud: Cloud, request: Request) -> Hashable:
-    """What a quota is kept for. By address and not by key: HSS counts for a user and for an IP."""
-    return cloud.url(request.service), request.operation
+    """What a quota is kept for."""
+    by_address = request.quota is not None and request.quota.by_address
+    return cloud.url(request.service), request.operation, "" if by_address else cloud.credentials.identity
+
+
+def _hold_the_others(cloud: Cloud, request: Request, refusal: Throttled) -> Flow[None]:
+    """What one is refused for, the others need not try; and what the refusal says of the quota is kept to."""
+    told = Quota(refusal.limit, refusal.window) if refusal.limit and refusal.window else None
+    window = refusal.retry_after
+    if window is None and request.quota is not None:
+        window = request.quota.seconds
+    if window is not None:
+        yield Hold(_counted(cloud, request), min(window, LONGEST), told)
 
 
 def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flow[None]:
-    quota = request.quota
-    if quota is None:
-        return
     turn = Turn(
         _counted(cloud, request),
-        quota,
+        request.quota,
         claim=(cloud.credentials.identity, prepared.method, prepared.url, prepared.body),
     )
     # Asked again after each pause: a refusal may have come in between, and holds for all.
@@ -165,8 +191,8 @@ def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flo
         patience = LONGEST if cloud.give_up_at is None else cloud.give_up_at - cloud.clock()
         if wait > patience:
             raise Throttled(
-                f"{request.service} {request.operation} was not sent: the service takes {quota.limit} such calls in "
-                f"{quota.seconds:g} s, and other tasks of this process come first. Let fewer tasks watch at once.",
+                f"{request.service} {request.operation} was not sent: the service takes so many such calls in a while "
+                "only, and other tasks of this process come first. Let fewer tasks watch at once.",
                 retry_after=wait,
                 service=request.service,
                 operation=request.operation,

@@ -10,6 +10,7 @@ a flow yields           and is sent
 `HttpRequest`           a `Response`, or `TransportError` is thrown
 `Pause`                 None, when the time is over
 `Shared`                what the shared flow returned, or the error that it raised
+`Together`              what the common flow returned for its part, or the error
 `Turn`                  0.0 if it may send now; else the seconds after which to ask again
 `Hold`                  None
 `Conceal`               None
@@ -20,7 +21,7 @@ Two rules for whoever writes one: yield nothing else, and catch no error that yo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -32,10 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many calls of one API a service documents to take: `limit` within `seconds`."""
+    """How many calls of one API a service documents to take: `limit` within `seconds`.
+
+    :param by_address: whether it counts for everybody who calls from one address, and not for each user.
+    """
 
     limit: int
     seconds: float
+    by_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,8 @@ class Request:
     path: str
     repeatable: bool
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Any = field(default=None, repr=False)  # a sign-in has a password in it
     quota: Quota | None = None
 
     def __post_init__(self) -> None:
@@ -141,6 +146,27 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Run one flow for many who ask for parts of the same, such as tasks of one workspace.
+
+    The flow runs when the first of those who wait wants its part. It is told the parts that are wanted about then, and
+    may bring more: whoever waits for one of these is sent it as well.
+
+    :param key: equal for askers who can share; includes whose credentials are used.
+    :param part: what the asker wants of it.
+    :param make: makes the flow for the parts that are wanted; it returns part -> result, or the error of that part.
+    :param wait: seconds from now at which the asker wants its part at the latest.
+    :param soonest: seconds from now before which the asker does not want it, unless others' wishes bring it anyway.
+    """
+
+    key: Hashable
+    part: Hashable
+    make: Callable[[Sequence[Any]], Flow[Mapping[Any, Any]]]
+    wait: float = 0.0
+    soonest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Conceal:
     """Keep a secret that was obtained just now out of all logs."""
 
@@ -151,22 +177,27 @@ class Conceal:
 class Turn:
     """Ask whether a call may be sent without going over its quota. Whoever asks in this process is in one queue.
 
-    :param key: what the quota is kept for: one API of one host.
+    :param key: what the quota is kept for: one API of one host, for one user.
+    :param quota: the documented one; None: the one that a refusal has told, if there was any.
     :param claim: who wants to send what. It keeps its place in the queue while it comes back when it was told to.
     """
 
     key: Hashable
-    quota: Quota
+    quota: Quota | None
     claim: Hashable
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The service refused a call for its quota: nobody in this process is to send one for so many seconds."""
+    """The service refused a call for its quota: nobody in this process is to send one for so many seconds.
+
+    :param quota: what the refusal said of the quota; kept from then on.
+    """
 
     key: Hashable
     seconds: float
+    quota: Quota | None = None
 
 
-Message = HttpRequest | Pause | Shared | Turn | Hold | Conceal
+Message = HttpRequest | Pause | Shared | Together | Turn | Hold | Conceal
 Flow = Generator[Message, Any, T]

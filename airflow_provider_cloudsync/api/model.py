@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
@@ -154,6 +154,19 @@ class Service(Protocol[Seen]):
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """What that means for the ticket. `now` is when the look began, in seconds since the epoch."""
+
+
+@runtime_checkable
+class Gatherable(Service[Seen], Protocol[Seen]):
+    """What is looked at with one call for many targets, where several waits meet. A `key` is within a `group`."""
+
+    def group(self, target: Target) -> Hashable:
+        """What the target is a part of: waits with equal groups can share calls."""
+
+    def observe_all(
+        self, cloud: Cloud, group: Any, keys: Sequence[Any]
+    ) -> Flow[Mapping[Any, Seen | CloudSyncError]]:
+        """What the service shows now of the targets with these keys, or why it does not; others may be among them."""
 
 
 class Startable(Service[Seen], Protocol[Seen]):

@@ -26,6 +26,9 @@ _DENIED = ("12000136", "00000010", "HSS.0010", "HSS.0013")
 #: Seconds between two clocks from which on a signature is refused, and from which on somebody should know.
 MOST_SKEW, ODD_SKEW = 900.0, 60.0
 _WINDOW = re.compile(r"time:\s*(\d+)?\s*(second|minute|hour|day)", re.IGNORECASE)
+_LIMIT = re.compile(r"limit:\s*(\d{1,6})\b", re.IGNORECASE)
+#: What the gateway says before or instead of looking at the proof; 03xx but for 0301 and 0307 is after that.
+_OF_GATEWAY = re.compile(r"API(GW|G)\.(0[0-24-9]|030[178])")
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
 _HINTS = {
@@ -96,8 +99,13 @@ def read(request: Request, response: Response, now: float | None = None) -> Repl
     if not parsed:
         detail = _excerpt(response.body, 400)
     if response.status == 429:
-        after = _retry_after(response, detail)
-        raise _error(Throttled, request, response, code, detail, request_id, retry_after=after)
+        limit = _LIMIT.search(detail)
+        more = {
+            "retry_after": _retry_after(response, detail),
+            "limit": int(limit[1]) if limit else None,
+            "window": throttle_window(detail),
+        }
+        raise _error(Throttled, request, response, code, detail, request_id, "", **more)
     if response.status == 401 and code not in _DENIED:
         raise _error(
             CredentialsRejected, request, response, code, detail, request_id, aside=_clocks(response, now)
@@ -147,8 +155,25 @@ def is_missing(error: ApiError, *codes: str) -> bool:
 
 
 def rejects_proof(response: Response) -> bool:
-    """Whether it is about who asks: 401, but for the codes of services that mean a missing permission."""
-    return response.status == 401 and find_error(_parse(response.body)[1])[0] not in _DENIED
+    """Whether it is about who asks: a 401 that says so, but for the codes of services that mean a missing permission.
+
+    One that says nothing is the page of something on the way, such as a proxy that wants a login.
+    """
+    code, text = find_error(_parse(response.body)[1])
+    return response.status == 401 and bool(code or text) and code not in _DENIED
+
+
+def accepts_proof(response: Response) -> bool:
+    """Whether it shows that the proof was looked at and is good: a success, or an error of the service behind it.
+
+    A gateway that throttles or knows no such API, and a proxy that fails or redirects, need not have looked.
+    """
+    if 200 <= response.status < 300:
+        return True
+    if not 400 <= response.status < 500 or response.status == 429 or rejects_proof(response):
+        return False
+    code, _ = find_error(_parse(response.body)[1])
+    return bool(code) and not _OF_GATEWAY.match(code)
 
 
 def throttle_window(text: str) -> float | None:
@@ -232,6 +257,11 @@ def _error(
     hint = _HINTS.get(403 if code in _DENIED else response.status)
     if hint is None and response.status >= 500:
         hint = "The fault is on the service's side; if it lasts, give its support the request id."
+    if response.status == 401 and not rejects_proof(response):
+        hint = (
+            "The answer names no reason, so it may be of something on the way, such as a proxy that wants a login: "
+            "check the endpoint and the proxy of the connection, then its key."
+        )
     if response.status == 401 and "limit" in detail.lower():
         hint = (
             "The key is locked for some minutes, because of failures in a row with it: a task or a tool uses it with a "

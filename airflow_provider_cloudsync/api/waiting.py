@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow, Pause, Shared
+from airflow_provider_cloudsync.api.looks import look, looks, soon
+from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import (
     Phase,
     Progress,
@@ -31,9 +32,6 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = 60.0
 _HEARTBEAT = 600.0
 _LOOK_AFTER_LOST_START = 2.0
-#: So long a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes back, so
-#: that the deadline is kept, and a start is preceded by a look that is not old.
-_TURN_SOON = 3.0
 #: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
 _UNSEEN = 5.0
 
@@ -74,7 +72,7 @@ def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[f
     misses = 0
     while True:
         try:
-            return (yield from _look(cloud.once(), service, target))
+            return (yield from look(cloud.once(), service, target))
         except CloudSyncError as error:
             misses += 1
             delay = delay_for(error, misses)
@@ -124,7 +122,7 @@ def begin(
         remember(starting)
         attempt += 1
         try:
-            receipt = yield from service.start(_within(cloud.once(), _TURN_SOON), target)
+            receipt = yield from service.start(soon(cloud.once()), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
                 # What is in the way is the start that was lost.
@@ -264,7 +262,7 @@ def check(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[Progress]
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
     try:
-        at, seen = yield from _look(cloud.once(), service, ticket.target)
+        at, seen = yield from look(cloud.once(), service, ticket.target)
     except CloudSyncError as error:
         if delay_for(error, 1) is None:
             raise
@@ -291,8 +289,7 @@ def until_done(
     :raises WaitTimedOut: when the deadline came first.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    key = ("look", service.name, cloud.scope, service.key(ticket.target))
-    once = cloud.once()
+    next_look = looks(cloud.once(), service, ticket.target)
     story = _Story(service.describe(ticket.target))
     misses = 0
     known: Progress | None = None
@@ -306,9 +303,10 @@ def until_done(
         wait = max(min(due, deadline) - now, 0.0)
         pause = 0.0
         try:
-            at, seen = yield Shared(key, lambda: _look(once, service, ticket.target), wait=wait)
+            at, seen = yield next_look(wait)
         except CloudSyncError as error:
-            waits_for_turn = isinstance(error, Throttled) and not error.sent
+            # In our own queue, that is; a throttled sign-in was not sent either, but has a status.
+            waits_for_turn = isinstance(error, Throttled) and not error.status
             misses += not waits_for_turn
             delay = delay_for(error, max(misses, 1))
             if delay is None:
@@ -330,18 +328,6 @@ def until_done(
         # Intervals are between looks that took place.
         between = 0.0 if waits_for_turn else next_pause(now - ticket.started_at, service.floor, poll_interval)
         due = now + max(pause, between)
-
-
-def _look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
-    """A look with the time at which it began."""
-    at = cloud.clock()
-    return at, (yield from service.observe(_within(cloud, _TURN_SOON), target))
-
-
-def _within(cloud: Cloud, seconds: float) -> Cloud:
-    """The same, but nothing waits for longer than that from now."""
-    end = cloud.clock() + seconds
-    return cloud.until(end if cloud.give_up_at is None else min(end, cloud.give_up_at))
 
 
 def _timed_out(service: Service[Any], target: Target, how: str, last_seen: str) -> WaitTimedOut:

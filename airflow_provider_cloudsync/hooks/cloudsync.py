@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_cloudsync import transport
+from airflow_provider_cloudsync import sessions, transport
 from airflow_provider_cloudsync.api.checkup import examine, verdict
 from airflow_provider_cloudsync.api.credentials import secrets_of
-from airflow_provider_cloudsync.api.endpoints import check_url, service_at
+from airflow_provider_cloudsync.api.endpoints import check_url, is_ours, service_at
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
 from airflow_provider_cloudsync.api.services import PROBES
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 #: A connection is read again after that many seconds in a triggerer, where a thousand tasks ask for it.
 _CONNECTION_AGE = 60.0
+#: After a rejected key it is not to be older than that; a thousand tasks may ask because of one.
+_CONNECTION_AGE_AT_REJECTION = 2.0
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%{}:@,=+-]+)+/?")
 _HOW_LONG_A_TEST_MAY_TAKE = 10.0
 
@@ -80,10 +82,20 @@ class CloudSyncHook(BaseHook):
             conceal(secret)  # Airflow knows those of the connection, but not those that a machine has
         return cloud
 
-    async def acloud(self) -> Cloud:
-        """The same under asyncio. All who ask within a minute share one look-up of the connection."""
+    def look_again(self) -> bool:
+        """Look the connection up again, after its key was rejected: whether it has other credentials now."""
+        before = self.cloud.credentials.identity
+        del self.cloud
+        return self.cloud.credentials.identity != before
+
+    async def acloud(self, *, anew: bool = False) -> Cloud:
+        """The same under asyncio. All who ask within a minute share one look-up of the connection.
+
+        :param anew: what was looked up before its key was rejected is too old.
+        """
+        age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
         connection = await transport.ashare(
-            ("connection", self.cloudsync_conn_id), self._aconnection, max_age=_CONNECTION_AGE
+            ("connection", self.cloudsync_conn_id), self._aconnection, max_age=age
         )
         return self._cloud(connection)
 
@@ -102,7 +114,7 @@ class CloudSyncHook(BaseHook):
         return InvalidConnection(
             f'There is no connection "{self.cloudsync_conn_id}". Create one of the type "{self.hook_name}" '
             f"({self.conn_type}) with an access key in Login, its secret key in Password and the region in Extra, "
-            "or name another one with cloudsync_conn_id."
+            "or name another one (cloudsync_conn_id, --conn-id)."
         )
 
     def _cloud(self, connection: Any) -> Cloud:
@@ -119,14 +131,19 @@ class CloudSyncHook(BaseHook):
     def get_conn(self) -> requests.Session:
         """A requests session that authenticates each request, for calls of your own.
 
-        It follows no redirect, has the connection's timeouts, and talks to plain http only where the connection allows
-        it. Fill project ids in yourself: the session knows no path.
+        It follows no redirect, has the connection's timeouts, talks to plain http only where the connection allows it,
+        and to hosts of Huawei Cloud or of the connection only. Fill project ids in yourself: it knows no path.
         """
         cloud = self.cloud
 
         def authorize(bare: HttpRequest) -> HttpRequest:
             parts = urlsplit(bare.url)
             check_url(f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.wiring.allow_http)
+            if not is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
+                raise InvalidConnection(
+                    f"{shown(parts.netloc)} is none of Huawei Cloud's hosts, and the connection does not name it: it "
+                    "is not to see a token or a signature. If it is meant, name it in the connection's endpoints."
+                )
             # What is signed is the canonical query, so that is what has to be sent.
             query = canonical_query(parse_qsl(parts.query, keep_blank_values=True))
             url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
@@ -140,7 +157,7 @@ class CloudSyncHook(BaseHook):
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
             return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
-        return transport.session(authorize, cloud.wiring, cloud.user_agent)
+        return sessions.session(authorize, cloud.wiring, cloud.user_agent)
 
     def request(
         self,
@@ -196,8 +213,7 @@ class CloudSyncHook(BaseHook):
                 connect_timeout=min(cloud.wiring.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
                 read_timeout=min(cloud.wiring.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
             )
-            once = dataclasses.replace(cloud.once(), wiring=wiring)
-            findings = self.run(examine(once, PROBES))
+            findings = self.run(examine(dataclasses.replace(cloud, wiring=wiring), PROBES))
         except CloudSyncError as error:
             return False, error.message
         return verdict(findings)
@@ -214,9 +230,11 @@ class CloudSyncHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """The fields of Extra in the connection form of Airflow before 3.2; lists and objects are typed as JSON."""
-        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
         from wtforms import BooleanField, PasswordField, StringField
+
+        from airflow_provider_cloudsync.hooks.secret_widget import secret_widget
 
         widgets: dict[str, Any] = {}
         for name, field in FIELDS.items():
@@ -224,7 +242,7 @@ class CloudSyncHook(BaseHook):
             if "boolean" in field["schema"]["type"]:
                 widgets[name] = BooleanField(label, description=hint)
             elif field["schema"].get("format") == "password":
-                widgets[name] = PasswordField(label, widget=BS3PasswordFieldWidget(), description=hint)
+                widgets[name] = PasswordField(label, widget=secret_widget(), description=hint)
             else:
                 widgets[name] = StringField(label, widget=BS3TextFieldWidget(), description=hint)
         return widgets

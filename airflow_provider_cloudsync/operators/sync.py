@@ -164,9 +164,9 @@ class CloudSyncOperator(CloudOperator):
     def _wait(self, context: Context, ticket: Ticket, deadline: float) -> Progress:
         if self.deferrable:
             self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
-        return self.hook.run(
-            until_done(
-                self.hook.cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
+        return self.run_with_present_key(
+            lambda cloud: until_done(
+                cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
             )
         )
 

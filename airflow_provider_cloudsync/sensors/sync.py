@@ -127,7 +127,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         return Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
 
     def _look(self, ticket: Ticket) -> Progress:
-        progress = self.hook.run(check(self.hook.cloud, self.service, ticket))
+        progress = self.run_with_present_key(lambda cloud: check(cloud, self.service, ticket))
         if progress != self._told:
             if progress.warning:
                 self.log.warning("%s", progress.warning)

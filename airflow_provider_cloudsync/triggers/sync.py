@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
-from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, from_report
+from airflow_provider_cloudsync.exceptions import (
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidEvent,
+    from_report,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.flows import Cloud
@@ -204,21 +209,31 @@ class SyncTrigger(BaseTrigger):
 
         service = find_service(ticket.service)
         hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
-        waiting = until_done(
-            await self._cloud(hook),
-            service,
-            ticket,
-            deadline=self.deadline,
-            poll_interval=self.poll_interval,
-            not_before=self.not_before,
-        )
-        return await hook.arun(waiting)
+        cloud = await self._cloud(hook)
+        while True:
+            waiting = until_done(
+                cloud,
+                service,
+                ticket,
+                deadline=self.deadline,
+                poll_interval=self.poll_interval,
+                not_before=self.not_before,
+            )
+            try:
+                return await hook.arun(waiting)
+            except CredentialsRejected:
+                before, cloud = cloud, await self._cloud(hook, anew=True)
+                if cloud.credentials.identity == before.credentials.identity:
+                    raise
+                log.info(
+                    "The key was rejected, and the connection has another one now; the wait goes on with it."
+                )
 
-    async def _cloud(self, hook: CloudSyncHook) -> Cloud:
+    async def _cloud(self, hook: CloudSyncHook, *, anew: bool = False) -> Cloud:
         """The connection. Looking it up asks Airflow, which may be restarting just now; that is borne, too."""
         while True:
             try:
-                return await hook.acloud()
+                return await hook.acloud(anew=anew)
             except CloudSyncError:
                 raise
             except Exception as error:

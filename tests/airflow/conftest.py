@@ -85,11 +85,12 @@ class World:
             emulator.advance(seconds)
             await asyncio.sleep(0)
 
+        kept: sharing.Kept = {}
         monkeypatch.setattr(
-            transport, "AsyncShares", lambda: sharing.AsyncShares(clock=emulator.clock.now, sleep=doze)
+            transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, doze, kept)
         )
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=emulator.clock.now))
-        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(clock=emulator.clock.now))
+        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(emulator.clock.now, kept))
         monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", emulator.connection)
 
     def before_each_reply(self, do: Callable[[str], Any]) -> None:

@@ -772,7 +772,7 @@ class TestDomain:
         assert self.headers(world) == {self.DOMAIN}
         lookups = [entry["operation"] for entry in world.calls() if entry["service"] != "coc"]
         once = ["KeystoneListAuthDomains", *([] if listed else ["GetCallerIdentity"])]
-        assert lookups == once * (2 if deferrable else 1)  # worker and triggerer each
+        assert lookups == once
 
     def test_of_another_account(self, start, monkeypatch) -> None:
         world = start()

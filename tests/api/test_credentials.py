@@ -118,12 +118,80 @@ class TestTrial:
         stage.outcomes("asyncio", [call(cloud(stage), READ) for _ in range(200)])
         assert stage.most_in_flight > 100
 
-    @pytest.mark.parametrize("status", [400, 403, 404, 500, 503, 429, 302])
-    def test_any_answer_but_401_says_that_the_key_is_good(self, stage, status):
-        stage.answer = always(answer(status, {"error_code": "X", "error_msg": "m"}))
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (400, "MRS.1"),
+            (403, "X"),
+            (404, "12000003"),
+            (401, "12000136"),
+            (403, "APIGW.0302"),
+            (400, "APIG.0304"),
+        ],
+    )
+    def test_an_error_of_the_service_says_that_the_key_is_good(self, stage, status, code):
+        stage.answer = always(answer(status, {"error_code": code, "error_msg": "m"}))
         errors = stage.outcomes("asyncio", [call(cloud(stage).once(), READ) for _ in range(50)])
         assert len(stage.sent) == 50
         assert all(isinstance(error, ApiError) and error.sent for error in errors)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            answer(500, {"error_code": "X"}),
+            answer(503, b""),
+            answer(429, {"error_code": "APIGW.0308", "error_msg": "slow down"}),
+            answer(302, b""),
+            answer(404, {"error_code": "APIGW.0101", "error_msg": "no such API"}),
+            answer(400, {"error_code": "APIG.0201", "error_msg": "request too large"}),
+            answer(403, b"<html>blocked by a firewall</html>"),
+            answer(400, b""),
+        ],
+        ids=lambda reply: f"{reply.status} {reply.body.decode()}",
+    )
+    def test_what_need_not_have_looked_at_the_key_says_nothing_of_it(self, stage, reply):
+        """A thousand that wait for the one that tries it fail with it, and come back in their own time."""
+        stage.answer = always(reply)
+        errors = stage.outcomes("asyncio", [call(cloud(stage).once(), READ) for _ in range(50)])
+        assert len(stage.sent) == 1
+        assert sum(isinstance(error, ApiError) for error in errors) == 1
+        others = [error for error in errors if isinstance(error, TransportError)]
+        assert len(others) == 49
+        assert not any(error.sent or error.lasting for error in others)
+
+    def test_a_key_that_was_good_a_while_ago_is_tried_by_one_again(self, stage):
+        """A thousand looks may be due at once, just after the clock was set or the key deactivated."""
+        transport.run(call(cloud(stage), READ))
+        stage.now += 11
+        stage.answer = always(answer(401, {"error_code": "APIGW.0301"}))
+        errors = stage.outcomes("asyncio", [call(cloud(stage), READ) for _ in range(1000)])
+        assert len(stage.sent) == 2
+        assert {type(error) for error in errors} == {CredentialsRejected}
+
+    def test_while_it_is_used_it_is_not_tried(self, stage):
+        transport.run(call(cloud(stage), READ))
+        for _ in range(5):
+            stage.now += 9
+            stage.most_in_flight = 0
+            stage.outcomes("asyncio", [call(cloud(stage), READ) for _ in range(50)])
+            assert stage.most_in_flight > 20
+
+    @BOTH
+    def test_a_page_that_wants_a_login_is_not_about_the_key(self, stage, driver):
+        """A proxy before one service must not stop the others."""
+        transport.run(call(cloud(stage), READ))
+        stage.answer = always(answer(401, b"<html>Please log in to the proxy</html>"))
+        with pytest.raises(CredentialsRejected, match="something on the way"):
+            stage.drive(driver, call(cloud(stage), READ))
+        stage.answer = always(answer(200, {"ok": 1}))
+        assert isinstance(stage.drive(driver, call(cloud(stage), READ)), Reply)
+
+    def test_what_one_loop_has_seen_rejected_is_rejected_for_all(self, stage):
+        stage.answer = always(answer(401, {"error_code": "APIGW.0301"}))
+        for driver in ("asyncio", "blocking", "asyncio", "asyncio"):
+            with pytest.raises(CredentialsRejected):
+                stage.drive(driver, call(cloud(stage), READ))
+        assert len(stage.sent) == 1
 
     @BOTH
     def test_a_first_request_without_a_reply_is_no_verdict(self, stage, driver):

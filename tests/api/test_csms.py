@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import HttpRequest, Pause, Response
+from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Response, Turn
 from airflow_provider_cloudsync.api.services import csms
 from airflow_provider_cloudsync.api.services.csms import Memory
 from airflow_provider_cloudsync.api.services.csms_calls import (
@@ -72,6 +72,8 @@ class Service:
                     if isinstance(message, Pause):
                         self.now += message.seconds
                         result = None
+                    elif isinstance(message, Turn | Hold):
+                        result = 0.0
                     else:
                         result = self.answer(message)
                 except CloudSyncError as error:

@@ -15,7 +15,16 @@ import pytest
 from airflow_provider_cloudsync.api import retries
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
-from airflow_provider_cloudsync.api.messages import HttpRequest, Pause, Request, Response, Shared, Wiring
+from airflow_provider_cloudsync.api.messages import (
+    Hold,
+    HttpRequest,
+    Pause,
+    Request,
+    Response,
+    Shared,
+    Turn,
+    Wiring,
+)
 from airflow_provider_cloudsync.api.services.iam import OWN_PROJECTS, find_project, list_projects, projects_in
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -82,6 +91,8 @@ class Driver:
             self.pauses.append(message.seconds)
             self.now += message.seconds
             return None
+        if isinstance(message, Turn | Hold):
+            return 0.0
         if isinstance(message, Shared):
             self.shared.append(message)
             return self.run(message.make())

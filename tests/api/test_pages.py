@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call, marked_pages, pages
-from airflow_provider_cloudsync.api.messages import HttpRequest, Pause, Request, Response, Shared
+from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Request, Response, Shared, Turn
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.services.iam import find_domain
 from airflow_provider_cloudsync.exceptions import (
@@ -57,6 +57,8 @@ class Driver:
         if isinstance(message, Pause):
             self.now += message.seconds
             return None
+        if isinstance(message, Turn | Hold):
+            return 0.0
         if isinstance(message, Shared):
             self.shared.append(message)
             return self.run(message.make())

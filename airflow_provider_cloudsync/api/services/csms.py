@@ -339,5 +339,5 @@ PROBE = Probe(
         repeatable=True,
         query=(("limit", "1"),),
     ),
-    needs="csms:event:list and csms:event:get to look; csms:event:create, csms:event:delete to change",
+    needs="csms:event:list and csms:event:get to look; csms:event:create, :update and :delete to change",
 )

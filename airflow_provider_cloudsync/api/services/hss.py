@@ -19,7 +19,7 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
 
 SERVICE = "hss"
 #: Documented for each API of HSS: 5 calls a minute of one user or one IP.
-QUOTA = Quota(5, 60.0)
+QUOTA = Quota(5, 60.0, by_address=True)
 #: The most that a page takes; the least is 10.
 _PAGE, _SHORT_PAGE = 200, 10
 #: ``total_num`` never says more.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Probe, Target
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.exceptions import UnreadableReply
 
 #: How many names one request may carry. Documented for the cancellation; a start is held to it, too.
 NAMES_PER_REQUEST = 1000
+#: How often the names may be read, for a tenant. Of the other reads no figure is known.
+_NAMES_QUOTA = Quota(1000, 60.0)
 
 
 class SyncedIamUsers(TypedDict):
@@ -64,7 +67,9 @@ def is_iam_synchronous(cloud: Cloud, cluster_id: str) -> Flow[bool]:
 
 def get_synced_iam_users(cloud: Cloud, cluster_id: str) -> Flow[SyncedIamUsers]:
     """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
-    reply = yield from call(cloud, _request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user"))
+    reply = yield from call(
+        cloud, replace(_request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user"), quota=_NAMES_QUOTA)
+    )
     data = reply.data if isinstance(reply.data, dict) else {}
     lists = [data.get("user_names"), data.get("group_names")]
     # An empty list may be left out, but a reply with neither says nothing.

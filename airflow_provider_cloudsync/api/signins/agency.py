@@ -43,7 +43,7 @@ class Agency(SignIn):
             json={"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}},
         )
         try:
-            reply = yield from call(self.ask.once(), request)
+            reply = yield from call(self.asker(), request)
         except ApiError as error:
             if error.operation != request.operation or error.status not in (400, 403, 404):
                 raise

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from airflow_provider_cloudsync.api.credentials import TOKEN_HEADER, KeyPair, Token, is_recent, secrets_of
 from airflow_provider_cloudsync.api.flows import Cloud, beforehand
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
+from airflow_provider_cloudsync.api.replies import accepts_proof
 from airflow_provider_cloudsync.api.services.parameters import epoch_ms
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -32,6 +33,8 @@ _AHEAD, _MOST_AHEAD = 0.2, 2400.0
 _SPARE, _MOST_SPARE = 0.05, 30.0
 #: A renewal that failed while the old proof is good is tried again after so many seconds.
 _NEXT_TRY = 60.0
+#: So long a sign-in waits for its turn, where others have been throttled (seconds).
+_TURN_SOON = 3.0
 
 
 class Obtained(NamedTuple):
@@ -44,20 +47,31 @@ class Obtained(NamedTuple):
     life: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Lease:
-    """A proof for a time; or the refusal of a sign-in, which is remembered so that nobody tries again at once."""
+    """A proof for a time; or the refusal of a sign-in, which is remembered so that nobody tries again at once.
+
+    :param anew: obtained because the one before was rejected.
+    :param accepted: whether a request with it was answered as asked.
+    """
 
     at: float
     proof: KeyPair | Token | None = None
     renew_at: float = 0.0
     ends_at: float = 0.0
     refusal: CredentialsRejected | None = field(default=None, repr=False)
+    anew: bool = False
+    accepted: bool = False
 
     def is_usable(self, now: float, unlike: HttpRequest | None) -> bool:
         if self.proof is None:
             return is_recent(self.at, now)
-        return now < self.ends_at and not (unlike is not None and _carries(unlike, self.proof))
+        if now >= self.ends_at:
+            return False
+        if unlike is None or not _carries(unlike, self.proof):
+            return True
+        # Rejected at once, and so was the one before: it is not the proof that is wrong, but the clock, say.
+        return self.anew and not self.accepted and is_recent(self.at, now)
 
 
 def _carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
@@ -117,6 +131,10 @@ class SignIn(ABC):
         wiring = replace(own, connect_timeout=connect, read_timeout=read)
         return replace(self, ask=replace(self.ask, wiring=wiring))
 
+    def asker(self) -> Cloud:
+        """Whom to sign in by: once, and not after a long wait for its turn. Whoever needs it comes back then."""
+        return self.ask.once().until(self.ask.clock() + _TURN_SOON)
+
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added, signed in if need be."""
         lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
@@ -124,11 +142,13 @@ class SignIn(ABC):
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it as its proof does: keys that were obtained can be locked like any others."""
-        lease = yield from self._lease(self.scope(request), now)
+        lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
         proof = self._proof(lease)
-        if _carries(request, proof):
-            return (yield from proof.send(request, now))
-        response: Response = yield request
+        if not _carries(request, proof):  # another one has come meanwhile; this one may be as good
+            response: Response = yield request
+            return response
+        response = yield from proof.send(request, now)
+        lease.accepted = lease.accepted or accepts_proof(response)
         return response
 
     def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
@@ -146,50 +166,82 @@ class SignIn(ABC):
         return lease.proof
 
     def _lease(self, scope: str, now: float, unlike: HttpRequest | None = None) -> Flow[_Lease]:
+        """What is good just now.
+
+        :param unlike: a request whose proof was rejected; another one is wanted.
+        """
         key = ("sign-in", *self._shared_by(), scope)
         for _ in range(2):  # who joins what others have begun may be given what it knows to be no good
             lease: _Lease = yield Shared(
-                key, lambda: self._sign_in(scope), still=lambda each: each.is_usable(now, unlike)
+                key,
+                lambda: self._sign_in(scope, anew=unlike is not None, since=None if unlike is None else now),
+                still=lambda each: each.is_usable(now, unlike),
             )
             if lease.refusal is not None or lease.is_usable(now, unlike):
                 break
         if lease.refusal is not None:
             raise copy.copy(lease.refusal)
         if unlike is None and now >= lease.renew_at:
-            old = lease
-            lease = yield Shared(
-                key,
-                lambda: self._renew(old, scope),
-                still=lambda each: each.is_usable(now, None) and now < each.renew_at,
-            )
+            lease = yield from self._renew_ahead(key, lease, scope, now)
         return lease
 
-    def _sign_in(self, scope: str) -> Flow[_Lease]:
-        """Sign in, the first time for one scope alone; and not at all where it was refused a moment ago."""
+    def _renew_ahead(self, key: Hashable, old: _Lease, scope: str, now: float) -> Flow[_Lease]:
+        """One signs in ahead of time; the others go on with the old proof, which is good for a while yet."""
+        mine: list[_Lease] = []
+
+        def claim() -> Flow[_Lease]:
+            mine.append(replace(old, renew_at=now + _NEXT_TRY))
+            return mine[0]
+            yield
+
+        claimed: _Lease = yield Shared(key, claim, still=lambda each: now < each.renew_at)
+        if not mine:
+            return claimed
+        try:
+            new = yield from self._sign_in(scope, since=now)
+        except CloudSyncError as error:
+            log.warning("Signing in ahead of time failed; the proof is good for a while yet. %s", error)
+            return claimed
+        if new.refusal is not None:
+            log.warning("Signing in ahead of time was refused. %s", new.refusal)
+            new = replace(old, renew_at=old.ends_at)  # each failure counts towards a lock
+        placed: _Lease = yield Shared(key, lambda: _same(new), still=lambda each: each is new)
+        return placed
+
+    def _sign_in(self, scope: str, *, anew: bool = False, since: float | None = None) -> Flow[_Lease]:
+        """Sign in: where it is not known whether that works now, for one scope alone; and not at all where it was
+        refused a moment ago.
+
+        :param anew: the proof before was rejected.
+        :param since: a sign-in before that says nothing; None: each that worked does.
+        """
         gate = ("sign-in of", *self._shared_by())
         now = self.ask.clock()
         mine: list[_Lease] = []
 
         def attempt() -> Flow[_Lease]:
-            mine.append((yield from self._try(scope)))
+            mine.append((yield from self._try(scope, anew=anew)))
             return mine[0]
 
-        first: _Lease = yield Shared(
-            gate,
-            attempt,
-            still=lambda each: each.proof is not None or is_recent(each.at, now),
-        )
+        def tells(each: _Lease) -> bool:
+            if each.proof is None:
+                return is_recent(each.at, now)
+            return since is None or each.at > since  # a password that was good may have been changed since
+
+        first: _Lease = yield Shared(gate, attempt, still=tells)
         if first.refusal is not None or mine:
             return first
-        lease = yield from self._try(scope)
+        lease = yield from self._try(scope, anew=anew)
         if lease.refusal is not None:
             yield Shared(gate, lambda: _same(lease), still=lambda each: each.refusal is not None)
         return lease
 
-    def _try(self, scope: str) -> Flow[_Lease]:
+    def _try(self, scope: str, *, anew: bool) -> Flow[_Lease]:
         try:
             obtained = yield from beforehand(self.obtain(scope))
         except CredentialsRejected as refusal:
+            if not refusal.status:
+                raise  # by what is known of the keys beneath; nothing was sent, so it is no failure of its own
             return _Lease(self.ask.clock(), refusal=refusal)
         for secret in secrets_of(obtained.proof):
             yield Conceal(secret)
@@ -204,20 +256,8 @@ class SignIn(ABC):
             obtained.proof,
             renew_at=now + obtained.life - min(obtained.life * _AHEAD, _MOST_AHEAD),
             ends_at=now + obtained.life - min(obtained.life * _SPARE, _MOST_SPARE),
+            anew=anew,
         )
-
-    def _renew(self, old: _Lease, scope: str) -> Flow[_Lease]:
-        """Ahead of time: while the old proof is good, a failure is no reason to fail."""
-        try:
-            new = yield from self._sign_in(scope)
-        except CloudSyncError as error:
-            log.warning("Signing in ahead of time failed; the proof is good for a while yet. %s", error)
-        else:
-            if new.refusal is None:
-                return new
-            log.warning("Signing in ahead of time was refused. %s", new.refusal)
-            return replace(old, renew_at=old.ends_at)  # each failure counts towards a lock
-        return replace(old, renew_at=self.ask.clock() + _NEXT_TRY)
 
 
 def _same(lease: _Lease) -> Flow[_Lease]:

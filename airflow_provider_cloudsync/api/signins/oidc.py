@@ -40,8 +40,8 @@ class IdToken(SignIn):
         return f"an id token, by identity provider {self.idp_id}"
 
     def obtain(self, scope: str) -> Flow[Obtained]:
-        id_token = self.read()
-        yield Conceal(id_token)
+        id_token = Conceal(self.read())
+        yield id_token
         request = Request(
             "POST",
             "iam",
@@ -49,10 +49,10 @@ class IdToken(SignIn):
             "/v3.0/OS-AUTH/id-token/tokens",
             repeatable=True,
             headers={"X-Idp-Id": self.idp_id},
-            json={"auth": {"id_token": {"id": id_token}}},
+            json={"auth": {"id_token": {"id": id_token.secret}}},
         )
         try:
-            reply = yield from call(self.ask.once(), request)
+            reply = yield from call(self.asker(), request)
         except CredentialsRejected as error:
             raise refused("Signing in with the id token", error, _ADVICE) from None
         value = reply.headers.get("x-subject-token", "")
@@ -69,7 +69,7 @@ class IdToken(SignIn):
             json={"auth": {"identity": {"methods": ["token"], "token": token}}},
         )
         try:
-            reply = yield from call(dataclasses.replace(self.ask.once(), credentials=Token(value)), request)
+            reply = yield from call(dataclasses.replace(self.asker(), credentials=Token(value)), request)
         except CredentialsRejected as error:
             raise refused("Trading the token of the id token for keys", error, _ADVICE) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())
@@ -103,8 +103,8 @@ class StsIdToken(SignIn):
         return self.ask.url("sts")
 
     def obtain(self, scope: str) -> Flow[Obtained]:
-        id_token = self.read()
-        yield Conceal(id_token)
+        id_token = Conceal(self.read())
+        yield id_token
         request = Request(
             "POST",
             "sts",
@@ -115,12 +115,12 @@ class StsIdToken(SignIn):
                 "provider_urn": self.provider_urn,
                 "agency_urn": self.agency_urn,
                 "agency_session_name": self.session,
-                "id_token": id_token,
+                "id_token": id_token.secret,
                 "duration_seconds": self.duration,
             },
         )
         try:
-            reply = yield from call(self.ask.once(), request)
+            reply = yield from call(self.asker(), request)
         except CredentialsRejected as error:
             raise refused("Assuming the agency with the id token", error, _ADVICE) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())

@@ -38,12 +38,15 @@ class Password(SignIn):
     def scope(self, request: HttpRequest) -> str:
         return request.headers.get("X-Project-Id", "")
 
-    def obtain(self, scope: str) -> Flow[Obtained]:
+    def _body(self, scope: str) -> dict[str, Any]:
+        """Made here, so that no frame that an error passes through holds the password."""
         user = {"name": self.user, "password": self.password, "domain": {"name": self.domain_name}}
         within: dict[str, Any] = (
             {"project": {"id": scope}} if scope else {"domain": {"name": self.domain_name}}
         )
-        identity = {"methods": ["password"], "password": {"user": user}}
+        return {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": within}}
+
+    def obtain(self, scope: str) -> Flow[Obtained]:
         request = Request(
             "POST",
             "iam",
@@ -51,10 +54,10 @@ class Password(SignIn):
             "/v3/auth/tokens",
             repeatable=True,  # another token does no harm
             query=(("nocatalog", "1"),),
-            json={"auth": {"identity": identity, "scope": within}},
+            json=self._body(scope),
         )
         try:
-            reply = yield from call(self.ask.once(), request)
+            reply = yield from call(self.asker(), request)
         except CredentialsRejected as error:
             raise refused(
                 "Signing in with a password",
