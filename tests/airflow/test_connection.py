@@ -850,7 +850,7 @@ class TestTestConnection:
             pytest.param(
                 {"project_id": None, "region": "cn-north-1"},
                 False,
-                ["0 projects", '"cn-north-1"'],
+                ["no project of its user", '"cn-north-1"'],
                 id="region",
             ),
             pytest.param({"project_id": None, "region": None}, False, ["region"], id="neither"),

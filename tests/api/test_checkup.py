@@ -253,7 +253,13 @@ OWN = [
         ["cn-north-4_team"],
     ),
     ("by region", {"project_id": None}, PROJECTS, True, ['p1, the one of region "cn-north-4"']),
-    ("none of the region", {"project_id": None, "region": "eu-west-0"}, PROJECTS, False, ["0 projects"]),
+    (
+        "none of the region",
+        {"project_id": None, "region": "eu-west-0"},
+        PROJECTS,
+        False,
+        ["no project of its user"],
+    ),
     (
         "two of the region",
         {"project_id": None},
