@@ -126,8 +126,8 @@ def _project(cloud: Cloud, projects: dict[str, str], note: Callable[..., None]) 
         note(
             "project",
             False,
-            f'Signed in, but no project of its user is named "{cloud.region}": correct "region", or put a project\'s id '
-            f'into Extra as "project_id". {has}',
+            f'Signed in, but no project of its user is named "{cloud.region}": correct "region", or put the id of a '
+            f'project into Extra as "project_id". {has}',
         )
         return cloud
     if len(of_region) != 1:
