@@ -98,6 +98,7 @@ class ApiError(CloudSyncError):
     :param detail: the service's own message.
     :param request_id: what the service's support asks for; empty where the reply has none.
     :param sent: False where the answer is to a call made beforehand, such as the look-up of the project.
+    :param retry_after: seconds that the service asks to wait, None where it does not say.
     """
 
     def __init__(
@@ -111,8 +112,10 @@ class ApiError(CloudSyncError):
         detail: str = "",
         request_id: str = "",
         sent: bool = True,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.sent = sent
         self.service = service
         self.operation = operation
@@ -125,7 +128,6 @@ class ApiError(CloudSyncError):
 class Throttled(ApiError):
     """Too many calls; the service carried nothing out.
 
-    :param retry_after: seconds that the service asks to wait, None where it does not say.
     :param limit: how many calls it takes in a window, where it says so.
     :param window: the length of that window in seconds.
     """
@@ -134,13 +136,11 @@ class Throttled(ApiError):
         self,
         message: str,
         *,
-        retry_after: float | None = None,
         limit: int | None = None,
         window: float | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
-        self.retry_after = retry_after
         self.limit = limit
         self.window = window
 

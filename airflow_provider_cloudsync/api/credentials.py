@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Shared
-from airflow_provider_cloudsync.api.replies import accepts_proof, rejects_proof
+from airflow_provider_cloudsync.api.replies import KEY_ADVICE, accepts_proof, rejects_proof
 from airflow_provider_cloudsync.api.signing import sign
 from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected, TransportError
 
@@ -22,7 +22,7 @@ _PEPPER = os.urandom(32)
 #: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
 LOCK_TIME = 300.0
 #: So long after a request that a key was accepted with, others need not wait for one that tries it (seconds).
-_GOOD_FOR = 10.0
+GOOD_FOR = 10.0
 TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 (the name of one, and no token)
 _SECURITY_TOKEN_HEADER = "X-Security-Token"  # noqa: S105
 
@@ -38,6 +38,10 @@ class Credentials(Protocol):
     def who(self) -> str:
         """As whom, for people, without any secret."""
 
+    @property
+    def advice(self) -> str:
+        """What a person does about it where the proof is not accepted."""
+
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added. Called for each attempt; `now` is in seconds since the epoch."""
 
@@ -52,8 +56,10 @@ class Credentials(Protocol):
 
 
 def is_recent(at: float, now: float) -> bool:
-    """Whether a refusal then may still mean a lock. One in the future is of a clock that was wrong."""
-    return 0 <= now - at < LOCK_TIME
+    """Whether a refusal then may still mean a lock. It may have come while who asks waited for it, and so be a little
+    later than `now`; one far in the future is of a clock that was wrong.
+    """
+    return abs(now - at) < LOCK_TIME
 
 
 def fingerprint(*secrets: str | None) -> str:
@@ -81,7 +87,7 @@ class _Trial:
         """Whether it still says something. A key that was good a while ago is tried by one request again: a thousand
         may be about to be sent with it, and it may have been deactivated, or this machine's clock set.
         """
-        return (self.accepted and now - self.at < _GOOD_FOR) or (self.rejected and is_recent(self.at, now))
+        return (self.accepted and now - self.at < GOOD_FOR) or (self.rejected and is_recent(self.at, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,10 @@ class KeyPair:
     security_token: str | None = field(default=None, repr=False)
     derived_for_region: str | None = None
     found_in: str = field(default="", compare=False)
+
+    @property
+    def advice(self) -> str:
+        return KEY_ADVICE
 
     @property
     def identity(self) -> str:
@@ -219,6 +229,10 @@ class Token:
     value: str = field(repr=False)
 
     @property
+    def advice(self) -> str:
+        return "The token in the connection is over or was revoked; none lives longer than a day. Put a new one there."
+
+    @property
     def identity(self) -> str:
         return f"token:{fingerprint(self.value)}"
 
@@ -248,6 +262,7 @@ class Anonymous:
 
     identity: str = "nobody"
     who: str = "nobody"
+    advice: str = "Check the connection."
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """As it is."""

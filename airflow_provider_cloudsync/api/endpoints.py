@@ -19,6 +19,8 @@ from airflow_provider_cloudsync.exceptions import InvalidConnection
 #: Services of the whole account: their paths name no project, and they are told the account in ``X-Domain-Id``.
 ACCOUNT_WIDE = frozenset({"coc"})
 _LABEL = re.compile(r"[^\W_]([\w-]{0,61}[^\W_])?|[\w-]{1,63}")
+#: Python takes text beside the brackets of an address, which no library can make a connection of.
+_AUTHORITY = re.compile(r"(\[[^][]+\]|[^][]+)(:\d*)?")
 #: The vendor's client falls back to this host for regions without an IAM host of their own.
 _GLOBAL_IAM = "iam.myhuaweicloud.com"
 
@@ -122,7 +124,7 @@ def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
         and _is_host(host)
         and url.isprintable()
         and not any(mark in url for mark in (" ", "?", "#", "@", "\\"))
-        and "[" not in parts.netloc[1:]
+        and _AUTHORITY.fullmatch(parts.netloc)
     )
     if host is None or parts.scheme not in ("https", "http") or not plain:
         raise InvalidConnection(

@@ -139,7 +139,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if response is None:
                 assert refusal is not None
                 raise refusal
-            reply = read(request, response, cloud.clock())
+            reply = read(request, response, cloud.clock(), credentials.advice)
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent:
                 yield from _hold_the_others(cloud, request, error)
@@ -192,7 +192,7 @@ def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flo
         if wait > patience:
             raise Throttled(
                 f"{request.service} {request.operation} was not sent: the service takes so many such calls in a while "
-                "only, and other tasks of this process come first. Let fewer tasks watch at once.",
+                "only, and has refused one, or other tasks of this process come first. Let fewer tasks watch at once.",
                 retry_after=wait,
                 service=request.service,
                 operation=request.operation,

@@ -31,12 +31,16 @@ _LIMIT = re.compile(r"limit:\s*(\d{1,6})\b", re.IGNORECASE)
 _OF_GATEWAY = re.compile(r"API(GW|G)\.(0[0-24-9]|030[178])")
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
+KEY_ADVICE = (
+    "Check the key of the connection (access key in Login, secret key in Password), that it is active, and the clock "
+    "of this machine. It was not sent again: more than five failures in a row lock the key for 5 minutes."
+)
+_STRANGER = (
+    "The answer names no reason, so it may be of something on the way, such as a proxy that wants a login: check the "
+    "endpoint and the proxy of the connection, then its key."
+)
 _HINTS = {
     400: "The request itself is refused: check the ids and names given to the task.",
-    401: (
-        "Check the key of the connection (access key in Login, secret key in Password), that it is active, and the "
-        "clock of this machine. It was not sent again: more than five failures in a row lock the key for 5 minutes."
-    ),
     403: "The user of the connection is not allowed to do this: check its permissions and the project.",
     404: "It does not exist there: check the id, the region and the project of the connection.",
     405: "The endpoint does not take this call: check the endpoint of the connection.",
@@ -73,10 +77,11 @@ class Reply:
         return value
 
 
-def read(request: Request, response: Response, now: float | None = None) -> Reply:
+def read(request: Request, response: Response, now: float | None = None, advice: str = KEY_ADVICE) -> Reply:
     """Turn a response into a reply.
 
     :param now: our own clock, seconds since the epoch. A rejected signature is told with how far it is off.
+    :param advice: what to do where who asks is not accepted.
     :raises Throttled: for 429.
     :raises CredentialsRejected: for 401.
     :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
@@ -100,15 +105,21 @@ def read(request: Request, response: Response, now: float | None = None) -> Repl
         detail = _excerpt(response.body, 400)
     if response.status == 429:
         limit = _LIMIT.search(detail)
-        more = {
-            "retry_after": _retry_after(response, detail),
+        more: dict[str, Any] = {
             "limit": int(limit[1]) if limit else None,
             "window": throttle_window(detail),
         }
-        raise _error(Throttled, request, response, code, detail, request_id, "", **more)
+        raise _error(Throttled, request, response, code, detail, request_id, **more)
     if response.status == 401 and code not in _DENIED:
         raise _error(
-            CredentialsRejected, request, response, code, detail, request_id, aside=_clocks(response, now)
+            CredentialsRejected,
+            request,
+            response,
+            code,
+            detail,
+            request_id,
+            advice if rejects_proof(response) else _STRANGER,
+            _clocks(response, now),
         )
     if 300 <= response.status < 400:
         detail = (
@@ -213,9 +224,13 @@ def _request_id(response: Response, data: Any) -> str:
 
 def date_of(response: Response) -> float | None:
     """The clock of whoever replied, in seconds since the epoch; None where the reply does not tell."""
+    return _time(response.headers.get("date", ""))
+
+
+def _time(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(response.headers["date"]).timestamp()
-    except (KeyError, ValueError, TypeError, OverflowError):
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -235,8 +250,12 @@ def apart(difference: float) -> str:
 
 
 def _retry_after(response: Response, detail: str) -> float | None:
-    stated = response.headers.get("retry-after", "")
-    return float(stated) if stated.strip().isdecimal() else throttle_window(detail)
+    """Seconds, or a time by the service's own clock; else what the text of a throttle says."""
+    stated = response.headers.get("retry-after", "").strip()
+    if stated.isdecimal():
+        return float(stated)
+    then, now = _time(stated), date_of(response)
+    return throttle_window(detail) if then is None or now is None else max(then - now, 0.0)
 
 
 def _name(request: Request) -> str:
@@ -250,18 +269,14 @@ def _error(
     code: str,
     detail: str,
     request_id: str,
+    advice: str = "",
     aside: str = "",
     **more: Any,
 ) -> ApiError:
     said = " ".join(part for part in (code, detail) if part) or "no text"
-    hint = _HINTS.get(403 if code in _DENIED else response.status)
+    hint = advice or _HINTS.get(403 if code in _DENIED else response.status)
     if hint is None and response.status >= 500:
         hint = "The fault is on the service's side; if it lasts, give its support the request id."
-    if response.status == 401 and not rejects_proof(response):
-        hint = (
-            "The answer names no reason, so it may be of something on the way, such as a proxy that wants a login: "
-            "check the endpoint and the proxy of the connection, then its key."
-        )
     if response.status == 401 and "limit" in detail.lower():
         hint = (
             "The key is locked for some minutes, because of failures in a row with it: a task or a tool uses it with a "
@@ -279,5 +294,6 @@ def _error(
         code=code,
         detail=detail,
         request_id=request_id,
+        retry_after=_retry_after(response, detail) if response.status in (429, 503) else None,
         **more,
     )

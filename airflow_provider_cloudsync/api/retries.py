@@ -27,16 +27,18 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
     """
     if isinstance(error, CredentialsRejected):
         return None  # more than five failures in a row lock the key for everyone who uses it
-    if isinstance(error, Throttled):
-        asked = error.retry_after
-        return _growing(attempt) if asked is None else min(max(asked, 0.0), LONGEST) + random.random()
+    asked: float | None = None
     if isinstance(error, TransportError):
         may_pass = not error.lasting
     elif isinstance(error, ApiError):
-        may_pass = error.status >= 500 or error.status == 408
+        may_pass = isinstance(error, Throttled) or error.status >= 500 or error.status == 408
+        asked = error.retry_after
     else:
         return None
-    return _growing(attempt) if may_pass and (repeatable or not error.sent) else None
+    harmless = repeatable or isinstance(error, Throttled) or not error.sent
+    if not may_pass or not harmless:
+        return None
+    return _growing(attempt) if asked is None else min(max(asked, 0.0), LONGEST) + random.random()
 
 
 def is_uncertain(error: CloudSyncError) -> bool:

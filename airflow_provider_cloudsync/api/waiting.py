@@ -208,16 +208,21 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
     until = last + service.settle(ticket.target)
     end = until if cloud.give_up_at is None else min(until, cloud.give_up_at)
     closely = True
+    too_late = "the time was up before it was known whether the start was taken"
     while True:
-        at, seen = yield from observe(cloud, service, ticket.target)
+        try:
+            at, seen = yield from observe(cloud, service, ticket.target)
+        except WaitTimedOut as error:
+            raise _timed_out(
+                service, ticket.target, too_late, f"{error.last_seen} Before that: {otherwise}"
+            ) from error
         closely = closely and at - last <= _UNSEEN
         last = at
         if service.evidence(ticket, seen):
             return _Shown(True, closely)
         if at >= end:
             if end < until:
-                how = "the time was up before it was known whether the start was taken"
-                raise _timed_out(service, ticket.target, how, otherwise)
+                raise _timed_out(service, ticket.target, too_late, otherwise)
             return _Shown(False, closely)
         pause = max(_LOOK_AFTER_LOST_START, service.floor)
         yield Pause(min(pause, max(end - cloud.clock(), 0.0)))
@@ -293,6 +298,7 @@ def until_done(
     story = _Story(service.describe(ticket.target))
     misses = 0
     known: Progress | None = None
+    told: Progress | None = None
     now = cloud.clock()
     if not_before > now:
         # A pause of its own, since a shared look may come sooner than asked for.
@@ -311,7 +317,9 @@ def until_done(
             delay = delay_for(error, max(misses, 1))
             if delay is None:
                 raise
-            progress, pause = _missed(error, known), delay
+            # To be held back is the outcome of what was told before.
+            progress = told if waits_for_turn and told is not None else _missed(error, known)
+            pause = delay
             now = cloud.clock()
         else:
             waits_for_turn = False
@@ -319,6 +327,7 @@ def until_done(
             now = cloud.clock()
             progress = known = judge(service, ticket, seen, at)
         if not waits_for_turn:
+            told = progress
             story.tell(progress, now)
         if progress.phase is not Phase.RUNNING:
             return progress

@@ -214,11 +214,13 @@ def delete(
     remember(Memory(before=before, then=_stamp(event)))
     try:
         yield from delete_event(cloud, name)
-    except ApiError as error:
+    except CloudSyncError as error:
+        if is_uncertain(error):
+            if not (yield from _is_gone(cloud, name)):
+                raise
         # Missing now: an attempt whose reply was lost has deleted it.
-        if not is_missing(error, NO_SUCH_EVENT):
-            if not is_uncertain(error):
-                remember(None)
+        elif not isinstance(error, ApiError) or not is_missing(error, NO_SUCH_EVENT):
+            remember(None)
             raise (yield from _with_subscribers(cloud, name, error)) from None
     for attempt in range(_READS):
         if attempt:
@@ -226,6 +228,14 @@ def delete(
         if (yield from find_event(cloud, name)) is None:
             return {"changed": True, "before": before, "after": None}
     raise SyncFailed(f"{_event(name)}: the service accepted the deletion, but the event is still there.")
+
+
+def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
+    """Whether it certainly is; where that can't be told, the error of the deletion is the one to tell."""
+    try:
+        return (yield from find_event(cloud, name)) is None
+    except CloudSyncError:
+        return False
 
 
 def _is_as_left(
@@ -256,9 +266,9 @@ def _is_since(event: Event, since: float) -> bool:
     return stamp is None or stamp >= since * 1000
 
 
-def _with_subscribers(cloud: Cloud, name: str, error: ApiError) -> Flow[CloudSyncError]:
+def _with_subscribers(cloud: Cloud, name: str, error: CloudSyncError) -> Flow[CloudSyncError]:
     """The refusal of a deletion, with the secrets that are in its way where that is what it is."""
-    if error.status not in (400, 409):
+    if not isinstance(error, ApiError) or error.status not in (400, 409):
         return error
     try:
         secrets = yield from list_subscribers(cloud, name)

@@ -10,12 +10,17 @@ from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Probe, Target
 from airflow_provider_cloudsync.api.services.parameters import identifier
+from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import UnreadableReply
 
 #: How many names one request may carry. Documented for the cancellation; a start is held to it, too.
 NAMES_PER_REQUEST = 1000
 #: How often the names may be read, for a tenant. Of the other reads no figure is known.
 _NAMES_QUOTA = Quota(1000, 60.0)
+
+
+#: The only documented state of a reply.
+_ACCEPTED = "synchronizing"
 
 
 class SyncedIamUsers(TypedDict):
@@ -117,7 +122,12 @@ def _change(
         body["group_names"] = target["group_names"]
     request = _request(method, operation, target["cluster_id"], "/iam-sync-user", repeatable=False, json=body)
     reply = yield from call(cloud, request)
-    state = reply.data.get("state", "") if isinstance(reply.data, dict) else ""
+    state = reply.field("state", str)
+    if state != _ACCEPTED:
+        raise UnreadableReply(
+            f"The reply (request id {reply.request_id or 'unknown'}) has the state {shown(state)}, and only "
+            f'"{_ACCEPTED}" is known to mean that the request was accepted.'
+        )
     return {"request_id": reply.request_id, "state": state}
 
 

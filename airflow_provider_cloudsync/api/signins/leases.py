@@ -9,7 +9,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
-from airflow_provider_cloudsync.api.credentials import TOKEN_HEADER, KeyPair, Token, is_recent, secrets_of
+from airflow_provider_cloudsync.api.credentials import (
+    GOOD_FOR,
+    TOKEN_HEADER,
+    KeyPair,
+    Token,
+    is_recent,
+    secrets_of,
+)
 from airflow_provider_cloudsync.api.flows import Cloud, beforehand
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
 from airflow_provider_cloudsync.api.replies import accepts_proof
@@ -101,6 +108,13 @@ class SignIn(ABC):
     @abstractmethod
     def who(self) -> str:
         """As whom, for people, without any secret."""
+
+    @property
+    def advice(self) -> str:
+        return (
+            "It was sent with what the sign-in had brought just before, and that is not accepted either: check that "
+            "who signs in is active and may work in the project, and the clock of this machine."
+        )
 
     @abstractmethod
     def obtain(self, scope: str) -> Flow[Obtained]:
@@ -213,7 +227,7 @@ class SignIn(ABC):
         refused a moment ago.
 
         :param anew: the proof before was rejected.
-        :param since: a sign-in before that says nothing; None: each that worked does.
+        :param since: a sign-in before that says nothing; None: one that worked a moment ago does.
         """
         gate = ("sign-in of", *self._shared_by())
         now = self.ask.clock()
@@ -226,7 +240,8 @@ class SignIn(ABC):
         def tells(each: _Lease) -> bool:
             if each.proof is None:
                 return is_recent(each.at, now)
-            return since is None or each.at > since  # a password that was good may have been changed since
+            # A password that was good may have been changed since.
+            return each.at > (now - GOOD_FOR if since is None else since)
 
         first: _Lease = yield Shared(gate, attempt, still=tells)
         if first.refusal is not None or mine:
