@@ -102,7 +102,7 @@ fault                           | times    | look   | start   | HSS     | taken 
 429 with Retry-After            | once     | green  | green 2 | green 2 |         | green 2 |         | green  | 429.*Too many
 429, window in the text         | once     | green  | green 2 | green 2 |         | green 2 |         | green  | 429.*Too many
 429, window in the text         | 5 times  | green  | green 6 | green 6 |         | red 5   |         | red 5  | 429.*Too many
-429, window in the text         | for ever | late   | late    | late    |         | red 5   |         | red 5  | 429.*Too many|was not sent
+429, window in the text         | for ever | late   | late    | late    |         | red 5   |         | red 5  | 429.*Too many
 500                             | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | with 500
 500                             | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | with 500
 502                             | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | with 502
