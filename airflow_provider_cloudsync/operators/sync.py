@@ -204,6 +204,9 @@ class CloudSyncOperator(CloudOperator):
             ticket, found = self.hook.run(resume(cloud, self.service, left))
             if found is None:
                 return ticket, None
+            if found.phase is Phase.SUCCEEDED and not self.is_retry(context):
+                self.log.info("The task was cleared, and what it had started has ended since; it is started anew.")
+                return first, None
             self._remember(context, ticket)
             progress = found
         self._sent = True

@@ -463,6 +463,16 @@ class TestRetries:
         world.run(sync(False), world.context(2, store=True))
         assert world.starts == 2
 
+    @pytest.mark.parametrize(("later", "starts"), [(0, 1), (600, 2)], ids=["it goes on", "it has ended"])
+    def test_cleared_while_it_was_deferred(self, start_world, later, starts) -> None:
+        """As after a user has marked it success. Who clears a task wants it done again."""
+        world = start_world({"c": {"seconds": 120}})
+        with pytest.raises(TaskDeferred):
+            sync(True).execute(world.context(store=True))
+        world.emulator.advance(later)
+        world.run(sync(True), world.context(2, store=True, max_tries=1))
+        assert world.starts == starts
+
     @pytest.mark.parametrize("sent", [True, False], ids=["after the start", "before the start"])
     @pytest.mark.parametrize("there_before", [[], ["alice"]], ids=["new names", "known names"])
     def test_worker_killed_around_the_start(self, start_world, monkeypatch, sent, there_before) -> None:

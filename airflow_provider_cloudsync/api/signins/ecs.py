@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
 from airflow_provider_cloudsync.api.replies import date_of, said
 from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
-from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
+from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, Throttled, UnreadableReply
 
 #: A link-local address: nothing that is sent there leaves the machine.
 METADATA = "http://169.254.169.254"
@@ -85,7 +85,8 @@ def _refusal(reply: Response) -> ApiError | InvalidConnection:
             'The machine has no agency, so "auth": "ecs" gives no keys: set one in the ECS console (Agency), with the '
             "permissions that the tasks need."
         )
-    return ApiError(
+    kind = Throttled if reply.status == 429 else ApiError
+    return kind(
         f'The metadata service of the machine answered with {reply.status}: {text or "no text"}. "auth": "ecs" '
         "works on an ECS only.",
         service="metadata",
