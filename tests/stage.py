@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -63,6 +63,7 @@ class Stage:
 
     :param answer: what becomes of a request; assign another one.
     :param gate: while it is there and not set, no request under asyncio gets its reply.
+    :param holds: requests that get no reply before `let_go` is set; `held` tells that there is one.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, now: float = START) -> None:
@@ -72,6 +73,8 @@ class Stage:
         self.concealed: list[str] = []
         self.answer: Answer = lambda request: answer(200, {})
         self.gate: asyncio.Event | None = None
+        self.holds: Callable[[HttpRequest], bool] = lambda request: False
+        self.held, self.let_go = threading.Event(), threading.Event()
         self.in_flight = 0
         self.most_in_flight = 0
         self._lock = threading.Lock()
@@ -123,6 +126,8 @@ class Stage:
 
     def _send(self, request: HttpRequest) -> Response:
         self._begin(request)
+        if self._is_held(request):
+            self.let_go.wait(10)
         return self._end(request)
 
     async def _asend(self, session: Any, request: HttpRequest) -> Response:
@@ -131,7 +136,15 @@ class Stage:
             await asyncio.sleep(0)
         if self.gate is not None:
             await self.gate.wait()
+        if self._is_held(request):
+            await asyncio.to_thread(self.let_go.wait, 10)
         return self._end(request)
+
+    def _is_held(self, request: HttpRequest) -> bool:
+        if not self.holds(request) or self.let_go.is_set():
+            return False
+        self.held.set()
+        return True
 
     def drive(self, driver: str, flow: Flow[Any]) -> Any:
         """What a flow returns."""
@@ -174,6 +187,24 @@ class Loop:
 
         return self._runner.run(main())
 
+    def meanwhile(self, first: Flow[Any], others: Iterable[Flow[Any]]) -> tuple[int, list[Any]]:
+        """Begin with one flow; when a request of it is held, begin the others, and then let it go.
+
+        :return: how many of the others ended before that, and what all of them came to.
+        """
+
+        async def main() -> tuple[int, list[Any]]:
+            tasks = [asyncio.create_task(transport.arun(first))]
+            await asyncio.to_thread(self._stage.held.wait, 10)
+            tasks += [asyncio.create_task(transport.arun(flow)) for flow in others]
+            for _ in range(100):
+                await asyncio.sleep(0)
+            ended = sum(task.done() for task in tasks)
+            self._stage.let_go.set()
+            return ended, await asyncio.gather(*tasks, return_exceptions=True)
+
+        return self._runner.run(main())
+
 
 class Threads:
     """The blocking driver behind the same face."""
@@ -192,6 +223,16 @@ class Threads:
 
     def outcomes(self, flows: Iterable[Flow[Any]]) -> list[Any]:
         return self._stage.outcomes("blocking", flows)
+
+    def meanwhile(self, first: Flow[Any], others: Iterable[Flow[Any]]) -> tuple[int, list[Any]]:
+        flows = list(others)
+        with ThreadPoolExecutor(len(flows) + 1) as pool:
+            futures = [pool.submit(transport.run, first)]
+            self._stage.held.wait(10)
+            futures += [pool.submit(transport.run, flow) for flow in flows]
+            ended, _ = wait(futures[1:], timeout=0.1)
+            self._stage.let_go.set()
+        return len(ended), [each.exception() or each.result() for each in futures]
 
 
 def process(stage: Stage, driver: str) -> Loop | Threads:

@@ -19,6 +19,7 @@ from packaging.version import Version
 
 from airflow_provider_cloudsync import cli, get_provider_info
 from airflow_provider_cloudsync.emulator import Emulator, scenario
+from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from tests.airflow.ways import WAYS, account, connection
 from tests.test_transport import make_certificate
 
@@ -109,6 +110,49 @@ def test_each_way_in(start, check, monkeypatch, tmp_path, way):
     secrets = (emulator.secret_key, emulator.password, scenario.TEMPORARY_SECRET_KEY, scenario.SECURITY_TOKEN)
     for secret in (*secrets, "an.id.token", "MII"):
         assert secret not in check.text
+
+
+FORGED = "ok     hss        allowed at https://hss.example.com"
+BREAKS = {"LF": "\n", "CR": "\r", "NEL": "\x85", "LS": "\u2028"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"region": None}, id="the project"),
+        pytest.param({}, id="a project of another region"),
+        pytest.param({"project_id": "f" * 32}, id="no such project"),
+        pytest.param({"project_id": None}, id="no project of the region"),
+    ],
+)
+@pytest.mark.parametrize("mark", BREAKS.values(), ids=BREAKS)
+def test_a_project_s_name_forges_no_line(start, check, change, changes, mark):
+    """Whoever may name projects must not say in the check's own words what is in order."""
+    emulator = start()
+    change(emulator, **changes)
+    evil = f"name{mark}{FORGED}{mark}\x1b[2K\x1b]0;title\x07\u202e\x00" + "A" * 1000
+    emulator.faults(
+        [
+            {
+                "match": {"operation": "KeystoneListAuthProjects"},
+                "status": 200,
+                "times": 2,
+                "body": {"projects": [{"id": emulator.project_id, "name": evil}]},
+            },
+            {"match": {"service": "mrs"}, "status": 403, "body": {"error_msg": evil}},
+        ]
+    )
+    _, lines = check("--service", "mrs")
+    assert "name ok hss allowed" in lines["project"][1]
+    assert "hss" not in lines
+    steps = ("connection", "region", "identity", "sign-in", "clock", "account", "project", "mrs")
+    assert tuple(lines) == steps
+    printed = check.text.removesuffix("\n").split("\n")
+    assert len(printed) == len(steps)
+    for line in printed:
+        assert line.isprintable()
+        assert len(line) < 1000
+    assert CloudSyncHook().test_connection()[1].isprintable()
 
 
 def test_only_the_services_that_are_named(start, check):

@@ -21,8 +21,18 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync import transport
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause, Response, Shared, Wiring
+from airflow_provider_cloudsync.api.messages import (
+    Flow,
+    HttpRequest,
+    Pause,
+    Quota,
+    Response,
+    Shared,
+    Turn,
+    Wiring,
+)
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, TransportError
+from airflow_provider_cloudsync.reaching import proxy_for
 from tests.certificates import Certificate, make_certificate
 from tests.peers import Peer, Received, Script, Server
 
@@ -324,6 +334,15 @@ def test_headers_come_in_lower_case(serve, drive):
     assert (headers["x-request-id"], headers["retry-after"].strip()) == ("A-b", "5")
 
 
+@pytest.mark.parametrize("length", [8_000, 8_190, 9_000, 32 * 1024, 60_000])
+def test_a_token_comes_in_a_long_header(serve, drive, length):
+    """One that lists many permissions has up to 32 KiB."""
+    server = serve(answers(raw_reply(b"{}", "201 Created", "X-Subject-Token: " + "M" * length)))
+    assert drive(one(http(server.url))).headers["x-subject-token"] == "M" * length
+    assert outcome(drive, http(server.url, X_Auth_Token="M" * length)) == (201, b"{}")
+    assert server.requests[-1].headers["x-auth-token"] == "M" * length
+
+
 def test_headers_that_are_no_text_do_no_harm(serve, drive):
     reply = raw_reply(b"{}").replace(b"\r\n\r\n", b"\r\nX-Request-Id: \xff\xfe\r\n\r\n", 1)
     assert outcome(drive, http(serve(then_close(reply)).url)) == (200, b"{}")
@@ -535,10 +554,8 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(serve, drive):
     assert len(server.requests) == 2
 
 
-def test_a_forked_process_has_connections_of_its_own(serve):
-    """Two processes on one socket would read each other's replies."""
-    server = serve(numbered)
-    assert transport.run(one(http(server.url))).body == b"0"
+def in_a_fork(do: Callable[[], bytes]) -> bytes:
+    """What a forked process says; nothing if it hangs."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
@@ -546,14 +563,54 @@ def test_a_forked_process_has_connections_of_its_own(serve):
     if child == 0:
         signal.alarm(10)
         try:
-            os.write(writing, transport.run(one(http(server.url))).body)
+            os.write(writing, do())
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        assert pipe.read() == b"1"
+        said = pipe.read()
     os.waitpid(child, 0)
+    return said
+
+
+def test_a_forked_process_has_connections_of_its_own(serve):
+    """Two processes on one socket would read each other's replies."""
+    server = serve(numbered)
     assert transport.run(one(http(server.url))).body == b"0"
+    assert in_a_fork(lambda: transport.run(one(http(server.url))).body) == b"1"
+    assert transport.run(one(http(server.url))).body == b"0"
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_has_not():
+    """A worker forks for each task; a lock that another thread held just then is held for ever in the child."""
+    begun, end = threading.Event(), threading.Event()
+
+    def held() -> Flow[str]:
+        with transport._turns._lock:
+            begun.set()
+            end.wait(20)
+        return "kept"
+        yield
+
+    def both(make: Callable[[], Flow[str]]) -> Flow[str]:
+        found: str = yield Shared("key", make, max_age=60)
+        yield Turn("key", Quota(1, 60), "mine")
+        return found
+
+    def own() -> Flow[str]:
+        return "own"
+        yield
+
+    thread = threading.Thread(target=transport.run, args=(both(held),))
+    thread.start()
+    try:
+        assert begun.wait(10)
+        assert in_a_fork(lambda: transport.run(both(own)).encode()) == b"own"
+    finally:
+        end.set()
+        thread.join(10)
+    # What was kept before is known afterwards.
+    assert in_a_fork(lambda: transport.run(both(own)).encode()) == b"kept"
 
 
 # --- proxies -------------------------------------------------------------------------------------------------------
@@ -703,7 +760,7 @@ class TestProxy:
 def test_proxy_for(monkeypatch, environment, url, wiring, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert transport.proxy_for(url, wiring) == expected
+    assert proxy_for(url, wiring) == expected
 
 
 # --- TLS -----------------------------------------------------------------------------------------------------------

@@ -114,18 +114,30 @@ class Ticket:
                 raise ValueError("started_at is no time")
             return cls(
                 service=data["service"],
-                target=dict(data["target"]),
+                target=_object(data["target"]),
                 stage=Stage(data["stage"]),
                 started_at=started_at,
-                baseline=dict(data["baseline"]),
-                later=tuple(dict(target) for target in data["later"]),
-                receipt=dict(data["receipt"]),
+                baseline=_object(data["baseline"]),
+                later=tuple(_object(target) for target in _list(data["later"])),
+                receipt=_object(data["receipt"]),
                 hold=float(data["hold"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
                 f"The ticket is damaged ({error!r}). Clear the task to start it anew."
             ) from error
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("an object is expected")
+    return dict(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list is expected")
+    return value
 
 
 class Service(Protocol[Seen]):

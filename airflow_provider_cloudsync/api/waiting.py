@@ -216,7 +216,8 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
             raise _timed_out(
                 service, ticket.target, too_late, f"{error.last_seen} Before that: {otherwise}"
             ) from error
-        closely = closely and at - last <= _UNSEEN
+        # To the end of this look: its requests may have taken long to come to the service.
+        closely = closely and cloud.clock() - last <= _UNSEEN
         last = at
         if service.evidence(ticket, seen):
             return _Shown(True, closely)

@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cloudsync import waits
-from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
+from airflow_provider_cloudsync.api.model import (
+    TICKET_VERSION,
+    Phase,
+    Progress,
+    Stage,
+    Startable,
+    Target,
+    Ticket,
+)
 from airflow_provider_cloudsync.api.services.parameters import one_of
 from airflow_provider_cloudsync.api.waiting import adopt, begin, left_behind, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, recall, remember
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, recall, remember
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -96,7 +104,14 @@ class CloudSyncOperator(CloudOperator):
         with waits.no_retry_of_a_rejected_key():
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
-            return self._follow(context, Ticket.from_json(report.ticket), report.deadline, report.ended)
+            parts = self.service.split(self.target())
+            ticket = self._of_now(Ticket.from_json(report.ticket), parts)
+            if ticket is None:
+                raise InvalidEvent(
+                    "The task was resumed with the end of a wait for something else: it was changed while it was "
+                    "deferred, or the report is damaged. Clear the task: it looks first."
+                )
+            return self._follow(context, ticket, report.deadline, report.ended)
 
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
@@ -171,7 +186,8 @@ class CloudSyncOperator(CloudOperator):
         )
 
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
-        forget(context, TICKET_KEY)  # it has ended well: a task that is cleared afterwards is to start anew
+        # Not forgotten, since the worker may die before Airflow knows that the task is green.
+        self._remember(context, ticket, ended=True)
         return self.result(self.target(), ticket)
 
     # What survives a try: the ticket, in Airflow's task state store where there is one (3.3 and later).
@@ -198,14 +214,18 @@ class CloudSyncOperator(CloudOperator):
                 Progress(Phase.RUNNING, "A run is under way; it is taken as that try's."),
             )
         else:
-            left = self._recall(context, parts)
+            left, ended = self._recall(context, parts)
             if left is None:
                 return first, None
+            if ended:
+                return left, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
             ticket, found = self.hook.run(resume(cloud, self.service, left))
             if found is None:
                 return ticket, None
             if found.phase is Phase.SUCCEEDED and not self.is_retry(context):
-                self.log.info("The task was cleared, and what it had started has ended since; it is started anew.")
+                self.log.info(
+                    "The task was cleared, and what it had started has ended since; it is started anew."
+                )
                 return first, None
             self._remember(context, ticket)
             progress = found
@@ -222,28 +242,53 @@ class CloudSyncOperator(CloudOperator):
         """
         return self.is_retry(context) and self.wait_for_completion and self.if_running == "attach"
 
-    def _recall(self, context: Context, parts: list[Target]) -> Ticket | None:
-        """The ticket of an earlier try, if it is about the same and not too old; with the parameters of now."""
+    def _recall(self, context: Context, parts: list[Target]) -> tuple[Ticket | None, bool]:
+        """The ticket of an earlier try, if it is about the same and not too old; and whether that try saw its end.
+
+        :raises InvalidEvent: in a retry, if another release wrote it: what that started may still go on.
+        """
         stored = recall(context, TICKET_KEY)
         if stored is None:
-            return None
+            return None, False
+        retry = self.is_retry(context)
+        version = TICKET_VERSION
         try:
             left = json.loads(stored)
-            ticket, whole = Ticket.from_json(left["ticket"]), left["of"]
-        except (InvalidEvent, ValueError, TypeError, KeyError) as error:
+            version = left["ticket"]["version"]
+            ticket, whole, ended = Ticket.from_json(left["ticket"]), left["of"], bool(left.get("ended"))
+        except (InvalidEvent, ValueError, TypeError, KeyError, AttributeError) as error:
+            if retry and version != TICKET_VERSION:
+                raise InvalidEvent(
+                    "An earlier try of this task ran under another release of airflow-provider-cloudsync, and this one "
+                    f"can't read what it left. What it started may go on: look at {self.service.console}, then clear "
+                    "the task, which starts it anew."
+                ) from None
             self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
-            return None
-        rest = 1 + len(ticket.later)
-        ours = ticket.service == self.service.name and ticket.stage is not Stage.WATCHING
-        if not ours or whole != self._fingerprint(parts) or rest > len(parts):
+            return None, False
+        now = self._of_now(ticket, parts) if whole == self._fingerprint(parts) else None
+        if now is None:
             self.log.info("An earlier try of this task was about something else; it is not taken up.")
-            return None
+            return None, False
         if abs(time.time() - ticket.started_at) > _TICKET_AGE:
             self.log.info("What an earlier try of this task started is too long ago; it is not taken up.")
+            return None, False
+        if (ended or ticket.stage is Stage.QUEUED) and not retry:
+            return None, False  # cleared: all anew, since what was done may have been undone
+        return now, ended
+
+    def _of_now(self, ticket: Ticket, parts: list[Target]) -> Ticket | None:
+        """A ticket with the task's parameters of now, such as how long to wait; None if it is about something else."""
+        rest = 1 + len(ticket.later)
+        if ticket.service != self.service.name or ticket.stage is Stage.WATCHING or rest > len(parts):
             return None
-        if ticket.stage is Stage.QUEUED and not self.is_retry(context):
-            return None  # cleared: all parts anew, since those that were done may have been undone
-        return replace(ticket, target=parts[-rest], later=tuple(parts[len(parts) - rest + 1 :]))
+        mine, later = parts[-rest], parts[len(parts) - rest + 1 :]
+        try:
+            same = [self.service.essence(each) for each in (ticket.target, *ticket.later)] == [
+                self.service.essence(each) for each in (mine, *later)
+            ]
+        except (KeyError, TypeError, AttributeError):
+            same = False
+        return replace(ticket, target=mine, later=tuple(later)) if same else None
 
     def _fingerprint(self, parts: list[Target]) -> str:
         """Tells whether two tries are about the same, whatever they say of how to wait for it."""
@@ -251,6 +296,7 @@ class CloudSyncOperator(CloudOperator):
         essence = [where, *(self.service.essence(part) for part in parts)]
         return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
-    def _remember(self, context: Context, ticket: Ticket) -> None:
+    def _remember(self, context: Context, ticket: Ticket, *, ended: bool = False) -> None:
         whole = self._fingerprint(self.service.split(self.target()))
-        remember(context, TICKET_KEY, json.dumps({"ticket": ticket.to_json(), "of": whole}))
+        kept = {"ticket": ticket.to_json(), "of": whole, **({"ended": True} if ended else {})}
+        remember(context, TICKET_KEY, json.dumps(kept))

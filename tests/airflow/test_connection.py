@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -706,6 +707,20 @@ class TestRequest:
 
 
 class TestGetConn:
+    @pytest.fixture
+    def reached(self, monkeypatch) -> list[requests.PreparedRequest]:
+        """What would have been sent."""
+        sent: list[requests.PreparedRequest] = []
+
+        def send(adapter: Any, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+            sent.append(request)
+            reply = requests.Response()
+            reply.status_code = 200
+            return reply
+
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+        return sent
+
     def url(self, emulator: Emulator, path: str = STATUS) -> str:
         return emulator.url + path.replace("{project_id}", emulator.project_id)
 
@@ -787,6 +802,72 @@ class TestGetConn:
     def test_plain_http_is_refused_before_anything_is_sent(self, connect):
         with CloudSyncHook().get_conn() as session, pytest.raises(InvalidConnection, match="plain http"):
             session.get("http://mrs.nowhere.invalid/x")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://myhuaweicloud.com.evil.example/x",
+            "https://mrs.cn-north-4.myhuaweicloud.com.evil.example/x",
+            "https://evilmyhuaweicloud.com/x",
+            "https://mrs.cn-north-4.myhuaweicloud.com:8443/x",
+            "https://mrs.cn-north-4.myhuaweicloud.com@evil.example/x",
+            "https://user:word@mrs.cn-north-4.myhuaweicloud.com/x",
+            "https://evil.example\\@mrs.cn-north-4.myhuaweicloud.com/x",
+            "https://evil.example%2f.myhuaweicloud.com/x",
+            "https://evil.example%00.myhuaweicloud.com/x",
+            "https://evil.example;.myhuaweicloud.com/x",
+            "https://evil.example?.myhuaweicloud.com/x",
+            "https://evil.example#.myhuaweicloud.com/x",
+            "https://evil.example/.myhuaweicloud.com/x",
+            "https://evil.example/x",
+            "https://[::1].myhuaweicloud.com/x",
+            "http://127.0.0.1:1/x",
+            "http://localhost/x",
+        ],
+    )
+    def test_a_stranger_s_host_sees_no_proof(self, connect, reached, url):
+        connect(allow_http=True)
+        with (
+            CloudSyncHook().get_conn() as session,
+            pytest.raises((InvalidConnection, requests.exceptions.InvalidURL)),
+        ):
+            session.get(url)
+        assert reached == []
+
+    @pytest.mark.parametrize("changes", [{"auth": "token", "token": "S3CR3T"}, {"security_token": "S3CR3T"}])
+    def test_nor_a_token(self, connect, reached, changes):
+        connect(**changes, **({"login": None, "password": None} if "auth" in changes else {}))
+        with CloudSyncHook().get_conn() as session:
+            with pytest.raises(
+                InvalidConnection, match=r"'evil\.example' is none of Huawei Cloud's"
+            ) as caught:
+                session.get("https://evil.example/x")
+            assert "S3CR3T" not in caught.value.message
+            session.get("https://obs.cn-north-4.myhuaweicloud.com/x")
+        assert [urlsplit(each.url).netloc for each in reached] == ["obs.cn-north-4.myhuaweicloud.com"]
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://obs.cn-north-4.myhuaweicloud.com/x",
+            "https://MRS.CN-North-4.MyHuaweiCloud.com/x",
+            "https://mrs.cn-north-4.myhuaweicloud.com:443/x",
+            "https://coc.myhuaweicloud.com/x",
+            "https://iam.eu-west-101.myhuaweicloud.eu/x",
+            "https://mrs.ap-southeast-1.myhuaweicloud.cn/x",
+            "https://big-data.example.com:8443/x",
+            "https://kms.example.com/prefix/x",
+        ],
+    )
+    def test_hosts_of_the_vendor_and_of_the_connection_do(self, connect, reached, url):
+        """Also those of services that the table does not know."""
+        connect(
+            endpoints={"mrs": "https://big-data.example.com:8443", "csms": "https://kms.example.com/prefix"}
+        )
+        with CloudSyncHook().get_conn() as session:
+            session.get(url)
+        assert [each.url.lower() for each in reached] == [url.lower()]
+        assert all("Authorization" in each.headers for each in reached)
 
     def test_no_netrc(self, connect, emulator, monkeypatch, tmp_path):
         (tmp_path / ".netrc").write_text("default login eve password secret\n")

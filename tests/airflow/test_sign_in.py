@@ -35,20 +35,7 @@ from tests.airflow.ways import (
 CONNECTION = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
 MODES = ("blocking", "deferred", "poked")
 
-
-@pytest.fixture(autouse=True)
-def told(monkeypatch) -> list[str]:
-    """What the masker is told; in place of the masker itself, which gets slow with many long secrets."""
-    from airflow_provider_cloudsync import transport
-
-    secrets: list[str] = []
-
-    async def tell(secret: str) -> None:
-        secrets.append(secret)
-
-    monkeypatch.setattr(transport, "conceal", secrets.append)
-    monkeypatch.setattr(transport, "aconceal", tell)
-    return secrets
+pytestmark = pytest.mark.usefixtures("told")
 
 
 @pytest.fixture

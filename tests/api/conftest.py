@@ -1,12 +1,32 @@
-"""A stage for flows: see `tests.stage`."""
+"""A stage for flows, and who plays on it: see `tests.stage` and `tests.api.sites`."""
 
 from __future__ import annotations
 
 import pytest
 
+from airflow_provider_cloudsync.api import retries
+from tests.api.sites import Site
 from tests.stage import Stage
 
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return Stage(monkeypatch)
+
+
+@pytest.fixture
+def site(stage: Stage) -> Site:
+    found = Site(stage)
+    stage.answer = found
+    return found
+
+
+@pytest.fixture
+def no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that are of chance are the shortest."""
+
+    class Least:
+        random = staticmethod(lambda: 0.0)
+        uniform = staticmethod(lambda low, high: low)
+
+    monkeypatch.setattr(retries, "random", Least)

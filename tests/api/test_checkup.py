@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync.api import retries
 from airflow_provider_cloudsync.api.checkup import Finding, examine, verdict
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token
 from airflow_provider_cloudsync.api.flows import Cloud
@@ -27,14 +26,7 @@ HOSTS = {"kms": "csms", "dayu": "dataarts"}
 EVERYTHING = tuple(PROBES)
 ACCESS_KEY, SECRET_KEY = "HPUAAAAAAAAAAAAAWXYZ", "S3CR3Tsk"
 
-
-@pytest.fixture(autouse=True)
-def _no_chance(monkeypatch):
-    class Least:
-        random = staticmethod(lambda: 0.0)
-        uniform = staticmethod(lambda low, high: low)
-
-    monkeypatch.setattr(retries, "random", Least)
+pytestmark = pytest.mark.usefixtures("no_chance")
 
 
 class Site:

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cloudsync import transport
-from airflow_provider_cloudsync.api import retries
 from airflow_provider_cloudsync.api.credentials import (
     LOCK_TIME,
     Anonymous,
@@ -43,14 +43,7 @@ REFUSAL = {
 }
 BOTH = pytest.mark.parametrize("driver", DRIVERS)
 
-
-@pytest.fixture(autouse=True)
-def _no_chance(monkeypatch):
-    class Least:
-        random = staticmethod(lambda: 0.0)
-        uniform = staticmethod(lambda low, high: low)
-
-    monkeypatch.setattr(retries, "random", Least)
+pytestmark = pytest.mark.usefixtures("no_chance")
 
 
 def cloud(stage: Stage, credentials: Any = None, **more: Any) -> Cloud:
@@ -192,6 +185,25 @@ class TestTrial:
             with pytest.raises(CredentialsRejected):
                 stage.drive(driver, call(cloud(stage), READ))
         assert len(stage.sent) == 1
+
+    @pytest.mark.parametrize("attempts", [1, 5])
+    def test_nobody_waits_for_so_long_that_the_signature_gets_too_old(self, stage, attempts):
+        """A gateway that gives up on its service after a minute, for each; it refuses dates that are 15 minutes off."""
+        ages: list[float] = []
+
+        def reply(request):
+            date = datetime.strptime(request.headers["X-Sdk-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            ages.append(stage.now - date.timestamp())
+            stage.now += 60
+            return answer(504, b"<html>gateway timeout</html>")
+
+        stage.answer = reply
+        clouds = [cloud(stage, attempts=attempts) for _ in range(40)]
+        outcomes = stage.outcomes("asyncio", [call(each, READ) for each in clouds])
+        assert {type(each) for each in outcomes} <= {ApiError, TransportError}
+        assert max(ages) < 600
+        stage.answer = always(answer(200, {}))
+        assert isinstance(stage.drive("asyncio", call(clouds[0], READ)), Reply)
 
     @BOTH
     def test_a_first_request_without_a_reply_is_no_verdict(self, stage, driver):

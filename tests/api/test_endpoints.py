@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cloudsync.api import endpoints
-from airflow_provider_cloudsync.api.endpoints import base_url, check_url, is_loopback, service_at, table
+from airflow_provider_cloudsync.api.endpoints import (
+    base_url,
+    check_url,
+    is_loopback,
+    is_ours,
+    service_at,
+    table,
+)
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 ROWS = [(service, region, hosts) for service, regions in table().items() for region, hosts in regions.items()]
@@ -54,6 +61,45 @@ def test_the_service_at_another_host():
     assert service_at("big-data.example.com:8443", own) == "mrs"
     assert service_at("kms.cn-north-4.myhuaweicloud.com", own) == "csms"
     assert service_at("ecs.cn-north-4.myhuaweicloud.com", own) == "ecs"
+
+
+OWN = {"mrs": "https://big-data.example.com:8443", "iam": "https://[2001:db8::1]/prefix"}
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *((hosts[0], True) for _, _, hosts in ROWS),
+        ("obs.cn-north-4.myhuaweicloud.com", True),
+        ("anything.else.myhuaweicloud.cn", True),
+        ("anything.myhuaweicloud.eu", True),
+        ("mrs.cn-north-4.myhuaweicloud.com:443", True),
+        ("big-data.example.com:8443", True),
+        ("[2001:db8::1]", True),
+        ("everywhere.example.com", True),
+        ("myhuaweicloud.com", False),
+        ("evilmyhuaweicloud.com", False),
+        ("evil-myhuaweicloud.com", False),
+        ("myhuaweicloud.com.evil.example", False),
+        ("mrs.cn-north-4.myhuaweicloud.com.evil.example", False),
+        ("mrs.cn-north-4.myhuaweicloud.com:8443", False),
+        ("mrs.cn-north-4.myhuaweicloud.com:80", False),
+        ("mrs.cn-north-4.myhuaweicloud.com:443@evil.example", False),
+        ("mrs.cn-north-4.myhuaweicloud.com@evil.example", False),
+        ("evil.example:443", False),
+        ("mrs.cn-north-4.myhuaweicloud.org", False),
+        ("big-data.example.com", False),
+        ("big-data.example.com:443", False),
+        ("more.big-data.example.com:8443", False),
+        ("sub.everywhere.example.com", False),
+        ("127.0.0.1", False),
+        ("127.0.0.1:8080", False),
+        ("localhost", False),
+        ("", False),
+    ],
+)
+def test_whose_host_it_is(host, expected):
+    assert is_ours(host, OWN, "https://everywhere.example.com") is expected
 
 
 @pytest.mark.parametrize(
@@ -143,6 +189,7 @@ GOOD = [
     ("http://127.9.9.9", False),
     ("http://localhost:1", False),
     ("http://[::1]:8080", False),
+    ("http://[::1]:1", False),
     ("http://mrs.example.com", True),
     ("http://10.0.0.1", True),
 ]
@@ -174,6 +221,14 @@ BAD = [
     "https://mrs.example.com:port",
     "https://[::1",
     "https://[not-an-address]",
+    # Brackets belong around the whole host.
+    "http://127.0.0.1[::1]:1",
+    "http://[::1]127.0.0.1:1",
+    "http://[::1].example.com",
+    "http://[::1]1",
+    "https://[::1]]",
+    "https://mrs[::1].example.com",
+    "https://mrs].example.com",
     "file:///etc/passwd",
     "javascript:alert(1)",
     # No host of these can be looked up; found out here it is an error of the connection.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import logging
+import os
+import threading
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,17 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cloudsync import transport
-from airflow_provider_cloudsync.api import retries
-from airflow_provider_cloudsync.api.credentials import LOCK_TIME, Anonymous, KeyPair
-from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Response
+from airflow_provider_cloudsync.api.credentials import LOCK_TIME, KeyPair
+from airflow_provider_cloudsync.api.flows import call
+from airflow_provider_cloudsync.api.messages import HttpRequest, Response
+from airflow_provider_cloudsync.api.model import Stage as TicketStage
+from airflow_provider_cloudsync.api.model import Ticket
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
-from airflow_provider_cloudsync.api.signins.agency import Agency
-from airflow_provider_cloudsync.api.signins.ecs import Ecs
+from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC
 from airflow_provider_cloudsync.api.signins.leases import SignIn, temporary_keys
-from airflow_provider_cloudsync.api.signins.oidc import IdToken, StsIdToken
-from airflow_provider_cloudsync.api.signins.password import Password
+from airflow_provider_cloudsync.api.waiting import until_done
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -33,169 +35,28 @@ from airflow_provider_cloudsync.exceptions import (
     InvalidConnection,
     TransportError,
     UnreadableReply,
+    WaitTimedOut,
 )
 from airflow_provider_cloudsync.hooks.token_file import TokenFile
-from tests.stage import DRIVERS, START, Stage, answer, http_date, iso, process
+from tests.api.sites import (
+    BEGIN,
+    BOTH,
+    COC,
+    EACH_WAY,
+    ECS,
+    GONE,
+    IAM,
+    READ,
+    STS,
+    WAYS,
+    agency,
+    cloud,
+    nobody,
+    password,
+)
+from tests.stage import START, Stage, answer, iso, process
 
-READ = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)
-BEGIN = Request("POST", "mrs", "Begin", "/v2/{project_id}/things", repeatable=False, json={})
-COC = Request("GET", "coc", "Read", "/v1/things", repeatable=True)
-IAM = "https://iam.cn-north-4.myhuaweicloud.com"
-STS = "https://sts.cn-north-4.myhuaweicloud.com"
-ECS = "http://169.254.169.254"
-#: Where somebody signs in.
-PLACES = (IAM, STS, ECS)
-GONE = answer(401, {"error_code": "APIGW.0307", "error_msg": "The token must be updated"})
-BOTH = pytest.mark.parametrize("driver", DRIVERS)
-Wrong = Callable[[HttpRequest], Response | CloudSyncError | None]
-
-
-@pytest.fixture(autouse=True)
-def _no_chance(monkeypatch):
-    class Least:
-        random = staticmethod(lambda: 0.0)
-        uniform = staticmethod(lambda low, high: low)
-
-    monkeypatch.setattr(retries, "random", Least)
-
-
-@dataclass
-class Site:
-    """IAM, STS, the metadata service and a service, as simple as can be.
-
-    :param wrong: answers in place of a sign-in, unless it returns None.
-    :param last_of: a sign-in is over with a request to one of these paths.
-    """
-
-    stage: Stage
-    life: float = 3600.0
-    wrong: Wrong = lambda request: None
-    issued: int = 0
-    valid: set[str] = field(default_factory=set)
-    secrets: list[str] = field(default_factory=list)
-    dead_on_arrival: bool = False
-    dated: bool = True
-
-    def __call__(self, request: HttpRequest) -> Response | CloudSyncError:
-        dated = {"date": http_date(self.stage.now)} if self.dated else {}
-        if self.is_sign_in(request):
-            found = self.wrong(request) or self.sign_in(request)
-        elif self.proof(request) in self.valid:
-            found = answer(200, {"ok": True})
-        else:
-            found = GONE
-        return replace(found, headers={**dated, **found.headers}) if isinstance(found, Response) else found
-
-    def is_sign_in(self, request: HttpRequest) -> bool:
-        return request.url.startswith(PLACES)
-
-    def proof(self, request: HttpRequest) -> str:
-        signed = request.headers.get("Authorization", "")
-        return request.headers.get("X-Auth-Token") or signed.partition("ccess=")[2].partition(",")[0]
-
-    def new(self, kind: str) -> str:
-        self.issued += 1
-        secret = f"{kind}-{self.issued}"
-        self.secrets.append(secret)
-        return secret
-
-    def keys(self) -> dict[str, str]:
-        access = f"AK{self.issued + 1}X"
-        if not self.dead_on_arrival:
-            self.valid.add(access)
-        return {
-            "access": access,
-            "secret": self.new("secret"),
-            "securitytoken": self.new("session"),
-            "expires_at": iso(self.stage.now + self.life),
-        }
-
-    def sign_in(self, request: HttpRequest) -> Response:
-        path = urlsplit(request.url).path.removeprefix("/other")
-        if path == "/v3/auth/tokens":
-            token = self.new("token")
-            if not self.dead_on_arrival:
-                self.valid.add(token)
-            return answer(
-                201, {"token": {"expires_at": iso(self.stage.now + self.life)}}, x_subject_token=token
-            )
-        if path == "/v3.0/OS-AUTH/id-token/tokens":
-            return answer(201, {"token": {}}, x_subject_token=self.new("unscoped"))
-        if path == "/v5/agencies/assume-with-oidc":
-            keys = self.keys()
-            names = {"access": "access_key_id", "secret": "secret_access_key"}
-            names |= {"securitytoken": "security_token", "expires_at": "expiration"}
-            return answer(200, {"credentials": {names[name]: value for name, value in keys.items()}})
-        if path == "/meta-data/latest/api/token":
-            return answer(200, self.new("metadata").encode())
-        return answer(200 if path == "/openstack/latest/securitykey" else 201, {"credential": self.keys()})
-
-    @property
-    def sign_ins(self) -> int:
-        """How many there were; each ends with one of these."""
-        ends = ("/v3/auth/tokens", "/securitytokens", "/assume-with-oidc", "/securitykey")
-        return sum(urlsplit(each.url).path.endswith(ends) for each in self.stage.sent)
-
-    @property
-    def served(self) -> list[HttpRequest]:
-        return [each for each in self.stage.sent if not self.is_sign_in(each)]
-
-
-@pytest.fixture
-def site(stage: Stage) -> Site:
-    found = Site(stage)
-    stage.answer = found
-    return found
-
-
-def nobody(stage: Stage, **more: Any) -> Cloud:
-    given = {"region": "cn-north-4", "project_id": "p1", "domain_id": "d1", "attempts": 2, **more}
-    return Cloud(credentials=Anonymous(), clock=stage.clock, **given)
-
-
-def read_id_token() -> str:
-    return "an.id.token"
-
-
-def password(ask: Cloud, **more: Any) -> Password:
-    return Password(ask=ask, **{"user": "me", "password": "pw", "domain_name": "acct", **more})
-
-
-def oidc(ask: Cloud, **more: Any) -> IdToken:
-    return IdToken(ask=ask, **{"idp_id": "idp", "read": read_id_token, **more})
-
-
-def sts(ask: Cloud, **more: Any) -> StsIdToken:
-    return StsIdToken(ask=ask, **{"provider_urn": "prov", "agency_urn": "ag", "read": read_id_token, **more})
-
-
-def ecs(ask: Cloud, **more: Any) -> Ecs:
-    return Ecs(ask=ask, **more)
-
-
-def agency(ask: Cloud, **more: Any) -> Agency:
-    return Agency(ask=ask, **{"name": "syncer", "domain_name": "other", **more})
-
-
-def agency_of_keys(ask: Cloud, **more: Any) -> Agency:
-    return agency(replace(ask, credentials=KeyPair("BASE", "sk")), **more)
-
-
-#: Way in -> how to make it.
-WAYS: dict[str, Callable[..., SignIn]] = {
-    "password": password,
-    "oidc": oidc,
-    "sts": sts,
-    "ecs": ecs,
-    "agency": agency_of_keys,
-}
-EACH_WAY = pytest.mark.parametrize("way", WAYS)
-
-
-def cloud(stage: Stage, way: str | SignIn = "password", **more: Any) -> Cloud:
-    ask = nobody(stage, **more)
-    credentials = WAYS[way](ask) if isinstance(way, str) else way
-    return replace(ask, credentials=credentials, attempts=5)
+pytestmark = pytest.mark.usefixtures("no_chance")
 
 
 def body(request: HttpRequest) -> Any:
@@ -726,6 +587,33 @@ def test_one_attempt_is_one_of_the_sign_in_too(stage, site, driver):
     assert stage.pauses == []
 
 
+@BOTH
+@EACH_WAY
+@pytest.mark.parametrize("asked", [None, 7.0], ids=["says no time", "says 7 s"])
+def test_a_wait_whose_sign_in_is_throttled_asks_ever_more_slowly(stage, site, way, driver, asked, caplog):
+    stated = {"retry_after": f"{asked:.0f}"} if asked else {}
+    site.wrong = lambda request: answer(
+        429, {"error": {"code": 429, "message": "Too many, please"}}, **stated
+    )
+    times: list[float] = []
+
+    def reply(request):
+        times.append(stage.now)
+        return site(request)
+
+    stage.answer = reply
+    ticket = Ticket(IAM_SYNC.name, {"cluster_id": "c", "user_names": ["a"]}, TicketStage.STARTED, START)
+    with caplog.at_level(logging.INFO), pytest.raises(WaitTimedOut, match="Too many, please") as caught:
+        stage.drive(driver, until_done(cloud(stage, way), IAM_SYNC, ticket, deadline=START + 600))
+    assert "Last seen: The last look failed" in caught.value.message
+    assert "The last look failed" in caplog.text
+    assert site.served == []
+    assert stage.now <= START + 601
+    assert 10 <= len(times) <= 60
+    minutes = Counter(int((time - START) // 60) for time in times)
+    assert minutes[0] > 2 * minutes[9]
+
+
 # --- one cloud's proof is not for another --------------------------------------------------------------------------
 
 
@@ -1071,10 +959,33 @@ class TestIdTokenFile:
             assert "S3CR3T" not in f"{error} {error!r} {vars(error)} {getattr(error, 'object', '')}"
             error = error.__cause__ or error.__context__
 
-    def test_a_folder(self, stage, site, way, tmp_path):
-        credentials = WAYS[way](nobody(stage), read=TokenFile(str(tmp_path)))
-        with pytest.raises(InvalidConnection, match="IsADirectoryError"):
-            transport.run(call(cloud(stage, credentials), READ))
+    @pytest.mark.parametrize(
+        ("make", "says"),
+        [
+            pytest.param(os.mkdir, "IsADirectoryError", id="folder"),
+            pytest.param(os.mkfifo, "OSError", id="pipe"),
+            pytest.param(lambda path: os.symlink("/dev/zero", path), "it holds no token", id="no end"),
+            pytest.param(lambda path: os.symlink("/dev/null", path), "it is empty", id="nothing in it"),
+            pytest.param(lambda path: os.symlink(path, path), "OSError", id="round and round"),
+        ],
+    )
+    def test_what_is_no_file_is_an_error_at_once(self, stage, site, way, tmp_path, make, says):
+        """A pipe that nobody writes to would stop a whole triggerer."""
+        make(path := str(tmp_path / "no-file"))
+        credentials = WAYS[way](nobody(stage), read=TokenFile(path))
+        caught: list[CloudSyncError] = []
+
+        def read() -> None:
+            try:
+                transport.run(call(cloud(stage, credentials), READ))
+            except CloudSyncError as error:
+                caught.append(error)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(5)
+        assert [type(error) for error in caught] == [InvalidConnection]
+        assert says in caught[0].message
 
     def test_it_comes_later(self, stage, site, way, file):
         """As when a pod starts: the error is not remembered."""

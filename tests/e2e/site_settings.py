@@ -23,6 +23,7 @@ NOT_INHERITED = (
     "PYTHONHOME",
     "PYTHONSTARTUP",
     "CLOUDSYNC",
+    "PYTEST",  # Airflow's loggers are slow where it finds these
 )
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -53,7 +54,7 @@ AIRFLOW_3 = {
 }
 
 AIRFLOW_2 = {
-    "CORE__EXECUTOR": "SequentialExecutor",
+    "CORE__EXECUTOR": "LocalExecutor",
     "SCHEDULER__DAG_DIR_LIST_INTERVAL": "300",
 }
 
@@ -70,6 +71,8 @@ def settings(home: Path, dags: Path, url: str, *, is_3: bool) -> Settings:
     """The environment for Airflow's processes, with secrets that are made anew."""
     temp = home / "tmp"
     temp.mkdir()
+    # Without it each process would write one of its own on its start.
+    (home / "airflow.cfg").touch()
     password = secrets.token_urlsafe(12)
     users = home / "passwords.json"
     users.write_text(json.dumps({USER: password}))
@@ -91,6 +94,8 @@ def settings(home: Path, dags: Path, url: str, *, is_3: bool) -> Settings:
     chosen = BOTH | (AIRFLOW_3 if is_3 else AIRFLOW_2) | own
     env = inherited() | {f"AIRFLOW__{name}": value for name, value in chosen.items()}
     env |= {"AIRFLOW_HOME": str(home), "TMPDIR": str(temp), "SCARF_ANALYTICS": "false"}
+    # Airflow 2 would have one task at a time with SQLite. With a write-ahead log they do not get into each other's way.
+    env["_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK"] = "1"
     return Settings(env, password)
 
 

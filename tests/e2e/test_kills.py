@@ -1,0 +1,155 @@
+"""Tasks, workers, triggerer and scheduler end as they do in real life, and no sync is started twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.airflow_site import AirflowSite
+from tests.e2e.emulator_process import EmulatorProcess
+from tests.e2e.records import TaskResult
+from tests.e2e.user_actions import act
+
+pytestmark = pytest.mark.e2e
+
+#: Airflow from 3.3 on keeps the ticket of a try.
+REMEMBERS = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
+#: Whoever is dead is replaced soon, and not after half a minute.
+QUICK = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "8",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+}
+
+ACCEPTED = "accepted (request id"
+TAKEN_UP = "Taking up what an earlier try"
+UNKNOWN = "it is not known whether the start was taken"
+IN_THE_WAY = "another run is under way; ours starts when it has ended"
+GOES_ON = "goes on in the cloud, since no call stops it: look at the operation log of the cluster in the MRS console"
+#: state, tries, starts, words in the log
+EXPECTED = {
+    "dies_looking": ("success", 2, 1, [ACCEPTED]),
+    "dies_storing": ("success", 2, 1, [ACCEPTED]),
+    "dies_started": ("success", 2, 1, [TAKEN_UP]),
+    "dies_waiting": ("success", 2, 1, [TAKEN_UP]),
+    "out_of_time": ("success", 2, 1, ["not done when the time was up", TAKEN_UP]),
+    "scheduler_dies": ("success", 2, 1, [TAKEN_UP]),
+    "reply_lost": ("success", 1, 1, [UNKNOWN, "the run is there; it is taken as ours"]),
+    "request_lost": ("success", 1, 1, [UNKNOWN, "Nothing was started, so the start is sent again"]),
+    "marked_failed": ("failed", 1, 1, ["The wait was stopped here", GOES_ON]),
+    "marked_success": ("success", 1, 1, ["The wait was stopped here", GOES_ON]),
+    "killed_by_user": ("failed", 1, 1, ["The task was ended", GOES_ON]),
+    "cleared": ("success", 2, 1, [TAKEN_UP]),
+    "failed_then_cleared": ("success", 2, 1, [GOES_ON, TAKEN_UP]),
+    "success_then_cleared": ("success", 2, 2, [GOES_ON, ACCEPTED]),
+}
+if not REMEMBERS:
+    # A task that is cleared is a new one then: it waits for the run that is there, and starts its own.
+    EXPECTED["cleared"] = ("success", 2, 2, [IN_THE_WAY])
+    EXPECTED["failed_then_cleared"] = ("success", 2, 2, [GOES_ON, IN_THE_WAY])
+
+#: What a user does while the syncs go on, what a little later, and what when they have ended.
+MARKED = {
+    "marked_failed": "failed",
+    "marked_success": "success",
+    "killed_by_user": "failed",
+    "failed_then_cleared": "failed",
+    "success_then_cleared": "success",
+}
+CLEARED = dict.fromkeys(["cleared", "failed_then_cleared"], "cleared")
+CLEARED_LATE = {"success_then_cleared": "cleared"}
+#: Those that wait in their workers when the others are deferred.
+IN_WORKER = {"killed_by_user", "scheduler_dies"}
+#: Those that wait all the time in a triggerer, which is replaced.
+DEFERRED = set(EXPECTED) - set(MARKED) - set(CLEARED) - IN_WORKER
+
+#: Longer than the test: the clock of the cloud is put forward when all has happened.
+HOUR = 3600.0
+SCENARIO = {"mrs": {"clusters": {name: {"seconds": HOUR} for name in EXPECTED}}}
+FAULTS = [
+    {"match": {"operation": "UpdateSyncIamUser", "path": f"/{name}/"}, "when": when, "reset": True}
+    for name, when in (("reply_lost", "after"), ("request_lost", "before"))
+]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run the DAG once, and end what waits in each of the ways."""
+    scenario = tmp_path_factory.mktemp("scenario") / "kills.json"
+    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
+    dags = Path(__file__).parent / "dags"
+    with (
+        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        AirflowSite(dags, emulator.connection_env | QUICK) as site,
+    ):
+        emulator.control("POST", "faults", {"faults": FAULTS})
+        site.wait_for_dags(["kills"])
+        run = ("kills", site.trigger("kills"))
+
+        def tasks() -> dict[str, TaskResult]:
+            return {task.task_id: task for task in site.records.tasks(*run)}
+
+        def logs() -> dict[str, str]:
+            return {name: site.task_log(run, name) + site.trigger_log(run, name) for name in EXPECTED}
+
+        def runs(name: str) -> Any:
+            return emulator.control("GET", "state")["mrs"]["clusters"][name]["runs"]
+
+        def hours_pass(_: list[TaskResult]) -> None:
+            emulator.control("POST", "advance", {"seconds": HOUR})
+
+        for name in EXPECTED:
+            site.wait_for_state(run, name, ["running" if name in IN_WORKER else "deferred"], 90)
+        soon(lambda: all(map(runs, IN_WORKER)))
+
+        act(site, run, MARKED)
+        soon(lambda: all(GOES_ON in logs()[name] for name in MARKED))
+        left = {name: [each["ended"] for each in runs(name)] for name in MARKED}
+        act(site, run, CLEARED)
+        soon(lambda: all(TAKEN_UP in logs()[n] or IN_THE_WAY in logs()[n] for n in CLEARED))
+
+        for component in ("scheduler", "triggerer"):
+            site.crash(component)
+        for component in ("scheduler", "triggerer"):
+            site.start(component)
+        soon(lambda: tasks()["scheduler_dies"].state == "deferred")
+
+        site.wait([run], 120, hours_pass)
+        act(site, run, CLEARED_LATE)
+        site.wait([run], 60, hours_pass)
+        return {"tasks": tasks(), "logs": logs(), "left": left, "journal": emulator.journal()}
+
+
+def soon(there: Callable[[], bool], seconds: float = 40) -> None:
+    """Wait for something; what follows if it does not come is for each test to say."""
+    deadline = time.monotonic() + seconds
+    while not there() and time.monotonic() < deadline:
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_nothing_is_started_twice(outcome: dict[str, Any], name: str) -> None:
+    state, tries, starts, words = EXPECTED[name]
+    task, log = outcome["tasks"][name], outcome["logs"][name]
+    assert (task.state, task.try_number) == (state, tries), log
+    for word in words:
+        assert word in log
+    sent = [e for e in outcome["journal"] if e["effect"] is not None and f"/{name}/" in e["path"]]
+    assert len(sent) == starts, log
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_what_a_user_ended_goes_on_in_the_cloud_and_says_so_once(outcome: dict[str, Any], name: str) -> None:
+    assert outcome["left"][name] == [None]
+    assert outcome["logs"][name].count(GOES_ON) == 1, outcome["logs"][name]
+
+
+@pytest.mark.parametrize("name", sorted(DEFERRED))
+def test_another_triggerer_went_on_with_the_wait(outcome: dict[str, Any], name: str) -> None:
+    assert outcome["tasks"][name].triggers == 2

@@ -1,0 +1,137 @@
+"""However a task waits and whatever stands around it, it comes to the same end, in a real Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.airflow_site import AirflowSite
+from tests.e2e.emulator_process import EmulatorProcess
+
+pytestmark = pytest.mark.e2e
+
+#: Instances of the mapped task. A worker takes seconds of a processor for each; see `test_hundred` for more.
+MAPPED = int(os.environ.get("MAPPED", "12"))
+HOUR = 3600.0
+#: Seconds of a sync; if it were much less, Airflow would fail a task that it resumes too soon, were the machine busy.
+SHORT = {"seconds": 10}
+SCENARIO = {
+    "mrs": {
+        "clusters": {
+            "late": {"outcome": "never_ends"},
+            "late_deferred": {"outcome": "never_ends"},
+            **dict.fromkeys(["if_failed", "if_well", "in_spite", "each_day"], SHORT),
+            **{f"after_{how}": SHORT for how in ("poke", "reschedule", "defer")},
+            **{f"c{number}": SHORT for number in range(MAPPED)},
+            "c0": {**SHORT, "outcome": "failed"},
+        }
+    },
+    "dataarts": {
+        "workspaces": ["w"],
+        "tasks": {
+            "good": {"workspace": "w", "runs": [{"at": 0, "seconds": HOUR}]},
+            "bad": {
+                "workspace": "w",
+                "runs": [{"at": 0, "seconds": HOUR, "outcome": "SYNC_FAIL", "msg": "no such role"}],
+            },
+        },
+    },
+}
+MODES = {"poke": "blocking", "reschedule": "rescheduled", "defer": "deferred"}
+#: state, words in the log
+SENSORS = {
+    "good": ("success", "succeeded"),
+    "bad": ("failed", "no such role"),
+    "soft": ("skipped", "no such role"),
+}
+WAITING = {"blocking": "running", "rescheduled": "up_for_reschedule", "deferred": "deferred"}
+#: state, how it waited, starts, words in the log
+OPERATORS = {
+    "late": ("failed", "blocking", 1, ["not done when the time was up", "goes on there"]),
+    "late_deferred": ("failed", "deferred", 1, ["not done when the time was up", "goes on there"]),
+    "if_failed": ("success", "deferred", 1, []),
+    "if_well": ("upstream_failed", "", 0, []),
+    "in_spite": ("success", "deferred", 1, []),
+    "after_poke": ("skipped", "", 0, []),
+    "after_reschedule": ("skipped", "", 0, []),
+    "after_defer": ("skipped", "", 0, []),
+}
+AIRFLOW = [sys.executable, "-m", "airflow"]
+BACKFILL_2 = ["days", "--start-date", "2026-01-01", "--end-date", "2026-01-02"]
+BACKFILL_3 = ["--dag-id", "days", "--from-date", "2026-01-01", "--to-date", "2026-01-02"]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run the DAG once, with a backfill at its side."""
+    scenario = tmp_path_factory.mktemp("scenario") / "modes.json"
+    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
+    dags = Path(__file__).parent / "dags"
+    with (
+        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        AirflowSite(dags, emulator.connection_env) as site,
+    ):
+        site.wait_for_dags(["modes", "days"])
+        if site.is_3:  # first, since SQLite makes this command fail now and then when others write
+            site.processes.run("backfill", [*AIRFLOW, "backfill", "create", *BACKFILL_3], 60)
+        (run,) = site.trigger_all(["modes"], {"clusters": MAPPED})
+        if not site.is_3:  # comes back when all is done
+            site.processes.run("backfill", [*AIRFLOW, "dags", "backfill", *BACKFILL_2], 180)
+        for how, mode in MODES.items():
+            for name in SENSORS:
+                site.wait_for_state(run, f"{name}_{how}", [WAITING[mode]], 90)
+        emulator.control("POST", "advance", {"seconds": HOUR})
+        tasks = site.wait([run], 240 + 3 * MAPPED)
+        days = site.wait(site.records.rows("select dag_id, run_id from dag_run where dag_id = 'days'"), 60)
+        return {
+            "tasks": {task.task_id: task for task in tasks if task.map_index < 0},
+            "mapped": [task for task in tasks if task.map_index >= 0],
+            "days": [task.state for task in days],
+            "arrived": site.xcom(run, "arrived"),
+            "logs": {
+                task.name: site.task_log(run, task.task_id, task.map_index)
+                + site.trigger_log(run, task.task_id, task.map_index)
+                for task in tasks
+            },
+            "starts": Counter(
+                entry["path"].split("/")[-2] for entry in emulator.journal() if entry["effect"] is not None
+            ),
+        }
+
+
+@pytest.mark.parametrize("how", MODES)
+@pytest.mark.parametrize("name", SENSORS)
+def test_sensor(outcome: dict[str, Any], name: str, how: str) -> None:
+    state, words = SENSORS[name]
+    task, log = outcome["tasks"][f"{name}_{how}"], outcome["logs"][f"{name}_{how}"]
+    assert (task.state, task.try_number, task.mode) == (state, 1, MODES[how]), log
+    assert words in log
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operator(outcome: dict[str, Any], name: str) -> None:
+    state, mode, starts, words = OPERATORS[name]
+    task, log = outcome["tasks"][name], outcome["logs"][name]
+    assert (task.state, task.mode) == (state, mode), log
+    for word in words:
+        assert word in log
+    assert outcome["starts"][name] == starts
+
+
+def test_each_of_many_mapped_syncs_is_on_its_own(outcome: dict[str, Any]) -> None:
+    states = {task.map_index: task.state for task in outcome["mapped"]}
+    assert states == {0: "failed", **dict.fromkeys(range(1, MAPPED), "success")}
+    assert 'user "alice"' in outcome["logs"]["mapped[0]"]
+    assert outcome["arrived"] == [f"c{number}" for number in range(1, MAPPED)]
+    assert [outcome["starts"][f"c{number}"] for number in range(MAPPED)] == [1] * MAPPED
+
+
+def test_two_days_that_are_backfilled_at_once_take_turns(outcome: dict[str, Any]) -> None:
+    assert outcome["days"] == ["success", "success"]
+    assert outcome["starts"]["each_day"] == 2
