@@ -21,6 +21,8 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError
 #: 2026-11-21 08:00:00 UTC
 START = 1_795_248_000.0
 DRIVERS = ("blocking", "asyncio")
+#: So many flows run at once at the most, blocking.
+THREADS = 16
 Answer = Callable[[HttpRequest], Response | CloudSyncError]
 
 
@@ -152,7 +154,7 @@ class Stage:
             return transport.run(flow)
         return asyncio.run(transport.arun(flow))
 
-    def outcomes(self, driver: str, flows: Iterable[Flow[Any]], *, threads: int = 16) -> list[Any]:
+    def outcomes(self, driver: str, flows: Iterable[Flow[Any]], *, threads: int = THREADS) -> list[Any]:
         """What flows that run at once return or raise."""
         if driver == "blocking":
             with ThreadPoolExecutor(threads) as pool:
@@ -187,9 +189,12 @@ class Loop:
 
         return self._runner.run(main())
 
-    def meanwhile(self, first: Flow[Any], others: Iterable[Flow[Any]]) -> tuple[int, list[Any]]:
+    def meanwhile(
+        self, first: Flow[Any], others: Iterable[Flow[Any]], *, patience: float = 0.1
+    ) -> tuple[int, list[Any]]:
         """Begin with one flow; when a request of it is held, begin the others, and then let it go.
 
+        :param patience: seconds of real time in which threads may end before that.
         :return: how many of the others ended before that, and what all of them came to.
         """
 
@@ -224,13 +229,15 @@ class Threads:
     def outcomes(self, flows: Iterable[Flow[Any]]) -> list[Any]:
         return self._stage.outcomes("blocking", flows)
 
-    def meanwhile(self, first: Flow[Any], others: Iterable[Flow[Any]]) -> tuple[int, list[Any]]:
+    def meanwhile(
+        self, first: Flow[Any], others: Iterable[Flow[Any]], *, patience: float = 0.1
+    ) -> tuple[int, list[Any]]:
         flows = list(others)
         with ThreadPoolExecutor(len(flows) + 1) as pool:
             futures = [pool.submit(transport.run, first)]
             self._stage.held.wait(10)
             futures += [pool.submit(transport.run, flow) for flow in flows]
-            ended, _ = wait(futures[1:], timeout=0.1)
+            ended, _ = wait(futures[1:], timeout=patience)
             self._stage.let_go.set()
         return len(ended), [each.exception() or each.result() for each in futures]
 

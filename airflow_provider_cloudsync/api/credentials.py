@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -156,14 +157,23 @@ class KeyPair:
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
-        key = ("key", self.identity)
+        key, host = ("key", self.identity), urlsplit(request.url).netloc
         while True:
-            trial: _Trial = yield Shared(key, lambda: _try(request, now), still=lambda each: each.stands(now))
-            if trial.request is request or trial.stands(now):
+            trial: _Trial = yield Shared(
+                key, lambda: _try(request, now), still=lambda each: each.accepted or each.stands(now)
+            )
+            if trial.request is request or trial.accepted or trial.stands(now):
                 break
-            if urlsplit(trial.request.url).netloc == urlsplit(request.url).netloc:
+            if urlsplit(trial.request.url).netloc == host:
                 break
             # What was tried elsewhere says nothing of the key: no reply, or one that was not about it.
+        if trial.accepted and trial.request is not request and not trial.stands(now):
+            # At each host by another: one that hangs is not to hold up the others.
+            trial = yield Shared(
+                (*key, host), lambda: _try(request, now), still=lambda each: each.stands(now)
+            )
+            if trial.rejected:
+                yield from _remember(key, request, now)
         if trial.request is request:
             if trial.error is not None:
                 raise trial.error
@@ -188,8 +198,7 @@ class KeyPair:
             )
         reply: Response = yield request
         if rejects_proof(reply):
-            # From now on nobody sends with it.
-            yield Shared(key, lambda: _rejection(request, now), still=lambda each: each.rejected)
+            yield from _remember(key, request, now)
         elif accepts_proof(reply):
             trial.at = max(trial.at, now)
         return reply
@@ -206,6 +215,13 @@ def _try(request: HttpRequest, now: float) -> Flow[_Trial]:
     except CloudSyncError as error:
         return _Trial(request, now, error=error)
     return _Trial(request, now, response, rejected=rejects_proof(response), accepted=accepts_proof(response))
+
+
+def _remember(key: Hashable, request: HttpRequest, now: float) -> Flow[None]:
+    """From now on nobody sends with it."""
+    yield Shared(
+        key, lambda: _rejection(request, now), still=lambda each: each.rejected and is_recent(each.at, now)
+    )
 
 
 def _rejection(request: HttpRequest, now: float) -> Flow[_Trial]:

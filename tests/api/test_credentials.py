@@ -161,6 +161,24 @@ class TestTrial:
         assert len(stage.sent) == 2
         assert {type(error) for error in errors} == {CredentialsRejected}
 
+    def test_a_host_that_hangs_does_not_hold_up_the_others(self, stage):
+        """The key was used a while ago, so it is tried again, but at each host by one."""
+        transport.run(call(cloud(stage), READ))
+        stage.now += 60
+        elsewhere = replace(READ, service="hss", operation="Other")
+
+        async def main() -> None:
+            stage.gate = asyncio.Event()
+            hangs = asyncio.create_task(transport.arun(call(cloud(stage), elsewhere)))
+            await asyncio.sleep(0.01)
+            stage.gate, held = None, stage.gate
+            assert isinstance(await transport.arun(call(cloud(stage), READ)), Reply)
+            assert not hangs.done()
+            held.set()
+            await hangs
+
+        asyncio.run(main())
+
     def test_while_it_is_used_it_is_not_tried(self, stage):
         transport.run(call(cloud(stage), READ))
         for _ in range(5):

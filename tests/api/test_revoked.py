@@ -13,7 +13,7 @@ from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
 from tests.api.sites import BEGIN, BOTH, EACH_WAY, READ, REFUSED, WAYS, agency, cloud, kinds, looks, nobody
-from tests.stage import START, answer, process
+from tests.stage import START, THREADS, answer, process
 
 pytestmark = pytest.mark.usefixtures("no_chance")
 
@@ -89,6 +89,8 @@ class TestRevoked:
     ):
         """As with a clock that is wrong: another key would fare no better."""
         site.dead_on_arrival = True
+        # A thread may have signed with the old key just before the new one came, and send it all the same.
+        most = 2 + THREADS if at_once and driver == "blocking" else 2
         with process(stage, driver) as run:
             if at_once:
                 outcomes = run.outcomes(looks(stage, way, 100))
@@ -96,7 +98,7 @@ class TestRevoked:
                 outcomes = [each for flow in looks(stage, way, 100) for each in run.outcomes([flow])]
             assert kinds(outcomes) == {CredentialsRejected}
             assert site.sign_ins <= 2
-            assert len(site.served) <= 2
+            assert len(site.served) <= most
             # The clock is set right.
             site.dead_on_arrival = False
             stage.now += LOCK_TIME + 1
@@ -109,7 +111,8 @@ class TestRevoked:
         site.dead_on_arrival = True
         with process(stage, driver) as run:
             for _ in range(60):
-                run.outcomes(looks(stage, way, 10))
+                for flow in looks(stage, way, 3):
+                    run.outcomes([flow])
                 stage.now += 60
         assert site.sign_ins <= 2 * 3600 / LOCK_TIME
         assert len(site.served) <= 2 * 3600 / LOCK_TIME
