@@ -26,6 +26,8 @@ from benchmarks._measure import ROOT
 
 #: How many items the lists have.
 ROWS = 1000
+#: As `benchmarks._waits` numbers them.
+_CLUSTER = re.compile(r"-(\d{12})(?:/|$)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = (
     "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
@@ -48,17 +50,31 @@ class World:
 
     :param began: seconds since the epoch.
     :param ends_at: by the monotonic clock, which is the same in all processes.
-    :param asked_running: requests while the synchronization ran; `asked_done`: since then.
-    :param first_done: when the first of the latter came.
+    :param ending: of so many clusters it ends then, in all others it goes on.
+    :param asked_running: requests before that.
+    :param first_done: when the first one came after that.
+    :param looked: path of a cluster's flag -> when it was asked for last.
     """
 
     connections: int = 0
     most_connections: int = 0
     began: float = field(default_factory=time.time)
     ends_at: float = math.inf
+    ending: int = 0
     asked_running: int = 0
-    asked_done: int = 0
     first_done: float = math.inf
+    looked: dict[str, float] = field(default_factory=dict)
+
+    def is_running(self, path: str, now: float) -> bool:
+        """Whether what is asked for runs, and note that it was asked for."""
+        if path.endswith("/iam-sync"):
+            self.looked[path] = now
+        if now < self.ends_at:
+            self.asked_running += 1
+            return True
+        self.first_done = min(self.first_done, now)
+        cluster = _CLUSTER.search(path)
+        return cluster is not None and int(cluster[1]) >= self.ending
 
 
 class Services:
@@ -76,17 +92,12 @@ class Services:
         if parts.path == "/_report":
             return _encoded(asdict(self.world))
         if parts.path == "/_run":
-            ends_at = time.monotonic() + float(parts.query)
-            self.world = World(self.world.connections, self.world.connections, ends_at=ends_at)
+            seconds, ending = parts.query.split(",")
+            ends_at, there = time.monotonic() + float(seconds), self.world.connections
+            self.world = World(there, there, ends_at=ends_at, ending=int(ending))
             return _encoded(ends_at)
-        world, now = self.world, time.monotonic()
-        running = now < world.ends_at
-        if running:
-            world.asked_running += 1
-        else:
-            world.asked_done += 1
-            world.first_done = min(world.first_done, now)
-        return _shown(parts.path, parts.query, running, int(world.began * 1000))
+        running = self.world.is_running(parts.path, time.monotonic())
+        return _shown(parts.path, parts.query, running, int(self.world.began * 1000))
 
 
 @cache
@@ -225,9 +236,12 @@ class Server:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def run_for(self, seconds: float) -> float:
-        """Begin a synchronization, forget the last one, and say when it will end by the monotonic clock."""
-        ends_at: float = self._control(f"/_run?{seconds}")
+    def run_for(self, seconds: float, ending: int = 10**6) -> float:
+        """Begin a synchronization, forget the last one, and say when it will end by the monotonic clock.
+
+        :param ending: in so many clusters.
+        """
+        ends_at: float = self._control(f"/_run?{seconds},{ending}")
         return ends_at
 
     def report(self) -> World:

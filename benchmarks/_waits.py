@@ -10,7 +10,7 @@ import math
 import os
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from benchmarks import _peers
@@ -51,6 +51,21 @@ def _ticket(kind: str, number: int) -> Any:
 
 
 def _ours(kind: str, numbers: range, interval: float) -> Wait:
+    from airflow.triggers.base import BaseTrigger
+
+    class Idle(BaseTrigger):
+        """The least that a trigger can be: it keeps its arguments, and waits."""
+
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__()
+            self.arguments = arguments
+
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            return "Idle", self.arguments
+
+        async def run(self) -> AsyncIterator[Any]:
+            yield await asyncio.get_running_loop().create_future()
+
     # Text, as Airflow stores it: what it becomes belongs to the trigger, and is made when that is.
     stored = {
         number: json.dumps(
@@ -67,7 +82,7 @@ def _ours(kind: str, numbers: range, interval: float) -> Wait:
     async def wait(number: int) -> bool:
         from airflow_provider_cloudsync.triggers.sync import SyncTrigger
 
-        trigger = SyncTrigger(**json.loads(stored.pop(number)))
+        trigger = (Idle if kind == "idle" else SyncTrigger)(**json.loads(stored[number]))
         async for event in trigger.run():
             return bool(event.payload["phase"] == "succeeded")
         return False
@@ -125,11 +140,15 @@ async def _start(wait: Wait, numbers: range, ended: list[float]) -> list[asyncio
     return tasks
 
 
-def wait_for(kind: str, url: str, count: int, interval: float, seconds: float) -> dict[str, Any]:
+def wait_for(
+    kind: str, url: str, count: int, interval: float, seconds: float, ending: int | None = None
+) -> dict[str, Any]:
     """Wait for what runs for so long, and say what it cost until then, and how late the ends were.
 
-    :param kind: what the waits are for; "bare": clusters, without us.
+    :param kind: what the waits are for; "bare": clusters, without us; or one of the peers.
+    :param ending: so many of the clusters, in the others it goes on; None: all.
     """
+    ending = count if ending is None else ending
     _as_in_a_triggerer()
     server = Server(url)
     wait = _wait(kind, url, range(count), interval)
@@ -139,20 +158,22 @@ def wait_for(kind: str, url: str, count: int, interval: float, seconds: float) -
     async def main() -> tuple[float, float, int]:
         with lag.measured():
             await asyncio.sleep(0.1)
-            ends_at = server.run_for(seconds)
+            ends_at = server.run_for(seconds, ending)
             began = cpu()
             tasks = await _start(wait, range(count), ended)
             await asyncio.sleep(ends_at - time.monotonic())
             used = cpu() - began
-            _, stuck = await asyncio.wait(tasks, timeout=interval + _PATIENCE)
+            _, late = await asyncio.wait(tasks[:ending], timeout=interval + _PATIENCE)
+        looked = server.report().looked.values()
+        alive = sum(at > time.monotonic() - 2 * interval for at in looked)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return ends_at, used, len(stuck)
+        return ends_at, used, len(late) + max(count - ending - alive, 0)
 
     ends_at, used, stuck = asyncio.run(main())
-    if len(ended) + stuck < count:
-        raise RuntimeError(f"{count - stuck - len(ended)} waits ended, but not well")
+    if len(ended) + stuck < ending:
+        raise RuntimeError(f"{ending - stuck - len(ended)} waits ended, but not well")
     report = server.report()
     return {
         "cpu": used,
@@ -169,6 +190,8 @@ def bytes_each(kind: str, url: str, count: int, interval: float) -> float:
     """Bytes that one more wait takes, by tracemalloc, when all have looked and sleep.
 
     A hundred other waits are there before, so that connections and everything else that is there once does not count.
+
+    :param kind: see `wait_for`; "idle": triggers that do nothing.
     """
     _as_in_a_triggerer()
     others = range(count, count + 100)

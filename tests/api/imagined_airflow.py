@@ -129,8 +129,6 @@ class Store(dict[str, str]):
     def __init__(self, life: Life) -> None:
         super().__init__()
         self._life = life
-        #: Tries at whose end it was cleared out.
-        self.forgot: set[int] = set()
 
     def get(self, key: str, default: Any = None) -> Any:
         return super().get(key, default)
@@ -140,12 +138,6 @@ class Store(dict[str, str]):
         self[key] = value
         if self._life.cloud.starts and json.loads(value)["ticket"]["stage"] == "started":
             self._life.cloud.starts[-1].noted = True
-        self._life.machine.tick()
-
-    def delete(self, key: str) -> None:
-        self._life.machine.tick()
-        self.pop(key, None)
-        self.forgot.add(self._life.cloud.by)
         self._life.machine.tick()
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_it_is_held() -> None:
-    with Soak(Settings(seconds=15, waits=60, seed=3)) as soak:
+    with Soak(Settings(seconds=12, waits=60, seed=3)) as soak:
         record = soak.run()
     found = judge(record)
     print(table(record, found))
@@ -23,5 +23,5 @@ def test_it_is_held() -> None:
     assert record.killed
     assert record.killed[0] > 0
     assert record.revocations
-    assert len(record.faults) > 3
+    assert record.faults.total() > 3
     assert {sample.pid for sample in record.samples} >= set(record.asked_pids)

@@ -129,7 +129,7 @@ def plain(value: Any) -> Any:
 def ended(kwargs: str) -> str:
     """How the wait ended that a task is resumed with."""
     event = plain(json.loads(kwargs))["event"]
-    return event["phase"] or event["error"]["error"]
+    return str(event["phase"] or event["error"]["error"])
 
 
 def test_it_was_killed_with_most_of_the_waits_in_it(outcome: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ def _faults(settings: Settings, rng: random.Random) -> list[Step]:
         outage = rng.random() < 0.04
         faults = [_outage(rng)] if outage else [_fault(rng) for _ in range(rng.randint(4, 9))]
         if first:
-            # A large reply takes memory that is never given back. So that this is not taken for a leak later:
+            # They are rare, and a short soak is to have some, too.
             faults += [{"match": {"service": service}, "huge": HUGE} for service in ("mrs", "dataarts")]
         steps.append(Step(at, "faults", faults))
         first = False
@@ -120,8 +120,7 @@ def _restarts(settings: Settings, rng: random.Random) -> list[Step]:
     for number in range(settings.restarts):
         at = 0.15 * settings.seconds + (number + rng.uniform(0.2, 0.8)) * each
         # The first one is killed: a short soak has no more than that.
-        restart = Restart(
-            number > 0 and rng.random() < 0.35, rng.uniform(0.2, 4.0), rng.choice((0.0, 0.0, 0.3))
-        )
+        down = rng.uniform(0.2, min(4.0, settings.seconds / 20))
+        restart = Restart(number > 0 and rng.random() < 0.35, down, rng.choice((0.0, 0.0, 0.3)))
         steps.append(Step(at, "restart", restart))
     return steps

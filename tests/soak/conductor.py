@@ -24,7 +24,7 @@ DRAIN = 150.0
 #: Seconds between two looks at the emulator's journal, and between two words of progress.
 HARVEST, WORD = 5.0, 60.0
 #: Seconds that the triggerers are left alone in the end, to let go of what they hold.
-REST = 3.0
+REST = 2.5
 Act = Callable[[], Any]
 
 

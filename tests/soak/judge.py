@@ -23,9 +23,11 @@ WORD = 3.0
 #: A report may come after so many pauses between looks, since faults in a row make some of these miss; and so many
 #: seconds later for a restart. HSS lets five looks a minute through, and those of both triggerers count.
 PAUSES, DELAY, DELAY_OF_HSS = 4, 60.0, 240.0
-#: Up to so many KiB a minute memory counts as flat: less than 1 KiB for each look. A process that has just begun grows;
-#: a short time tells nothing.
-FLAT, WARM_UP, SHORTEST, MOST_SAMPLES = 1024.0, 0.35, 60.0, 400
+#: Up to so many KiB a minute memory counts as flat: half a KiB for each look. A process that has just begun grows, and
+#: a short time tells nothing (share of the time, seconds).
+FLAT, WARM_UP, SHORTEST = 512.0, 0.35, 200.0
+#: Of so many samples it is told.
+MOST_SAMPLES = 400
 
 
 @dataclass
@@ -82,8 +84,9 @@ def _judge_wait(record: Record, wait: Wait, events: list[Event], found: Judgemen
             )
         return
     if len(events) != 1:
-        kind = "twice" if events else "never"
-        found.problems[kind].append(f"{wait.key} reported {len(events)} times; planned: {_planned(wait)}")
+        found.problems["twice" if events else "never"].append(
+            f"{wait.key} reported {len(events)} times; planned: {_planned(wait)}"
+        )
     if not events:
         return
     verdict, why = _verdict(events[0])

@@ -36,7 +36,9 @@ def make_plan(settings: Settings) -> Plan:
     """Draw everything."""
     draw = Draw(settings, random.Random(settings.seed))
     share = settings.waits / 100
-    scenario = {
+    # HSS bears a look in 15 seconds.
+    long_enough = settings.seconds >= 60
+    scenario: dict[str, Any] = {
         "account": {
             "token_seconds": TOKEN_SECONDS,
             "projects": [
@@ -46,7 +48,7 @@ def make_plan(settings: Settings) -> Plan:
         },
         "mrs": {"clusters": _mrs(draw, round(45 * share))},
         "dataarts": {"workspaces": WORKSPACES, "tasks": _dataarts(draw, round(70 * share))},
-        "coc": {"accounts": _coc(draw, round(97 * share))},
+        "coc": {"accounts": _coc(draw, round((97 if long_enough else 100) * share))},
         "hss": {"clusters": _hss(draw, settings.waits)},
         "csms": {"events": {}, "secrets": {}},
     }

@@ -32,7 +32,7 @@ LOOK, SAMPLE, COLLECT = 0.5, 1.0, 10.0
 GRACE = 10.0
 
 
-class Runner(TriggerRunner):  # type: ignore[misc,valid-type]
+class Runner(TriggerRunner):
     """Airflow's, without a supervisor: its queues are looked into from the main thread, as in Airflow 2."""
 
     loop: asyncio.AbstractEventLoop
