@@ -21,13 +21,15 @@ def sync(name: str, **more: Any) -> MrsSyncIamUsersOperator:
 
 
 def wait(name: str, sync_task: str, **more: Any) -> DataArtsMemberSyncTaskSensor:
-    """A sensor that looks at a member sync task every five seconds."""
+    """A sensor that looks at a member sync task every ten seconds: Airflow on a busy machine fails a task that is
+    rescheduled sooner, while the process of the look before is still being reaped.
+    """
     return DataArtsMemberSyncTaskSensor(
         task_id=name,
         workspace="w",
         sync_task_id=sync_task,
         synced_after=None,
-        poke_interval=5,
+        poke_interval=10,
         timeout=600,
         **more,
     )
