@@ -93,7 +93,7 @@ def usable_proxy(request: HttpRequest) -> str | None:
 def proxy_for(url: str, wiring: Wiring) -> str | None:
     """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
     parts = urlsplit(url)
-    if is_loopback(parts.hostname or ""):
+    if _is_loopback(parts.hostname or ""):
         return None  # plain http is allowed to this machine because it never leaves it
     if wiring.proxy is not None:
         return _with_scheme(wiring.proxy)
@@ -103,6 +103,9 @@ def proxy_for(url: str, wiring: Wiring) -> str | None:
     if proxy_bypass_environment(parts.netloc, proxies):
         return None
     return _with_scheme(proxies.get(parts.scheme) or proxies.get("all") or "")
+
+
+_is_loopback = functools.lru_cache(maxsize=256)(is_loopback)
 
 
 def _with_scheme(proxy: str) -> str | None:

@@ -8,6 +8,7 @@ library is imported before the first request.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow_provider_cloudsync.admission import Admission
 from airflow_provider_cloudsync.api.messages import (
     Conceal,
     Flow,
@@ -54,7 +56,7 @@ _CHUNK = 64 * 1024
 _LONGEST_HEADER = 64 * 1024
 _CONNECTIONS = 32
 
-_kept: Kept = {}
+_kept = Kept()
 _shares = BlockingShares(kept=_kept)
 _turns = Turns()
 _threads = threading.local()
@@ -137,7 +139,7 @@ class _Pool:
     """What the flows of one event loop have in common: a session and the results that they share."""
 
     def __init__(self) -> None:
-        self.shares = AsyncShares(kept=_kept)
+        self.shares = AsyncShares(kept=_kept, admit=Admission().admit)
         self._users = 0
         self._session: aiohttp.ClientSession | None = None
 
@@ -311,12 +313,9 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
     import yarl
 
     wiring = request.wiring
-    timeout = aiohttp.ClientTimeout(
-        total=wiring.connect_timeout + _TRICKLE * wiring.read_timeout,
-        sock_connect=wiring.connect_timeout,
-        sock_read=wiring.read_timeout,
-    )
-    proxy, context = usable_proxy(request), ssl_context(authorities(wiring, where(request)))
+    proxy = usable_proxy(request)
+    secure = proxy is not None or not request.url.startswith("http:")
+    context = ssl_context(authorities(wiring, where(request))) if secure else True
     try:
         async with session.request(
             request.method,
@@ -324,22 +323,41 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
             headers=request.headers,
             data=request.body or None,
             allow_redirects=False,
-            timeout=timeout,
+            timeout=_timeout(wiring.connect_timeout, wiring.read_timeout),
             ssl=context,
             proxy=proxy,
         ) as reply:
-            parts: list[bytes] = []
-            size = 0
-            async for chunk in reply.content.iter_chunked(_CHUNK):
-                parts.append(chunk)
-                size += len(chunk)
-                if size > LARGEST_REPLY:
-                    raise _too_large(request)
             headers = {name.lower(): value for name, value in reply.headers.items()}
-            return _complete(request, Response(reply.status, headers, b"".join(parts)))
+            announced = headers.get("content-length", "")
+            if announced.isdecimal() and "content-encoding" not in headers:
+                if int(announced) > LARGEST_REPLY:
+                    raise _too_large(request)
+                body = await reply.read()
+            else:
+                body = await _bounded(reply.content, request)
+            return _complete(request, Response(reply.status, headers, body))
     except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
         sent, lasting = _aiohttp_verdict(error)
         raise lost(request, error, sent=sent, lasting=lasting) from None
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=connect + _TRICKLE * read, sock_connect=connect, sock_read=read)
+
+
+async def _bounded(content: aiohttp.StreamReader, request: HttpRequest) -> bytes:
+    """A body whose length is not known before."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in content.iter_chunked(_CHUNK):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > LARGEST_REPLY:
+            raise _too_large(request)
+    return b"".join(parts)
 
 
 def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:

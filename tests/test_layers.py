@@ -30,7 +30,7 @@ TIERS = [
     ["api.signins.__init__", "api.signins.leases"],
     ["api.signins.*"],
     ["api.checkup"],
-    ["sharing", "reaching", "turns", "masking"],
+    ["sharing", "admission", "reaching", "turns", "masking"],
     ["sessions", "transport"],
     ["hooks.__init__", "hooks.fields", "hooks.secret_widget", "hooks.token_file"],
     ["hooks.last_resort"],

@@ -110,14 +110,16 @@ class KeyPair:
     security_token: str | None = field(default=None, repr=False)
     derived_for_region: str | None = None
     found_in: str = field(default="", compare=False)
+    #: Made once: each request asks for it several times.
+    identity: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        made = f"aksk:{self.access_key}:{fingerprint(self.secret_key, self.security_token)}"
+        object.__setattr__(self, "identity", made)
 
     @property
     def advice(self) -> str:
         return KEY_ADVICE
-
-    @property
-    def identity(self) -> str:
-        return f"aksk:{self.access_key}:{fingerprint(self.secret_key, self.security_token)}"
 
     @property
     def who(self) -> str:
@@ -145,7 +147,7 @@ class KeyPair:
         proof = sign(
             request.method,
             parts.path,
-            parse_qsl(parts.query, keep_blank_values=True),
+            parse_qsl(parts.query, keep_blank_values=True) if parts.query else (),
             to_sign,
             request.body,
             access_key=self.access_key,
@@ -153,7 +155,9 @@ class KeyPair:
             now=now,
             derive_for=derive_for,
         )
-        return dataclasses.replace(request, headers={**headers, **proof})
+        return HttpRequest(
+            request.method, request.url, {**headers, **proof}, request.body, request.wiring, request.service
+        )
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
@@ -180,7 +184,8 @@ class KeyPair:
             response, trial.response = trial.response, None
             assert response is not None
             return response
-        where = f"{request.method} {urlsplit(request.url).path}"
+        if not trial.accepted:
+            where = f"{request.method} {urlsplit(request.url).path}"
         if trial.rejected:
             ago = max(now - trial.at, 0.0)
             raise CredentialsRejected(
