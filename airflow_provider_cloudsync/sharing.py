@@ -129,7 +129,7 @@ class _Wish:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """One key while anybody waits for it. A thousand of them may sleep, so it is small: no task before there is work."""
+    """One key while anybody waits for it. A thousand may sleep, so it is small: no task before there is work."""
 
     work: Parts
     #: Who waits for the work to begin.
@@ -270,9 +270,7 @@ class AsyncShares:
             entry.began = self._clock()
             entry.task = asyncio.get_running_loop().create_task(self._serve(key, entry, entry.served))
 
-    async def _serve(
-        self, key: Hashable, entry: _Entry, served: dict[asyncio.Future[Any], _Wish]
-    ) -> None:
+    async def _serve(self, key: Hashable, entry: _Entry, served: dict[asyncio.Future[Any], _Wish]) -> None:
         began = entry.began
         wanted = dict.fromkeys(wish.part for wish in served.values() if wish.soonest <= began)
         try:

@@ -174,12 +174,12 @@ class _Pool:
             if self._session is None:
                 self._session = _open_async_session()
             return await _asend(self._session, message)
+        if isinstance(message, Turn | Hold):
+            return _queue(message)
         if isinstance(message, Pause):
             return await asyncio.sleep(message.seconds)
         if isinstance(message, Conceal):
             return await aconceal(message.secret)
-        if isinstance(message, Turn | Hold):
-            return _queue(message)
         if isinstance(message, Together):
             together = message.make
             return await self.shares.get_part(
@@ -296,7 +296,8 @@ def _open_async_session() -> aiohttp.ClientSession:
     import aiohttp
 
     opened = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+        # For each host: one that hangs is not to take the connections of the others.
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS),
         max_field_size=_LONGEST_HEADER,
         max_line_size=_LONGEST_HEADER,
         cookie_jar=aiohttp.DummyCookieJar(),

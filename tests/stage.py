@@ -89,7 +89,9 @@ class Stage:
             return asyncio.get_running_loop().call_soon(what)
 
         kept = sharing.Kept()
-        monkeypatch.setattr(transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, later, kept))
+        monkeypatch.setattr(
+            transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, later, kept)
+        )
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(self.clock, kept))
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=self.clock))
         monkeypatch.setattr(transport, "_send", self._send)

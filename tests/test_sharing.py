@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError
-from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares
 
 
 class HandClock:

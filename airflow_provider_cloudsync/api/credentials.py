@@ -12,7 +12,7 @@ import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Shared
 from airflow_provider_cloudsync.api.replies import KEY_ADVICE, accepts_proof, rejects_proof
@@ -135,7 +135,7 @@ class KeyPair:
 
     def signed(self, request: HttpRequest, now: float) -> HttpRequest:
         """The request with date, token and signature in its headers."""
-        parts = urlsplit(request.url)
+        _, _, path, query = request.pieces()
         headers = dict(request.headers)
         if self.security_token:
             headers[_SECURITY_TOKEN_HEADER] = self.security_token
@@ -146,8 +146,8 @@ class KeyPair:
             derive_for = (region, request.service)
         proof = sign(
             request.method,
-            parts.path,
-            parse_qsl(parts.query, keep_blank_values=True) if parts.query else (),
+            path,
+            parse_qsl(query, keep_blank_values=True) if query else (),
             to_sign,
             request.body,
             access_key=self.access_key,
@@ -161,14 +161,14 @@ class KeyPair:
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
-        key, host = ("key", self.identity), urlsplit(request.url).netloc
+        key, host = ("key", self.identity), request.pieces()[1]
         while True:
             trial: _Trial = yield Shared(
                 key, lambda: _try(request, now), still=lambda each: each.accepted or each.stands(now)
             )
             if trial.request is request or trial.accepted or trial.stands(now):
                 break
-            if urlsplit(trial.request.url).netloc == host:
+            if trial.request.pieces()[1] == host:
                 break
             # What was tried elsewhere says nothing of the key: no reply, or one that was not about it.
         if trial.accepted and trial.request is not request and not trial.stands(now):
@@ -185,7 +185,7 @@ class KeyPair:
             assert response is not None
             return response
         if not trial.accepted:
-            where = f"{request.method} {urlsplit(request.url).path}"
+            where = f"{request.method} {request.pieces()[2]}"
         if trial.rejected:
             ago = max(now - trial.at, 0.0)
             raise CredentialsRejected(

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Shared, Together
-from airflow_provider_cloudsync.api.model import Gatherable, Service, Target
+from airflow_provider_cloudsync.api.model import Gatherable, Service, Target, is_gatherable
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 
-#: So long a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes back, so
-#: that the deadline is kept, and a start is preceded by a look that is not old.
+#: So long a call of a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes
+#: back, so that the deadline is kept, and a start is preceded by a look that is not old.
 _TURN_SOON = 3.0
 
 
 def looks(cloud: Cloud, service: Service[Any], target: Target) -> Callable[[float], Shared | Together]:
     """What to yield for a look that is wanted in so many seconds; shared by all waits that it serves."""
     key = service.key(target)
-    if isinstance(service, Gatherable):
+    cloud = soon(cloud)
+    if is_gatherable(service):
         all_of = service  # for the functions below
         group = service.group(target)
         together = ("looks", service.name, cloud.scope, group)
@@ -27,24 +29,24 @@ def looks(cloud: Cloud, service: Service[Any], target: Target) -> Callable[[floa
             together, key, lambda keys: _look_at_all(cloud, all_of, group, keys), wait, soonest=wait / 2
         )
     alone = ("look", service.name, cloud.scope, key)
-    return lambda wait: Shared(alone, lambda: look(cloud, service, target), wait=wait)
+    make = partial(look, cloud, service, target)
+    return lambda wait: Shared(alone, make, wait=wait)
 
 
 def _look_at_all(
     cloud: Cloud, service: Gatherable[Any], group: Any, keys: Sequence[Any]
 ) -> Flow[dict[Any, tuple[float, Any] | CloudSyncError]]:
     at = cloud.clock()
-    found = yield from service.observe_all(soon(cloud), group, keys)
+    found = yield from service.observe_all(cloud, group, keys)
     return {key: seen if isinstance(seen, CloudSyncError) else (at, seen) for key, seen in found.items()}
 
 
 def look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
     """A look with the time at which it began."""
     at = cloud.clock()
-    return at, (yield from service.observe(soon(cloud), target))
+    return at, (yield from service.observe(cloud, target))
 
 
 def soon(cloud: Cloud) -> Cloud:
-    """The same, but nothing waits for long from now."""
-    end = cloud.clock() + _TURN_SOON
-    return cloud.until(end if cloud.give_up_at is None else min(end, cloud.give_up_at))
+    """The same, but each call is made once, and does not wait for its turn for long."""
+    return cloud.once(patience=_TURN_SOON)

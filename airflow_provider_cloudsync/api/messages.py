@@ -106,6 +106,15 @@ class HttpRequest:
     wiring: Wiring = field(repr=False)
     service: str = ""
 
+    def pieces(self) -> tuple[str, str, str, str]:
+        """Scheme, host with its port, path and query. There is no fragment; the library's way costs what a signature
+        does.
+        """
+        scheme, _, rest = self.url.partition("://")
+        place, _, query = rest.partition("?")
+        host, slash, path = place.partition("/")
+        return scheme, host, slash + path, query
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

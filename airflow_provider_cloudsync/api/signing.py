@@ -33,10 +33,8 @@ def encode(text: str) -> str:
 
 def canonical_path(path: str) -> str:
     """The path with each segment decoded and encoded anew, and a slash at the end (in the canonical form only)."""
-    if _AS_IT_IS.fullmatch(path):
-        encoded = path
-    else:
-        encoded = "/".join(encode(segment) for segment in unquote(path).split("/"))
+    plain = _AS_IT_IS.fullmatch(path)
+    encoded = path if plain else "/".join(encode(segment) for segment in unquote(path).split("/"))
     return encoded if encoded.endswith("/") else encoded + "/"
 
 

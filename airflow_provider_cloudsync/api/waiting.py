@@ -72,7 +72,7 @@ def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[f
     misses = 0
     while True:
         try:
-            return (yield from look(cloud.once(), service, target))
+            return (yield from look(soon(cloud), service, target))
         except CloudSyncError as error:
             misses += 1
             delay = delay_for(error, misses)
@@ -122,7 +122,7 @@ def begin(
         remember(starting)
         attempt += 1
         try:
-            receipt = yield from service.start(soon(cloud.once()), target)
+            receipt = yield from service.start(soon(cloud), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
                 # What is in the way is the start that was lost.
@@ -268,7 +268,7 @@ def check(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[Progress]
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
     try:
-        at, seen = yield from look(cloud.once(), service, ticket.target)
+        at, seen = yield from look(soon(cloud), service, ticket.target)
     except CloudSyncError as error:
         if delay_for(error, 1) is None:
             raise
@@ -295,7 +295,7 @@ def until_done(
     :raises WaitTimedOut: when the deadline came first.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    next_look = looks(cloud.once(), service, ticket.target)
+    next_look = looks(cloud, service, ticket.target)
     story = _Story(service.describe(ticket.target))
     misses = 0
     known: Progress | None = None
