@@ -201,8 +201,13 @@ class AsyncShares:
             whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
             entry = self._entries[key] = _Entry(whole)
         if entry.served is not None and (still is not None or now - entry.began < max_age):
-            return await self._wait(key, entry, entry.served, _Wish(_WHOLE, now, now))
-        return await self._wait(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+            future = self._join(key, entry, entry.served, _Wish(_WHOLE, now, now))
+        else:
+            future = self._join(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+        try:
+            return await future
+        finally:
+            self._leave(key, entry, future)
 
     async def _whole(
         self, key: Hashable, work: Work, max_age: float | None, keeps: bool, parts: Sequence[Any]
@@ -225,23 +230,27 @@ class AsyncShares:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-        return await self._wait(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
+        future = self._join(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
+        try:
+            return await future
+        finally:
+            self._leave(key, entry, future)
 
-    async def _wait(
+    def _join(
         self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish
-    ) -> Any:
+    ) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         among[future] = wish
         if entry.served is None:
             self._wake(key, entry, wish.latest)
-        try:
-            return await future
-        finally:
-            entry.waiting.pop(future, None)
-            if entry.served is not None:
-                entry.served.pop(future, None)
-            if not entry.waiting and not entry.served:
-                self._drop(key, entry)
+        return future
+
+    def _leave(self, key: Hashable, entry: _Entry, future: asyncio.Future[Any]) -> None:
+        entry.waiting.pop(future, None)
+        if entry.served is not None:
+            entry.served.pop(future, None)
+        if not entry.waiting and not entry.served:
+            self._drop(key, entry)
 
     def _wake(self, key: Hashable, entry: _Entry, at: float) -> None:
         """Begin then at the latest."""

@@ -8,11 +8,11 @@ library is imported before the first request.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from airflow_provider_cloudsync.api.messages import (
     Message,
     Pause,
     Response,
+    Shared,
     Together,
     Turn,
 )
@@ -90,10 +91,38 @@ def run(flow: Flow[T]) -> T:
         flow.close()
 
 
-async def arun(flow: Flow[T]) -> T:
+def arun(flow: Flow[T]) -> Coroutine[Any, Any, T]:
     """Drive a flow to its end under asyncio. All flows of a loop share one session, closed when the last one ends."""
-    async with _pool() as pool:
-        return await pool.drive(flow)
+    return _drive(flow)
+
+
+async def _drive(flow: Flow[T]) -> T:
+    pool = _pool()
+    pool.users += 1
+    try:
+        message = next(flow)
+        while True:
+            try:
+                if isinstance(message, Turn | Hold):
+                    result = _queue(message)
+                else:
+                    result = await pool.begin(message)
+            except CloudSyncError as error:
+                message = flow.throw(error)
+            else:
+                message = flow.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        flow.close()
+        pool.users -= 1
+        if not pool.users:
+            await pool.close()
+
+
+def _drive_made(make: Callable[[], Flow[T]]) -> Coroutine[Any, Any, T]:
+    return _drive(make())
 
 
 async def ashare(key: Any, work: Callable[[], Awaitable[Any]], *, max_age: float) -> Any:
@@ -140,59 +169,36 @@ class _Pool:
 
     def __init__(self) -> None:
         self.shares = AsyncShares(kept=_kept, admit=Admission().admit)
-        self._users = 0
+        self.users = 0
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> _Pool:
-        self._users += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._users -= 1
-        if not self._users and self._session is not None:
+    async def close(self) -> None:
+        if self._session is not None:
             session, self._session = self._session, None
             await session.close()
 
-    async def drive(self, flow: Flow[T]) -> T:
-        try:
-            message = next(flow)
-            while True:
-                try:
-                    result = await self._carry_out(message)
-                except CloudSyncError as error:
-                    message = flow.throw(error)
-                else:
-                    message = flow.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        finally:
-            flow.close()
-
-    async def _carry_out(self, message: Message) -> Any:
+    def begin(self, message: HttpRequest | Pause | Shared | Together | Conceal) -> Awaitable[Any]:
+        """What is to be awaited. Without a coroutine of its own, since a thousand waits would each have one."""
         if isinstance(message, HttpRequest):
             if self._session is None:
                 self._session = _open_async_session()
-            return await _asend(self._session, message)
-        if isinstance(message, Turn | Hold):
-            return _queue(message)
+            return _asend(self._session, message)
         if isinstance(message, Pause):
-            return await asyncio.sleep(message.seconds)
+            return asyncio.sleep(message.seconds)
         if isinstance(message, Conceal):
-            return await aconceal(message.secret)
+            return aconceal(message.secret)
         if isinstance(message, Together):
             together = message.make
-            return await self.shares.get_part(
+            return self.shares.get_part(
                 message.key,
                 message.part,
-                lambda parts: self.drive(together(parts)),
+                lambda parts: _drive(together(parts)),
                 wait=message.wait,
                 soonest=message.soonest,
             )
-        make = message.make
-        return await self.shares.get(
+        return self.shares.get(
             message.key,
-            lambda: self.drive(make()),
+            partial(_drive_made, message.make),
             max_age=message.max_age,
             wait=message.wait,
             still=message.still,
@@ -342,7 +348,7 @@ async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respon
         raise lost(request, error, sent=sent, lasting=lasting) from None
 
 
-@functools.lru_cache(maxsize=64)
+@lru_cache(maxsize=64)
 def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
     import aiohttp
 

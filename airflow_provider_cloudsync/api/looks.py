@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,21 +16,28 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError
 _TURN_SOON = 3.0
 
 
-def looks(cloud: Cloud, service: Service[Any], target: Target) -> Callable[[float], Shared | Together]:
-    """What to yield for a look that is wanted in so many seconds; shared by all waits that it serves."""
-    key = service.key(target)
-    cloud = soon(cloud)
-    if is_gatherable(service):
-        all_of = service  # for the functions below
-        group = service.group(target)
-        together = ("looks", service.name, cloud.scope, group)
-        # In the second half of a pause a look that others want comes as a gift.
-        return lambda wait: Together(
-            together, key, lambda keys: _look_at_all(cloud, all_of, group, keys), wait, soonest=wait / 2
-        )
-    alone = ("look", service.name, cloud.scope, key)
-    make = partial(look, cloud, service, target)
-    return lambda wait: Shared(alone, make, wait=wait)
+class Looks:
+    """What to yield for the next look; shared by all waits that it serves.
+
+    :param cloud: each call is made once, and does not wait for its turn for long.
+    """
+
+    __slots__ = ("_cloud", "_key", "_service", "_target")
+
+    def __init__(self, cloud: Cloud, service: Service[Any], target: Target) -> None:
+        self._cloud = soon(cloud)
+        self._service = service
+        self._target = target
+        what = service.group(target) if is_gatherable(service) else service.key(target)
+        self._key = ("looks", service.name, cloud.scope, what)
+
+    def after(self, wait: float) -> Shared | Together:
+        """A look that is wanted in so many seconds."""
+        if is_gatherable(self._service):
+            all_of = partial(_look_at_all, self._cloud, self._service, self._key[-1])
+            # In the second half of a pause a look that others want comes as a gift.
+            return Together(self._key, self._service.key(self._target), all_of, wait, soonest=wait / 2)
+        return Shared(self._key, partial(look, self._cloud, self._service, self._target), wait=wait)
 
 
 def _look_at_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -131,7 +132,7 @@ class Ticket:
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("an object is expected")
-    return dict(value)
+    return {sys.intern(name): each for name, each in value.items()}  # the names are the same in all tickets
 
 
 def _list(value: Any) -> list[Any]:

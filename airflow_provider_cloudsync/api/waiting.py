@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.looks import look, looks, soon
+from airflow_provider_cloudsync.api.looks import Looks, look, soon
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import (
     Phase,
@@ -295,7 +295,7 @@ def until_done(
     :raises WaitTimedOut: when the deadline came first.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    next_look = looks(cloud, service, ticket.target)
+    looks = Looks(cloud, service, ticket.target)
     story = _Story(service.describe(ticket.target))
     misses = 0
     known: Progress | None = None
@@ -310,7 +310,7 @@ def until_done(
         wait = max(min(due, deadline) - now, 0.0)
         pause = 0.0
         try:
-            at, seen = yield next_look(wait)
+            at, seen = yield looks.after(wait)
         except CloudSyncError as error:
             # In our own queue, that is; a throttled sign-in was not sent either, but has a status.
             waits_for_turn = isinstance(error, Throttled) and not error.status
@@ -368,11 +368,11 @@ class _Story:
     subject: str
     told: tuple[Phase, str] | None = None
     told_at: float = 0.0
-    warned: set[str] = field(default_factory=set)
+    warned: tuple[str, ...] = ()
 
     def tell(self, progress: Progress, now: float) -> None:
         if progress.warning and progress.warning not in self.warned:
-            self.warned.add(progress.warning)
+            self.warned += (progress.warning,)
             log.warning("%s: %s", self.subject, progress.warning)
         news = (progress.phase, progress.why)
         if news != self.told or now - self.told_at >= _HEARTBEAT:
