@@ -59,8 +59,14 @@ class Kept:
 class BlockingShares:
     """For threads: one does the work for a key, the others wait for it and take its result while that is fresh."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, kept: Kept | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        kept: Kept | None = None,
+        shared: Callable[[int], object] | None = None,
+    ) -> None:
         self._clock = clock
+        self._shared = shared or _nobody_counts
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._kept: Kept = Kept() if kept is None else kept
@@ -80,6 +86,8 @@ class BlockingShares:
             began = self._clock()
             found = self._kept.find(key, began, max_age, still)
             if found is not NOTHING:
+                if still is None:  # what says of itself whether it is good, such as a token, is no look
+                    self._shared(1)
                 return found
             result = work()
             self._kept.keep(key, began, result, max_age if still is None else None)
@@ -152,6 +160,7 @@ class AsyncShares:
     results that were asked for with an age.
 
     :param admit: called with what begins a work, to let many begin one after the other.
+    :param shared: told how many were served by what was done, or had been done, for another.
     """
 
     def __init__(
@@ -160,20 +169,18 @@ class AsyncShares:
         later: Later = later,
         kept: Kept | None = None,
         admit: Callable[[Callable[[], object]], object] | None = None,
+        shared: Callable[[int], object] | None = None,
     ) -> None:
         self._clock = clock
         self._later = later
         self._entries: dict[Hashable, _Entry] = {}
         self._kept: Kept = Kept() if kept is None else kept
         self._admit = admit or _at_once
+        self._shared = shared or _nobody_counts
 
     def __len__(self) -> int:
         """How many keys are waited for."""
         return len(self._entries)
-
-    def known(self, key: Hashable, *, max_age: float = 0.0, still: Still | None = None) -> Any:
-        """An earlier result that may be taken, or `NOTHING`."""
-        return self._kept.find(key, self._clock(), max_age, still)
 
     async def get(
         self,
@@ -195,6 +202,8 @@ class AsyncShares:
         if keeps:
             found = self._kept.find(key, now, max_age, still)
             if found is not NOTHING:
+                if still is None:
+                    self._shared(1)
                 return found
         entry = self._entries.get(key)
         if entry is None:
@@ -302,6 +311,8 @@ class AsyncShares:
                 future.set_result(own(results, wish.part))
             except Exception as error:
                 future.set_exception(error)
+        if len(served) > 1:
+            self._shared(len(served) - 1)
         entry.served = entry.task = None
         if entry.waiting:
             self._wake(key, entry, min(wish.latest for wish in entry.waiting.values()))
@@ -315,6 +326,10 @@ class AsyncShares:
             if each is not None:
                 each.cancel()
         entry.alarm = entry.task = None
+
+
+def _nobody_counts(askers: int) -> None:
+    pass
 
 
 def _at_once(what: Callable[[], object]) -> None:

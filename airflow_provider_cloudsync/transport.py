@@ -1,4 +1,4 @@
-"""The two drivers of flows. Beside the sessions for users, the only file that names the HTTP libraries.
+"""The two drivers of flows.
 
 `run` blocks and uses requests; `arun` is for asyncio and uses aiohttp. They differ in how they send, sleep and
 share, and in nothing else: what to send, what to make of the reply and when to try again is in the flow. Neither
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
-from functools import lru_cache, partial
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.admission import Admission
 from airflow_provider_cloudsync.api.messages import (
     Conceal,
@@ -24,50 +24,34 @@ from airflow_provider_cloudsync.api.messages import (
     HttpRequest,
     Message,
     Pause,
-    Response,
     Shared,
     Together,
     Turn,
 )
-from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError, UnreadableReply
+from airflow_provider_cloudsync.asending import asend as _asend
+from airflow_provider_cloudsync.asending import open_session as _open_async_session
+from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.masking import aconceal, conceal
-from airflow_provider_cloudsync.reaching import (
-    CHECK,
-    authorities,
-    lost,
-    ssl_context,
-    usable_proxy,
-    where,
-)
+from airflow_provider_cloudsync.sending import send as _send
 from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept, own
 from airflow_provider_cloudsync.turns import Turns
 
 if TYPE_CHECKING:
     import aiohttp
-    import requests
 
 T = TypeVar("T")
 
-#: A larger reply is refused; the longest of the lists that are read here stay far below.
-LARGEST_REPLY = 16 * 1024 * 1024
-#: A reply that trickles in has this many read timeouts until it must be complete.
-_TRICKLE = 3
-_CHUNK = 64 * 1024
-#: A token comes in a header of up to 32 KiB, more than the library takes by itself.
-_LONGEST_HEADER = 64 * 1024
-_CONNECTIONS = 32
-
 _kept = Kept()
-_shares = BlockingShares(kept=_kept)
+_count_shared = partial(metrics.count, "shared_hits")
+_shares = BlockingShares(kept=_kept, shared=_count_shared)
 _turns = Turns()
-_threads = threading.local()
 _pools: MutableMapping[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
 
 def _begin_anew() -> None:
     """In a forked process: a lock that another thread of the parent held would never be given back."""
     global _shares, _turns
-    _shares, _turns = BlockingShares(kept=_kept), Turns()
+    _shares, _turns = BlockingShares(kept=_kept, shared=_count_shared), Turns()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
@@ -143,6 +127,8 @@ def _carry_out(message: Message) -> Any:
     if isinstance(message, HttpRequest):
         return _send(message)
     if isinstance(message, Pause):
+        if message.retry_of:
+            metrics.count("retries", service=message.retry_of)
         return time.sleep(message.seconds)
     if isinstance(message, Conceal):
         return conceal(message.secret)
@@ -168,7 +154,7 @@ class _Pool:
     """What the flows of one event loop have in common: a session and the results that they share."""
 
     def __init__(self) -> None:
-        self.shares = AsyncShares(kept=_kept, admit=Admission().admit)
+        self.shares = AsyncShares(kept=_kept, admit=Admission().admit, shared=_count_shared)
         self.users = 0
         self._session: aiohttp.ClientSession | None = None
 
@@ -184,6 +170,8 @@ class _Pool:
                 self._session = _open_async_session()
             return _asend(self._session, message)
         if isinstance(message, Pause):
+            if message.retry_of:
+                metrics.count("retries", service=message.retry_of)
             return asyncio.sleep(message.seconds)
         if isinstance(message, Conceal):
             return aconceal(message.secret)
@@ -203,199 +191,3 @@ class _Pool:
             wait=message.wait,
             still=message.still,
         )
-
-
-# --- blocking -----------------------------------------------------------------------------------------------------
-
-
-def _send(request: HttpRequest) -> Response:
-    import requests
-    import urllib3
-
-    wiring = request.wiring
-    proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
-    give_up = time.monotonic() + wiring.connect_timeout + _TRICKLE * wiring.read_timeout
-    try:
-        prepared = requests.Request(
-            request.method, request.url, headers=_as_sent(request.headers), data=request.body or None
-        )
-        with _blocking_session().send(
-            prepared.prepare(),
-            stream=True,
-            allow_redirects=False,
-            timeout=(wiring.connect_timeout, wiring.read_timeout),
-            verify=trusted,
-            proxies={"http": proxy, "https": proxy} if proxy else {},
-        ) as reply:
-            body = _collect(_pieces(reply), request, give_up)
-            received = {name.lower(): value for name, value in reply.headers.items()}
-            return _complete(request, Response(reply.status_code, received, body))
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-        sent, lasting = _requests_verdict(error)
-        raise lost(request, error, sent=sent, lasting=lasting) from None
-
-
-def _as_sent(headers: Mapping[str, str]) -> dict[str, str]:
-    """As UTF-8, like the text that was signed; the library would take Latin-1, or fail."""
-    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
-
-
-def _blocking_session() -> requests.Session:
-    """The thread's session. A forked process gets its own, since two on one socket would read each other's replies."""
-    if getattr(_threads, "pid", None) != os.getpid():
-        import requests
-
-        session = requests.Session()
-        session.trust_env = False  # proxies are chosen here, and a .netrc would replace the signature
-        _threads.session, _threads.pid = session, os.getpid()
-    kept: requests.Session = _threads.session
-    kept.cookies.clear()
-    return kept
-
-
-def _pieces(reply: requests.Response) -> Iterator[bytes]:
-    """The body as it comes in, so that the time can be looked at between the pieces."""
-    read = getattr(reply.raw, "read1", None)
-    if read is None:  # urllib3 before 2 waits until a piece is full
-        yield from reply.iter_content(_CHUNK)
-        return
-    while piece := read(_CHUNK, decode_content=True):
-        yield piece
-
-
-def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        if size > LARGEST_REPLY:
-            raise _too_large(request)
-        if time.monotonic() > give_up:
-            raise TransportError(f"{where(request)}: the reply was not complete in time. {CHECK}")
-    return b"".join(parts)
-
-
-def _requests_verdict(error: Exception) -> tuple[bool, bool]:
-    """Whether the request may have left, and whether trying again can't help."""
-    import requests
-    import urllib3
-
-    if isinstance(error, requests.exceptions.SSLError):
-        # Of the handshake or of a later record: only a bad certificate is certainly of the first.
-        refused = "CERTIFICATE_VERIFY" in str(error).upper()
-        return not refused, refused
-    if isinstance(
-        error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError
-    ):
-        return False, True
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
-        return False, False
-    cause = getattr(error.args[0] if error.args else None, "reason", None)
-    return not isinstance(cause, urllib3.exceptions.NewConnectionError), False
-
-
-# --- asyncio ------------------------------------------------------------------------------------------------------
-
-
-def _open_async_session() -> aiohttp.ClientSession:
-    import aiohttp
-
-    opened = aiohttp.ClientSession(
-        # For each host: one that hangs is not to take the connections of the others.
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS),
-        max_field_size=_LONGEST_HEADER,
-        max_line_size=_LONGEST_HEADER,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
-    # aiohttp sends a GET or DELETE again by itself where a kept connection breaks. Whether that is safe is for the
-    # flow to say: some GETs start work.
-    opened._retry_connection = False
-    return opened
-
-
-async def _asend(session: aiohttp.ClientSession, request: HttpRequest) -> Response:
-    import aiohttp
-    import yarl
-
-    wiring = request.wiring
-    proxy = usable_proxy(request)
-    secure = proxy is not None or not request.url.startswith("http:")
-    context = ssl_context(authorities(wiring, where(request))) if secure else True
-    try:
-        async with session.request(
-            request.method,
-            yarl.URL(request.url, encoded=True),
-            headers=request.headers,
-            data=request.body or None,
-            allow_redirects=False,
-            timeout=_timeout(wiring.connect_timeout, wiring.read_timeout),
-            ssl=context,
-            proxy=proxy,
-        ) as reply:
-            headers = {name.lower(): value for name, value in reply.headers.items()}
-            announced = headers.get("content-length", "")
-            if announced.isdecimal() and "content-encoding" not in headers:
-                if int(announced) > LARGEST_REPLY:
-                    raise _too_large(request)
-                body = await reply.read()
-            else:
-                body = await _bounded(reply.content, request)
-            return _complete(request, Response(reply.status, headers, body))
-    except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
-        sent, lasting = _aiohttp_verdict(error)
-        raise lost(request, error, sent=sent, lasting=lasting) from None
-
-
-@lru_cache(maxsize=64)
-def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
-    import aiohttp
-
-    return aiohttp.ClientTimeout(total=connect + _TRICKLE * read, sock_connect=connect, sock_read=read)
-
-
-async def _bounded(content: aiohttp.StreamReader, request: HttpRequest) -> bytes:
-    """A body whose length is not known before."""
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in content.iter_chunked(_CHUNK):
-        parts.append(chunk)
-        size += len(chunk)
-        if size > LARGEST_REPLY:
-            raise _too_large(request)
-    return b"".join(parts)
-
-
-def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:
-    """Whether the request may have left, and whether trying again can't help."""
-    import aiohttp
-
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return False, True
-    if isinstance(error, aiohttp.InvalidURL | UnicodeError):
-        return False, True
-    unconnected = (
-        aiohttp.ClientConnectorError,
-        aiohttp.ConnectionTimeoutError,
-        aiohttp.ClientHttpProxyError,
-    )
-    return not isinstance(error, unconnected), False
-
-
-# --- both ---------------------------------------------------------------------------------------------------------
-
-
-def _complete(request: HttpRequest, response: Response) -> Response:
-    """The response, if all of it came."""
-    announced = response.headers.get("content-length", "")
-    whole = "content-encoding" in response.headers or request.method == "HEAD" or not announced.isdecimal()
-    if not whole and len(response.body) != int(announced):
-        raise UnreadableReply(f"{where(request)}: the reply is cut short. {CHECK}")
-    return response
-
-
-def _too_large(request: HttpRequest) -> TransportError:
-    return UnreadableReply(
-        f"{where(request)}: the reply is larger than {LARGEST_REPLY // 2**20} MiB. {CHECK}"
-    )

@@ -154,7 +154,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
                 raise
             log.info("Attempt %d of %s: %s Again in %.1f s.", attempt, request.operation, error, delay)
-            yield Pause(delay)
+            yield Pause(delay, retry_of=request.service)
         else:
             log.debug(
                 "%s %s: %d (request id %s)",
@@ -178,8 +178,7 @@ def _hold_the_others(cloud: Cloud, request: Request, refusal: Throttled) -> Flow
     window = refusal.retry_after
     if window is None and request.quota is not None:
         window = request.quota.seconds
-    if window is not None:
-        yield Hold(_counted(cloud, request), min(window, LONGEST), told)
+    yield Hold(_counted(cloud, request), None if window is None else min(window, LONGEST), told)
 
 
 def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flow[None]:

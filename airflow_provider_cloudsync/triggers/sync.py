@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
@@ -221,25 +222,29 @@ class SyncTrigger(BaseTrigger):
 
         service = find_service(ticket.service)
         hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
-        cloud = await self._cloud(hook)
-        while True:
-            waiting = until_done(
-                cloud,
-                service,
-                ticket,
-                deadline=self.deadline,
-                poll_interval=self.poll_interval,
-                not_before=self.not_before,
-            )
-            try:
-                return await hook.arun(waiting)
-            except CredentialsRejected:
-                before, cloud = cloud, await self._cloud(hook, anew=True)
-                if cloud.credentials.identity == before.credentials.identity:
-                    raise
-                log.info(
-                    "The key was rejected, and the connection has another one now; the wait goes on with it."
+        with metrics.Wait(ticket.service, gauge=True) as wait:
+            cloud = await self._cloud(hook)
+            while True:
+                waiting = until_done(
+                    cloud,
+                    service,
+                    ticket,
+                    deadline=self.deadline,
+                    poll_interval=self.poll_interval,
+                    not_before=self.not_before,
                 )
+                try:
+                    progress = await hook.arun(waiting)
+                except CredentialsRejected:
+                    before, cloud = cloud, await self._cloud(hook, anew=True)
+                    if cloud.credentials.identity == before.credentials.identity:
+                        raise
+                    log.info(
+                        "The key was rejected, and the connection has another one now; the wait goes on with it."
+                    )
+                else:
+                    wait.ended(progress.phase)
+                    return progress
 
     async def _cloud(self, hook: CloudSyncHook, *, anew: bool = False) -> Cloud:
         """The connection. Looking it up asks Airflow, which may be restarting just now; that is borne, too."""
