@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError
-from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept
 
 
 class HandClock:
@@ -650,3 +650,42 @@ class TestParts:
             assert work.wanted == []
 
         play(scenario)
+
+
+def test_what_is_over_is_not_kept():
+    async def main() -> int:
+        clock, kept = HandClock(), Kept()
+        shares = AsyncShares(clock, clock.later, kept)
+        for number in range(5000):
+            await shares.get(("cluster", number), Work(), max_age=300)
+            clock.now += 10
+        return len(kept)
+
+    assert asyncio.run(main()) < 200
+
+
+def test_what_knows_its_own_end_is_kept():
+    async def main() -> Any:
+        clock, kept = HandClock(), Kept()
+        shares = AsyncShares(clock, clock.later, kept)
+        lease = await shares.get("lease", Work(), still=lambda _: True)
+        for number in range(1000):
+            await shares.get(number, Work(), max_age=1)
+            clock.now += 10
+        return lease, await shares.get("lease", Work(), still=lambda _: True)
+
+    assert asyncio.run(main()) == ("result 1", "result 1")
+
+
+def test_askers_that_are_served_by_another_are_told():
+    async def main() -> list[int]:
+        told: list[int] = []
+        shares, work = AsyncShares(shared=told.append), Work()
+        await asyncio.gather(*(shares.get("look", work) for _ in range(5)))
+        await shares.get("alone", work)
+        for _ in range(3):
+            await shares.get("cluster", work, max_age=60)
+            await shares.get("key", work, still=lambda _: True)
+        return told
+
+    assert asyncio.run(main()) == [4, 1, 1]
