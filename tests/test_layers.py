@@ -21,7 +21,7 @@ TIERS = [
     ["api.messages", "api.model"],
     ["api.credentials", "api.signing", "api.endpoints", "api.replies", "api.retries"],
     ["api.flows"],
-    ["api.looks"],
+    ["api.looks", "api.story"],
     ["api.waiting"],
     ["api.services.parameters"],
     ["api.services.*_calls"],
