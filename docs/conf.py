@@ -102,7 +102,9 @@ def as_the_site_needs_it(app, docname: str, source: list[str]) -> None:
     # A link to a folder shows its README.
     source[0] = re.sub(
         r"\]\(([\w./-]+)\)",
-        lambda link: f"]({link[1]}/README.md)" if (ROOT / docname).parent.joinpath(link[1]).is_dir() else link[0],
+        lambda link: (
+            f"]({link[1]}/README.md)" if (ROOT / docname).parent.joinpath(link[1]).is_dir() else link[0]
+        ),
         text,
     )
 

@@ -79,7 +79,9 @@ def errors() -> set[str]:
 
 def quotes() -> list[str]:
     """What the first column of the page's tables quotes."""
-    rows = [line.split(" | ")[0] for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    rows = [
+        line.split(" | ")[0] for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:2] == "| "
+    ]
     return [quote for row in rows for quote in re.findall(r"`([^`]+)`", row)]
 
 
