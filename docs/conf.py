@@ -19,7 +19,6 @@ from airflow_provider_cloudsync import __version__, get_provider_info  # noqa: E
 
 project = "airflow-provider-cloudsync"
 version = release = __version__
-copyright = "the authors; Apache License 2.0"
 
 #: The pages in their order, by the headings of the sidebar. What else is in docs/ comes behind the last of these.
 CONTENTS = {

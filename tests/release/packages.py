@@ -68,7 +68,7 @@ def _about_wheel(path: Path, tracked: set[str], project: dict) -> list[str]:
         "the README": told.get_payload().strip() == _text("README.md").strip(),
         "the dependencies": len(told.get_all("Requires-Dist")) == len(project["dependencies"]),
         "the classifiers": told.get_all("Classifier") == project["classifiers"],
-        "what it needs": NEEDED <= own,
+        "what it needs": own >= NEEDED,
     }
     wrong = [f"{path.name}: {name} is not right" for name, right in facts.items() if not right]
     return wrong + _differences(path.name, own, {name for name in tracked if name.startswith(f"{PACKAGE}/")})
