@@ -58,24 +58,18 @@ def main() -> int:
         env |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
         env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
 
-        def run(*command: str) -> str:
-            print(f"== {' '.join(command[:4])}", flush=True)
-            return subprocess.run(
-                [sys.executable, *command],
-                cwd=unpacked,
-                env=env,
-                check=True,
-                text=True,
-                stdout=subprocess.PIPE,
-            ).stdout
+        def run(*command: str, output: int | None = subprocess.PIPE) -> str:
+            done = subprocess.run(
+                [sys.executable, *command], cwd=unpacked, env=env, check=True, text=True, stdout=output
+            )
+            return done.stdout or ""
 
         print(run("-c", LOOK).splitlines()[-1])
-        listed = run("-m", "airflow", "providers", "list", "-o", "plain")
-        (line,) = (line for line in listed.splitlines() if NAME in line)
+        (line,) = (line for line in run("-m", "airflow", "providers", "list").splitlines() if NAME in line)
         print(line)
-        print(run("-m", PACKAGE, "check", "--help").splitlines()[0])
+        print(run("-m", PACKAGE, "check", "--help").splitlines()[0], flush=True)
         if options.demo:
-            print(run("-m", "tests.e2e.demo"))
+            run("-m", "tests.e2e.demo", output=None)
     return 0
 
 
