@@ -108,10 +108,10 @@ def as_the_site_needs_it(app, docname: str, source: list[str]) -> None:
     )
 
 
-def is_on_another_page(app, what: str, name: str, found, skip: bool, options) -> bool | None:
-    """What a module only imports is told where it is defined; but the types of what hooks return belong to hooks."""
-    only_imported = found.imported and "TypedDict" not in " ".join(getattr(found, "bases", ()))
-    return True if only_imported else None
+def is_left_out(app, what: str, name: str, found, skip: bool, options) -> bool | None:
+    """What has no docstring, and what a module only imports; but the types of what hooks return belong to hooks."""
+    typed = "TypedDict" in " ".join(getattr(found, "bases", ()))
+    return True if (found.imported and not typed) or not found.docstring else None
 
 
 def begin_at_the_root(app, error: Exception | None) -> None:
@@ -126,6 +126,16 @@ def begin_at_the_root(app, error: Exception | None) -> None:
 
 def setup(app) -> None:
     """What Sphinx calls."""
-    app.connect("autodoc-skip-member", is_on_another_page)
+    from sphinx.domains.python import PyXRefRole  # the tests read this file where there is no Sphinx
+
+    class Named(PyXRefRole):
+        """A name in a docstring, wherever in the package it is defined."""
+
+        def process_link(self, env, node, has_title: bool, title: str, target: str) -> tuple[str, str]:
+            node["refspecific"] = True
+            return super().process_link(env, node, has_title, title, target)
+
+    app.add_role_to_domain("py", "obj", Named(), override=True)
+    app.connect("autodoc-skip-member", is_left_out)
     app.connect("source-read", as_the_site_needs_it)
     app.connect("build-finished", begin_at_the_root)
