@@ -42,7 +42,7 @@ exclude_patterns = [".*", "build", "dist", "tests", "benchmarks", "constraints"]
 extensions = ["myst_parser", "autoapi.extension"]
 myst_heading_anchors = 4
 nitpicky = True
-#: In docstrings: what is no object of the reference is shown as code.
+# In docstrings: what is no object of the reference is shown as code.
 default_role = "py:obj"
 
 # --- the reference ---
@@ -55,7 +55,10 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     ("py:obj", r".*"),
     # Airflow, the standard library and the package's inner parts have no page here.
-    ("py:.*", r"(?!airflow_provider_cloudsync\.(hooks|operators|sensors|triggers|emulator|exceptions)\b).*"),
+    (
+        "py:.*",
+        r"(?!airflow_provider_cloudsync\.(assets|emulator|exceptions|hooks|links|operators|sensors|triggers)\b).*",
+    ),
 ]
 suppress_warnings = [
     "autoapi.python_import_resolution",  # constants that are assigned several at once, and are on no page
@@ -85,10 +88,16 @@ def contents() -> str:
 
 
 def modules(kind: str) -> list[str]:
-    """The public modules of a kind ("hooks", "operators", ...), as Airflow is told of them."""
-    return list(
-        dict.fromkeys(name for entry in get_provider_info()[kind] for name in entry["python-modules"])
-    )
+    """The public modules of a kind ("hooks", "extra-links", ...), as Airflow is told of them."""
+    found: list[str] = []
+    for entry in get_provider_info().get(kind, ()):
+        if isinstance(entry, str):  # of a class
+            found.append(entry.rpartition(".")[0])
+        elif "python-modules" in entry:
+            found.extend(entry["python-modules"])
+        else:  # of the functions for a kind of URI
+            found.append(entry["factory"].rpartition(".")[0])
+    return list(dict.fromkeys(found))
 
 
 def as_the_site_needs_it(app, docname: str, source: list[str]) -> None:
