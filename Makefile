@@ -67,7 +67,7 @@ endef
 .venv/dist/ready-%: constraints/dist.txt
 	$(call tools,$<)
 
-# $(call in_venv,newest|oldest|docs|dist,command): with an empty AIRFLOW_HOME that goes away again
+# $(call in_venv,name,command): with an empty AIRFLOW_HOME that goes away again
 in_venv = @home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
   AIRFLOW_HOME="$$home" VIRTUAL_ENV="$(CURDIR)/.venv/$(1)" PATH="$(CURDIR)/.venv/$(1)/bin:$$PATH" $(2)
 
