@@ -353,12 +353,12 @@ class TestCall:
         script = Script(refused(text), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
         assert {turn.quota for turn in script.of(Turn)} == {None}
-        assert [hold.quota for hold in script.of(Hold)] == ([] if "time" not in text else [told])
+        assert [hold.quota for hold in script.of(Hold)] == [told]
 
-    def test_a_refusal_that_says_nothing_holds_nobody_where_no_quota_is_known(self) -> None:
+    def test_a_refusal_that_names_no_time_holds_the_others_for_a_time_of_our_own(self) -> None:
         script = Script(refused("slow down"), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
-        assert script.of(Hold) == []
+        assert [hold.seconds for hold in script.of(Hold)] == [None]
 
     def test_each_attempt_takes_a_turn(self) -> None:
         script = Script(Response(503, {}, b""), GOOD)
@@ -475,7 +475,7 @@ class TestCall:
             script.run(call(script.cloud(attempts=1), READ))
         assert script.of(Hold) == []
 
-    def test_a_throttled_look_up_of_the_project_holds_nobody(self) -> None:
+    def test_a_throttled_look_up_of_the_project_holds_other_look_ups_and_nothing_else(self) -> None:
         from airflow_provider_cloudsync.api.messages import Shared
         from airflow_provider_cloudsync.api.services.iam import find_project
 
@@ -504,7 +504,7 @@ class TestCall:
         )
         with pytest.raises(Throttled):
             drive(call(cloud, READ))
-        assert script.of(Hold) == []
+        assert [hold.key[1] for hold in script.of(Hold)] == ["KeystoneListProjects"]
 
 
 # --- against the emulator, which counts ------------------------------------------------------------------------------
