@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -161,3 +163,22 @@ def test_as_text_it_is_its_words() -> None:
     for console in CONSOLES.values():
         assert f"look at {console}." == f"look at {console.words}."
         assert dataclasses.replace(console) == console
+
+
+def test_the_guide_has_every_page_and_region() -> None:
+    guide = (Path(__file__).parents[2] / "docs/links.md").read_text(encoding="utf-8")
+    rows = [line for line in guide.splitlines() if line.startswith("|")]
+    assert {f"/{console.path}/" for console in CONSOLES.values()} == set(
+        re.findall(r"`(/\w+/)`", "\n".join(rows))
+    )
+    shown = {
+        region: f"https://{host}"
+        for regions, host in re.findall(r"\| (.*) \| `(console.*)` \|", "\n".join(rows))
+        for region in re.findall(r"`([^`]+)`", regions)
+    }
+    for _, region, url in PAGES:
+        (site,) = [shown[each] for each in shown if region.startswith(each.removesuffix("..."))]
+        assert url.startswith(f"{site}/")
+    assert not [
+        region for region in OTHERS if any(region.startswith(each.removesuffix("...")) for each in shown)
+    ]
