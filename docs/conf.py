@@ -24,7 +24,7 @@ version = release = __version__
 CONTENTS = {
     "To begin with": ["README", "docs/connection", "docs/troubleshooting"],
     "Services": ["docs/mrs", "docs/dataarts", "docs/hss", "docs/coc", "docs/csms", "example_dags/README"],
-    "Waiting": ["docs/waiting", "docs/reliability"],
+    "Waiting": ["docs/waiting", "docs/links", "docs/reliability"],
     "Reference": ["docs/api/index", "CHANGELOG", "SECURITY"],
     "Contributing": ["CONTRIBUTING", "airflow_provider_cloudsync/api/services/README"],
     "More": [],

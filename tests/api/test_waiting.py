@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Pause, Shared
@@ -23,6 +24,8 @@ from airflow_provider_cloudsync.exceptions import (
 
 RUNNING = Progress(Phase.RUNNING, "on its way")
 DONE = Progress(Phase.SUCCEEDED, "there")
+
+CONSOLE = Console("its console", "mrs", "mrs")
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Scripted:
     clock: Clock
     ends_after: float = 1e9
     floor: float = 2.0
-    console: str = "its console"
+    console: Console = CONSOLE
     name: str = "scripted"
     errors: list = field(default_factory=list)
     warning: str = ""
