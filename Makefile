@@ -48,6 +48,9 @@ endef
 .venv/oldest/ready-%: pyproject.toml constraints/oldest.txt
 	$(call install,OLDEST,constraints/oldest.txt)
 
+.venv/celery/ready-%: pyproject.toml constraints/newest.txt constraints/celery.txt
+	$(call install,NEWEST,constraints/newest.txt -r constraints/celery.txt)
+
 .venv/peers/ready-%: pyproject.toml constraints/newest.txt benchmarks/peers.txt
 	$(call install,NEWEST,constraints/newest.txt -r benchmarks/peers.txt)
 
@@ -74,7 +77,7 @@ in_venv = @home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
 # --- what there is to do -------------------------------------------------------------------------
 .PHONY: help
 help:  ## this list
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 .PHONY: demo
 demo: $(NEWEST)  ## run every example DAG in a real Airflow against the emulator
@@ -130,6 +133,13 @@ unit-oldest e2e-oldest:
 	@echo "!! $@ SKIPPED: Airflow $(AIRFLOW_OLDEST) needs Python 3.11 or 3.12, and neither was found"
 endif
 
+# Not part of `make test`: it wants servers of its own, and takes some minutes. See docs/deployment.md.
+.PHONY: e2e-celery
+e2e-celery: $(subst newest,celery,$(NEWEST))  ## workers, triggerers, PostgreSQL and Redis, and some of them killed
+	$(call in_venv,celery,python -m tests.e2e.debian)
+	@echo "== the distributed deployment, Airflow $(AIRFLOW_NEWEST)"
+	$(call in_venv,celery,pytest -q -s -m celery -o faulthandler_timeout=1800 tests/e2e/test_celery.py)
+
 # PEERS=1: beside other providers, too, which get an environment of their own.
 .PHONY: bench
 ifdef PEERS
@@ -170,6 +180,9 @@ FLOORS := apache-airflow-providers-common-compat==1.23.0 requests==2.32.2 aiohtt
 # libcst asks for it on that version alone
 ONLY_313 := PyYAML-ft==8.0.0; python_version == "3.13"
 
+# What the distributed deployment needs beside the newest environment. Celery 5.7 lacks a name that its provider imports.
+DISTRIBUTED := apache-airflow-providers-celery 'celery<5.7' psycopg2-binary asyncpg redis
+
 # $(call pin,file,requirements,more commands): resolve afresh in a throw-away environment, write down what came
 define pin
 	@echo "== resolving $(1)"
@@ -180,6 +193,16 @@ define pin
 	{ echo "# Pins for $(firstword $(2)), dev tools included. Made by \`make constraints\`: do not edit."; \
 	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools --exclude airflow-provider-cloudsync; \
 	  $(3) } > $(1)
+endef
+
+# $(call beside,file,requirements): the same for what comes on top of the newest environment, without what is in that
+define beside
+	@echo "== resolving $(1)"
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(firstword $(OLDEST_PY)) -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip install -qq -r constraints/newest.txt $(2); \
+	{ echo "# What \`make e2e-celery\` needs beside constraints/newest.txt. Made by \`make constraints\`: do not edit."; \
+	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools | grep -vxFf constraints/newest.txt; } > $(1)
 endef
 
 # $(call pin_tools,docs|dist): of a dependency group that needs no Airflow
@@ -202,3 +225,4 @@ constraints-tools:
 constraints: constraints-tools  ## resolve all pins afresh
 	$(call pin,constraints/newest.txt,apache-airflow==$(AIRFLOW_NEWEST),echo '$(ONLY_313)';)
 	$(call pin,constraints/oldest.txt,apache-airflow==$(AIRFLOW_OLDEST) $(FLOORS))
+	$(call beside,constraints/celery.txt,$(DISTRIBUTED))

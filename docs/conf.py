@@ -25,6 +25,7 @@ CONTENTS = {
     "To begin with": ["README", "docs/connection", "docs/troubleshooting"],
     "Services": ["docs/mrs", "docs/dataarts", "docs/hss", "docs/coc", "docs/csms", "example_dags/README"],
     "Waiting": ["docs/waiting", "docs/links", "docs/reliability"],
+    "In production": ["docs/deployment"],
     "Reference": ["docs/api/index", "CHANGELOG", "SECURITY"],
     "Contributing": ["CONTRIBUTING", "airflow_provider_cloudsync/api/services/README"],
     "More": [],
