@@ -264,7 +264,7 @@ def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> b
         if size > LARGEST_REPLY:
             raise _too_large(request)
         if time.monotonic() > give_up:
-            raise TransportError(f"{where(request)}: the reply was not complete in time. {CHECK}")
+            raise TransportError(f"the reply was not complete in time: {where(request)}. {CHECK}")
     return b"".join(parts)
 
 
@@ -366,11 +366,11 @@ def _complete(request: HttpRequest, response: Response) -> Response:
     announced = response.headers.get("content-length", "")
     whole = "content-encoding" in response.headers or request.method == "HEAD" or not announced.isdecimal()
     if not whole and len(response.body) != int(announced):
-        raise UnreadableReply(f"{where(request)}: the reply is cut short. {CHECK}")
+        raise UnreadableReply(f"the reply is cut short: {where(request)}. {CHECK}")
     return response
 
 
 def _too_large(request: HttpRequest) -> TransportError:
     return UnreadableReply(
-        f"{where(request)}: the reply is larger than {LARGEST_REPLY // 2**20} MiB. {CHECK}"
+        f"the reply is larger than {LARGEST_REPLY // 2**20} MiB: {where(request)}. {CHECK}"
     )

@@ -85,9 +85,12 @@ class CloudSyncOperator(CloudOperator):
             "request_id": ticket.receipt.get("request_id", ""),
         }
 
+    def subject(self) -> str:
+        return self.service.describe(self.target())
+
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             parts = self.service.split(self.target())
             deadline = waits.deadline(self.timeout, self.execution_timeout)
             ticket, progress = self._take_up(context, parts, deadline)
@@ -101,7 +104,7 @@ class CloudSyncOperator(CloudOperator):
         if report.try_number != context["ti"].try_number:
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
             return self.execute(context)
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             parts = self.service.split(self.target())

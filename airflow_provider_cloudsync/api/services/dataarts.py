@@ -219,7 +219,8 @@ class MemberSync:
             if status == "SYNC_SUCCESS":
                 return Progress(Phase.SUCCEEDED, f"The last run succeeded{_since(seen)}.")
             said = one_line(seen.sync_msg, 500, tail=True) or "no message"
-            return Progress(Phase.FAILED, f"The run failed{_since(seen)}. The service says: {said}")
+            of = "" if seen.sync_time is None else f" (of the run started {iso(seen.sync_time)})"
+            return Progress(Phase.FAILED, f"The service says: {said}{of}")
         if status in ("SYNC_SUCCESS", "SYNC_FAIL", "NOT_SYNC"):
             why = f"No run counts yet: the last one{_since(seen) or ' is none'} ({status})"
             why += f", and one not before {iso(after)} is waited for." if after is not None else "."
