@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.connection_form import FIELDS, RELABELING
@@ -77,7 +77,9 @@ def clock() -> float:
 
 
 def in_the_environment(text: str) -> Cloud:
-    return read(Connection.from_json(text, conn_id="cloudsync_default"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", text)
+        return read(BaseHook.get_connection("cloudsync_default"))
 
 
 def by_command(line: str) -> Cloud:

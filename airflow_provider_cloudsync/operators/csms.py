@@ -12,7 +12,7 @@ from airflow_provider_cloudsync.api.services.csms import Change, Memory, create,
 from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.exceptions import InvalidParameter
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, recall, remember
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class CsmsEventOperator(CloudOperator):
         return memory
 
     def _since(self, context: Context) -> float | None:
-        if context["ti"].try_number <= 1 or context.get("task_state_store") is not None:
+        if context["ti"].try_number <= 1 or has_memory(context):
             return None
         began = getattr(context.get("dag_run"), "start_date", None)
         return 0.0 if began is None else began.timestamp() - _CLOCKS

@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.api.model import (
 from airflow_provider_cloudsync.api.services.parameters import one_of
 from airflow_provider_cloudsync.api.waiting import adopt, begin, left_behind, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, recall, remember
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -201,7 +201,7 @@ class CloudSyncOperator(CloudOperator):
         """Where to begin: at the first part, or where the try before was."""
         first = self._queued(parts[0], tuple(parts[1:]))
         cloud = self.hook.cloud.until(deadline)
-        if context.get("task_state_store") is None:  # Airflow before 3.3
+        if not has_memory(context):
             adopted = None
             if self._may_adopt(context):
                 adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
