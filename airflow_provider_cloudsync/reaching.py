@@ -72,7 +72,8 @@ def usable_proxy(request: HttpRequest) -> str | None:
 
     :raises TransportError: if it is no URL of a proxy.
     """
-    proxy = proxy_for(request.url, request.wiring)
+    scheme, host, _, _ = request.pieces()
+    proxy = _proxy_for(scheme, host, request.wiring)
     if proxy is None:
         return None
     try:
@@ -93,16 +94,25 @@ def usable_proxy(request: HttpRequest) -> str | None:
 def proxy_for(url: str, wiring: Wiring) -> str | None:
     """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
     parts = urlsplit(url)
-    if is_loopback(parts.hostname or ""):
+    return _proxy_for(parts.scheme, parts.netloc, wiring)
+
+
+def _proxy_for(scheme: str, netloc: str, wiring: Wiring) -> str | None:
+    if _is_loopback(netloc):
         return None  # plain http is allowed to this machine because it never leaves it
     if wiring.proxy is not None:
         return _with_scheme(wiring.proxy)
     proxies = getproxies_environment()
     if not proxies:
         return None
-    if proxy_bypass_environment(parts.netloc, proxies):
+    if proxy_bypass_environment(netloc, proxies):
         return None
-    return _with_scheme(proxies.get(parts.scheme) or proxies.get("all") or "")
+    return _with_scheme(proxies.get(scheme) or proxies.get("all") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def _is_loopback(netloc: str) -> bool:
+    return is_loopback(urlsplit(f"//{netloc}").hostname or "")
 
 
 def _with_scheme(proxy: str) -> str | None:

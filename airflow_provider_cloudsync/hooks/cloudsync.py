@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -94,6 +94,11 @@ class CloudSyncHook(BaseHook):
         :param anew: what was looked up before its key was rejected is too old.
         """
         age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
+        within = (self.cloudsync_conn_id, self.region, self.project_id)
+        found: Cloud = await transport.ashare(("cloud", *within), lambda: self._acloud(age), max_age=age)
+        return found
+
+    async def _acloud(self, age: float) -> Cloud:
         connection = await transport.ashare(
             ("connection", self.cloudsync_conn_id), self._aconnection, max_age=age
         )
@@ -124,9 +129,9 @@ class CloudSyncHook(BaseHook):
         """Drive a flow of `airflow_provider_cloudsync.api` to its end, blocking."""
         return transport.run(flow)
 
-    async def arun(self, flow: Flow[T]) -> T:
+    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """Drive a flow to its end under asyncio."""
-        return await transport.arun(flow)
+        return transport.arun(flow)
 
     def get_conn(self) -> requests.Session:
         """A requests session that authenticates each request, for calls of your own.

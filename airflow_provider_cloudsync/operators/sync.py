@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync import metrics, waits
 from airflow_provider_cloudsync.api.model import (
     TICKET_VERSION,
     Phase,
@@ -182,11 +182,14 @@ class CloudSyncOperator(CloudOperator):
     def _wait(self, context: Context, ticket: Ticket, deadline: float) -> Progress:
         if self.deferrable:
             self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
-        return self.run_with_present_key(
-            lambda cloud: until_done(
-                cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
+        with metrics.Wait(self.service.name) as wait:
+            progress = self.run_with_present_key(
+                lambda cloud: until_done(
+                    cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
+                )
             )
-        )
+            wait.ended(progress.phase)
+        return progress
 
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
         # Not forgotten, since the worker may die before Airflow knows that the task is green.

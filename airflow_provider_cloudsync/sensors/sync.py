@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync import metrics, waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
 from airflow_provider_cloudsync.api.waiting import check
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
@@ -132,6 +132,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
     def _look(self, ticket: Ticket) -> Progress:
         progress = self.run_with_present_key(lambda cloud: check(cloud, self.service, ticket))
+        if progress.phase is not Phase.RUNNING:
+            metrics.count("waits", service=self.service.name, phase=progress.phase)
         if progress != self._told:
             if progress.warning:
                 self.log.warning("%s", progress.warning)

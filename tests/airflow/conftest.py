@@ -81,13 +81,13 @@ class World:
         monkeypatch.setattr(base, "time", stepped)  # Airflow's own loop of a sensor that pokes
         monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(emulator))
 
-        async def doze(wake: asyncio.Event, seconds: float) -> None:
+        def later(seconds: float, what: Callable[[], object]) -> asyncio.Handle:
             emulator.advance(seconds)
-            await asyncio.sleep(0)
+            return asyncio.get_running_loop().call_soon(what)
 
-        kept: sharing.Kept = {}
+        kept = sharing.Kept()
         monkeypatch.setattr(
-            transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, doze, kept)
+            transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, later, kept)
         )
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=emulator.clock.now))
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(emulator.clock.now, kept))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -152,8 +153,54 @@ def test_a_deadline_in_the_past_has_one_look(clock) -> None:
 def test_no_look_before_it_may(clock) -> None:
     service = Scripted(clock, ends_after=0)
     began = clock.now
-    wait(service, clock, not_before=began + 6)
-    assert service.looks == [began + 6]
+    wait(service, clock, not_before=began + 6, poll_interval=3)
+    (look,) = service.looks
+    assert began + 6 <= look <= began + 6 + 1.5
+
+
+def first_looks(clock: Clock, count: int, **arguments) -> list[float]:
+    """When waits that begin in the same moment look first, in seconds from the earliest allowed."""
+    began, found = clock.now, []
+    for _ in range(count):
+        clock.now = began
+        service = Scripted(clock, ends_after=0)
+        wait(service, clock, not_before=began + 6, **arguments)
+        found.append(service.looks[0] - began - 6)
+    return found
+
+
+@pytest.mark.parametrize(("poll_interval", "latest"), [(3, 1.5), (10, 5), (60, 5), (None, 1)])
+def test_waits_that_begin_together_do_not_look_together(clock, poll_interval, latest) -> None:
+    looks = first_looks(clock, 200, poll_interval=poll_interval)
+    assert min(looks) >= 0
+    assert max(looks) <= latest
+    assert max(looks) - min(looks) > 0.8 * latest
+    assert len({round(look, 3) for look in looks}) > 150
+
+
+def test_a_wait_in_the_worker_looks_at_once(clock) -> None:
+    service = Scripted(clock, ends_after=0)
+    began = clock.now
+    wait(service, clock, poll_interval=60)
+    assert service.looks == [began]
+
+
+def pauses(clock: Clock, **arguments) -> list[float]:
+    service = Scripted(clock, ends_after=3600)
+    wait(service, clock, **arguments)
+    return [after - before for before, after in pairwise(service.looks)]
+
+
+def test_adaptive_pauses_differ_a_little_and_never_go_below_what_the_service_bears(clock) -> None:
+    one, other = pauses(clock), pauses(clock)
+    assert one != other
+    assert min(one) >= Scripted.floor
+    assert max(one) <= 60
+    assert min(one[-10:]) >= 57
+
+
+def test_chosen_pauses_are_as_chosen(clock) -> None:
+    assert set(pauses(clock, poll_interval=30)) == {30}
 
 
 PASSING = [
