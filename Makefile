@@ -121,6 +121,7 @@ CELLS := $(foreach airflow,2.11 3.0,$(foreach minor,11 12,$(airflow)-py3.$(minor
          $(foreach airflow,3.1 3.2 3.3,$(foreach minor,11 12 13,$(airflow)-py3.$(minor)))
 airflow_of = $(firstword $(subst -py, ,$(1)))
 minor_of = $(lastword $(subst -py3., ,$(1)))
+cell_in_words = Airflow $(call airflow_of,$(1)) on Python 3.$(call minor_of,$(1))
 # The ends of the range have their pins from above.
 PINS_2.11 := oldest
 PINS_3.3 := newest
@@ -144,7 +145,7 @@ test-all:  ## unit tests on every Airflow from 2.11 to 3.3 with every Python tha
 
 # What has nothing to do with the version of Airflow is done on the newest.
 unit-%: $$(if $$(call cell_py,$$*),.venv/$$*/ready)
-	@echo "$(if $(call cell_py,$*),==,!! SKIPPED, since that Python was not found:) unit tests, $*"
+	@echo "$(if $(call cell_py,$*),==,!! SKIPPED, since that Python was not found:) unit tests, $(call cell_in_words,$*)"
 	$(if $(call cell_py,$*),$(call in_venv,$*,pytest -q $(if $(filter 3.3-%,$*),,--ignore tests/api/test_properties.py)))
 
 # PEERS=1: beside other providers, too, which get an environment of their own.
