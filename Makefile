@@ -52,6 +52,22 @@ endef
 .venv/peers/ready-%: pyproject.toml constraints/newest.txt benchmarks/peers.txt
 	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt -r benchmarks/peers.txt)
 
+# What needs no Airflow: $(call tools,constraints file)
+define tools
+	@echo "== installing the tools of $(1) on Python 3.$(lastword $(NEWEST_PY)) into $(@D)"
+	@[ -e $@ ] || { rm -rf $(@D); $(firstword $(NEWEST_PY)) -m venv $(@D); }
+	@$(@D)/bin/python -m pip install -qq -c $(1) pip
+	@$(@D)/bin/python -m pip install -qq -r $(1)
+	@$(@D)/bin/python -m pip check
+	@touch $@
+endef
+
+.venv/docs/ready-%: constraints/docs.txt
+	$(call tools,$<)
+
+.venv/dist/ready-%: constraints/dist.txt
+	$(call tools,$<)
+
 # $(call in_venv,name,command): with an empty AIRFLOW_HOME that goes away again
 in_venv = @home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
   AIRFLOW_HOME="$$home" VIRTUAL_ENV="$(CURDIR)/.venv/$(1)" PATH="$(CURDIR)/.venv/$(1)/bin:$$PATH" $(2)
@@ -156,6 +172,26 @@ endif
 bench: $(NEWEST)  ## how fast and small it is, beside the least that could be; with PEERS=1 beside other providers
 	$(call in_venv,newest,python -m benchmarks $(if $(PEERS),--peers .venv/peers/bin/python))
 
+.PHONY: docs
+docs: $(if $(NEWEST_PY),.venv/docs/ready-3.$(lastword $(NEWEST_PY)),no-python)  ## the guides and the reference as a site, in build/docs
+	@rm -rf build/docs
+	$(call in_venv,docs,sphinx-build -q -n -W --keep-going -c docs -d build/doctrees . build/docs)
+	@echo "build/docs/index.html"
+
+# The wheel is built from the sdist, and tried from outside the checkout. DEMO=1: with the demo, too.
+.PHONY: dist
+dist: $(if $(NEWEST_PY),.venv/dist/ready-3.$(lastword $(NEWEST_PY)),no-python)  ## build the packages of a release, and try them; with DEMO=1 also in a real Airflow
+	@rm -rf dist build/installed
+	$(call in_venv,dist,python -m build --no-isolation)
+	$(call in_venv,dist,twine check --strict dist/*)
+	$(call in_venv,dist,python -m tests.release.packages dist)
+	@echo "== installing the wheel beside Airflow $(AIRFLOW_NEWEST) into build/installed"
+	@$(firstword $(NEWEST_PY)) -m venv build/installed
+	@build/installed/bin/python -m pip install -qq -c constraints/newest.txt pip
+	@build/installed/bin/python -m pip install -qq -c constraints/newest.txt apache-airflow==$(AIRFLOW_NEWEST) dist/*.whl
+	@build/installed/bin/python -m pip check
+	@build/installed/bin/python tests/release/installed.py dist/*.tar.gz $(if $(DEMO),--demo)
+
 .PHONY: clean
 clean:  ## remove what these targets made
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -184,8 +220,24 @@ define pin
 	  $(3) } > $(1)
 endef
 
+# $(call pin_tools,docs|dist): of a dependency group that needs no Airflow
+define pin_tools
+	@echo "== resolving constraints/$(1).txt"
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(firstword $(OLDEST_PY)) -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip install -qq --upgrade pip; \
+	"$$tmp/bin/python" -m pip install -qq --group $(1); \
+	{ echo "# Pins for the dependency group $(1). Made by \`make constraints\`: do not edit."; \
+	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools; } > constraints/$(1).txt
+endef
+
+.PHONY: constraints-tools
+constraints-tools:
+	$(call pin_tools,docs)
+	$(call pin_tools,dist)
+
 .PHONY: constraints
-constraints: pins-newest pins-oldest pins-3.0 pins-3.1 pins-3.2  ## resolve all pins afresh
+constraints: pins-newest pins-oldest pins-3.0 pins-3.1 pins-3.2 constraints-tools  ## resolve all pins afresh
 
 .PHONY: pins-newest pins-oldest
 pins-newest:

@@ -64,6 +64,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": modules("hooks"),
         "operators": modules("operators"),
         "sensors": modules("sensors"),
+        "extra-links": [f"{_PACKAGE}.links.ConsoleLink"],
         "triggers": [
             {"integration-name": title, "python-modules": [f"{_PACKAGE}.triggers.sync"]}
             for title, _, kinds in _SERVICES.values()

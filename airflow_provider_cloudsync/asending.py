@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
 #: A token comes in a header of up to 32 KiB, more than the library takes by itself.
 _LONGEST_HEADER = 64 * 1024
 _CONNECTIONS = 32
+
+
+async def make_ready() -> None:
+    """Import the library, which takes longer than an event loop may stand still; so in a thread."""
+    if "aiohttp" not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, "aiohttp")
 
 
 def open_session() -> aiohttp.ClientSession:

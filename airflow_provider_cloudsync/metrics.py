@@ -26,14 +26,20 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
+#: Any of them has Airflow count.
+_SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 _running: Counter[str] = Counter()
 
 
 @cache
 def _stats() -> Any:
-    from airflow.providers.common.compat.sdk import Stats
+    """Airflow's; None where it is configured to count nothing, since to find that out each time costs what a signature
+    does.
+    """
+    from airflow.providers.common.compat.sdk import Stats, conf
 
-    return Stats
+    counts = any(conf.getboolean("metrics", name, fallback=False) for name in _SWITCHES)
+    return Stats if counts else None
 
 
 @cache
@@ -44,7 +50,8 @@ def _host() -> str:
 def count(what: str, number: int = 1, **tags: str) -> None:
     """Count something. Whatever becomes of that, no task fails of it."""
     try:
-        _stats().incr(f"cloudsync.{what}", number, tags=tags)
+        if (stats := _stats()) is not None:
+            stats.incr(f"cloudsync.{what}", number, tags=tags)
     except Exception as error:
         log.debug("cloudsync.%s could not be counted: %r", what, error)
 
@@ -92,6 +99,7 @@ class Wait:
         _running[self._service] += change
         tags = {"service": self._service, "host": _host()}
         try:
-            _stats().gauge("cloudsync.waits.running", _running[self._service], tags=tags)
+            if (stats := _stats()) is not None:
+                stats.gauge("cloudsync.waits.running", _running[self._service], tags=tags)
         except Exception as error:
             log.debug("cloudsync.waits.running could not be shown: %r", error)

@@ -24,11 +24,13 @@ from airflow_provider_cloudsync.api.messages import (
     HttpRequest,
     Message,
     Pause,
+    Response,
     Shared,
     Together,
     Turn,
 )
 from airflow_provider_cloudsync.asending import asend as _asend
+from airflow_provider_cloudsync.asending import make_ready
 from airflow_provider_cloudsync.asending import open_session as _open_async_session
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.masking import aconceal, conceal
@@ -163,12 +165,16 @@ class _Pool:
             session, self._session = self._session, None
             await session.close()
 
+    async def _send_first(self, request: HttpRequest) -> Response:
+        await make_ready()
+        if self._session is None:
+            self._session = _open_async_session()
+        return await _asend(self._session, request)
+
     def begin(self, message: HttpRequest | Pause | Shared | Together | Conceal) -> Awaitable[Any]:
         """What is to be awaited. Without a coroutine of its own, since a thousand waits would each have one."""
         if isinstance(message, HttpRequest):
-            if self._session is None:
-                self._session = _open_async_session()
-            return _asend(self._session, message)
+            return self._send_first(message) if self._session is None else _asend(self._session, message)
         if isinstance(message, Pause):
             if message.retry_of:
                 metrics.count("retries", service=message.retry_of)

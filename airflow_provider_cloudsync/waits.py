@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -24,11 +24,15 @@ from airflow_provider_cloudsync.exceptions import (
     SyncFailed,
     WaitTimedOut,
 )
+from airflow_provider_cloudsync.links import ConsoleLink, leave
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
+
+    from airflow_provider_cloudsync.api.consoles import Console
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow
-    from airflow_provider_cloudsync.api.model import Ticket
+    from airflow_provider_cloudsync.api.model import Target, Ticket
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 T = TypeVar("T")
@@ -112,8 +116,9 @@ def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T
 
 
 class Waiter:
-    """What operators and sensors are alike in: the way into the cloud, and handing a wait to a triggerer."""
+    """What operators and sensors are alike in: the way into the cloud and to its console, and handing a wait over."""
 
+    operator_extra_links: Collection[BaseOperatorLink] = (ConsoleLink(),)
     cloudsync_conn_id: str
     region: str | None
     project_id: str | None
@@ -151,6 +156,15 @@ class Waiter:
         from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
         return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+
+    def show_console(self, context: Context, console: Console, target: Target) -> None:
+        """Give the task its button, once it is known what it is about.
+
+        :raises InvalidConnection: if the connection can't be used.
+        """
+        url = console.url(self.hook.cloud, target)
+        if url is not None:
+            leave(context, url)
 
     def run_with_present_key(self, flow: Callable[[Cloud], Flow[T]]) -> T:
         """Drive a flow of looks; if the key is rejected and the connection has another by now, once more with that."""

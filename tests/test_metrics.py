@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_cloudsync import metrics, transport
 from airflow_provider_cloudsync.api.messages import Flow, Pause
@@ -142,9 +143,12 @@ def test_nothing_fails_of_metrics_that_can_not_be_told(monkeypatch: pytest.Monke
 
 
 @DRIVERS
-def test_airflow_takes_them(emulator: Emulator, drive: Callable[[Any], Any], caplog: Any) -> None:
-    """Its own Stats, as it is configured here: names and tags are such as it takes, and it says nothing of them."""
+def test_airflow_takes_them(
+    emulator: Emulator, drive: Callable[[Any], Any], caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own Stats: names and tags are such as it takes."""
     caplog.set_level("DEBUG")
+    monkeypatch.setattr(metrics, "_stats", lambda: Stats)
     drive(flag(emulator))
     drive(iter_pause())
     with metrics.Wait("mrs", gauge=True):
@@ -154,3 +158,12 @@ def test_airflow_takes_them(emulator: Emulator, drive: Callable[[Any], Any], cap
 
 def iter_pause() -> Flow[None]:
     yield Pause(0.0, retry_of="mrs")
+
+
+@pytest.mark.parametrize(
+    ("switched_on", "counts"), [((), False), (("STATSD_ON",), True), (("OTEL_ON",), True)], ids=str
+)
+def test_what_is_counted_goes_where_airflow_is_told_to(monkeypatch, switched_on, counts) -> None:
+    for name in switched_on:
+        monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", "True")
+    assert (metrics._stats.__wrapped__() is not None) is counts

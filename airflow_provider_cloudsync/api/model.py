@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.consoles import Console
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow, Request
 
@@ -153,8 +154,8 @@ class Service(Protocol[Seen]):
         """Seconds between two looks at one target that the service's quota bears."""
 
     @property
-    def console(self) -> str:
-        """Where a person looks at a run: a page of the console, in the words of a sentence."""
+    def console(self) -> Console:
+        """Where a person looks at a run."""
 
     def describe(self, target: Target) -> str:
         """Name the target in a sentence."""

@@ -25,13 +25,13 @@ from airflow_provider_cloudsync.api.model import (
     Ticket,
 )
 from airflow_provider_cloudsync.api.retries import delay_for, is_uncertain
+from airflow_provider_cloudsync.api.story import Story
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
 #: However long a wait has been, it looks at least this often (seconds).
 LONGEST_PAUSE = 60.0
-_HEARTBEAT = 600.0
 #: What begins together does not stay together: of its pause, the first look comes somewhere in this part (but not later
 #: than so many seconds), and an adaptive pause may be so much shorter.
 _FIRST_PART, _MOST_SPREAD, _JITTER = 0.5, 5.0, 0.05
@@ -301,7 +301,7 @@ def until_done(
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
     looks = Looks(cloud, service, ticket.target)
-    story = _Story(service.describe(ticket.target))
+    story = Story(service.describe(ticket.target))
     misses = 0
     known: Progress | None = None
     told: Progress | None = None
@@ -319,7 +319,9 @@ def until_done(
         pause = 0.0
         try:
             at, seen = yield looks.after(wait)
+            fault = None
         except CloudSyncError as error:
+            fault = error
             # In our own queue, that is; a throttled sign-in was not sent either, but has a status.
             waits_for_turn = isinstance(error, Throttled) and not error.status
             misses += not waits_for_turn
@@ -337,7 +339,7 @@ def until_done(
             progress = known = judge(service, ticket, seen, at)
         if not waits_for_turn:
             told = progress
-            story.tell(progress, now)
+            story.tell(progress, now, fault)
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline:
@@ -369,24 +371,3 @@ def left_behind(service: Service[Any], target: Target) -> str:
 def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
     before = f" Before that: {known.in_full}" if known else ""
     return Progress(Phase.RUNNING, f"The last look failed: {error}{before}")
-
-
-@dataclass(slots=True)
-class _Story:
-    """What a wait writes into the log: a line when something changes, and one each ten minutes."""
-
-    subject: str
-    told: tuple[Phase, str] | None = None
-    told_at: float = 0.0
-    warned: tuple[str, ...] = ()
-
-    def tell(self, progress: Progress, now: float) -> None:
-        if progress.warning and progress.warning not in self.warned:
-            self.warned += (progress.warning,)
-            log.warning("%s: %s", self.subject, progress.warning)
-        news = (progress.phase, progress.why)
-        if news != self.told or now - self.told_at >= _HEARTBEAT:
-            log.info("%s: %s. %s", self.subject, progress.phase.value, progress.why)
-            self.told, self.told_at = news, now
-        else:
-            log.debug("%s: still %s.", self.subject, progress.phase.value)

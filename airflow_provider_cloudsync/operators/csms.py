@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_cloudsync.api.services.csms import Change, Memory, create, delete, described, update
+from airflow_provider_cloudsync.api.services.csms import (
+    CONSOLE,
+    Change,
+    Memory,
+    create,
+    delete,
+    described,
+    update,
+)
 from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.exceptions import InvalidParameter
@@ -73,6 +81,7 @@ class CsmsEventOperator(CloudOperator):
         with self.clear_errors():
             checked_name(self.name)
             wanted = self.wanted()
+            self.show_console(context, CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
             of = json.dumps([type(self).__name__, self.name, wanted, *where])
 

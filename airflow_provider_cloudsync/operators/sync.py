@@ -92,6 +92,7 @@ class CloudSyncOperator(CloudOperator):
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
         with self.clear_errors():
             parts = self.service.split(self.target())
+            self.show_console(context, self.service.console, parts[0])
             deadline = waits.deadline(self.timeout, self.execution_timeout)
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)

@@ -76,7 +76,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Look once."""
         with self.clear_errors():
-            return self._conclude(self._look(self._ticket()))
+            return self._conclude(self._look(self._ticket(context)))
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
@@ -90,7 +90,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
             deadline = waits.deadline(float(self.timeout), self.execution_timeout)
-            ticket = self._ticket()
+            ticket = self._ticket(context)
             if not self._conclude(self._look(ticket)):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
@@ -127,8 +127,11 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
-    def _ticket(self) -> Ticket:
-        return Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
+    def _ticket(self, context: Context) -> Ticket:
+        ticket = Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
+        if self._told is None:  # nothing was seen yet, so the button is not there
+            self.show_console(context, self.service.console, ticket.target)
+        return ticket
 
     def _look(self, ticket: Ticket) -> Progress:
         progress = self.run_with_present_key(lambda cloud: check(cloud, self.service, ticket))

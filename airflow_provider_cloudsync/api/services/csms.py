@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Pause, Request
 from airflow_provider_cloudsync.api.model import Probe
@@ -32,6 +33,7 @@ from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Inva
 
 log = logging.getLogger(__name__)
 
+CONSOLE = Console("the console of DEW", SERVICE, "dew")
 #: A write is read back so often, so many seconds apart, until it shows.
 _READS, _BETWEEN_READS = 3, 1.0
 
@@ -255,8 +257,8 @@ def _is_as_left(
         shown = "; ".join(f"{key} is {one_line(repr(there.get(key)), 300)}" for key in wrong)
         raise SyncFailed(
             f"{described(name)}: an earlier try of this task was about to write, and now {shown}, which it did not ask "
-            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in the console of "
-            "DEW, then clear the task."
+            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in {CONSOLE}, "
+            "then clear the task."
         )
     return True
 
@@ -336,8 +338,8 @@ def _not_taken(name: str, before: Settings | None, after: Settings | None, expec
     )
     was = "" if before is None else f" Before the write it was: {one_line(repr(dict(before)), 600)}."
     return SyncFailed(
-        f"{described(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in the "
-        "console of DEW if it matters, and give the service's support the time of this task."
+        f"{described(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in "
+        f"{CONSOLE} if it matters, and give the service's support the time of this task."
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Target, Ticket
@@ -28,6 +29,7 @@ from airflow_provider_cloudsync.exceptions import (
 log = logging.getLogger(__name__)
 
 SERVICE = "dataartsstudio"
+_CONSOLE = Console("the workspace in the DataArts Studio console", SERVICE, "dayu", parameters=("workspace",))
 _PATH = "/v1/{project_id}/security/member-sync-tasks"
 _PAGE = 100
 #: Of each of the two reads, for a user; as documented for the others of this family.
@@ -180,7 +182,7 @@ class MemberSync:
 
     name: str = "dataarts"
     floor: float = 2.0
-    console: str = "the workspace in the DataArts Studio console"
+    console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
         return f"Member sync task {target['sync_task_id']} of DataArts workspace {target['workspace']}"
