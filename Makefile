@@ -13,9 +13,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # --- which Pythons -------------------------------------------------------------------------------
-# $(call python_of,candidates,newest minor allowed) -> "command minor" of the first that runs
+# $(call python_of,candidates,newest minor allowed,oldest one: 11) -> "command minor" of the first that runs
 python_of = $(shell for p in $(1); do m=$$("$$p" -c 'import sys, venv; v = sys.version_info; \
-  print(v.minor) if (3, 11) <= v[:2] <= (3, $(2)) else sys.exit(1)' 2>/dev/null) && echo "$$p $$m" && break; done)
+  print(v.minor) if (3, $(or $(3),11)) <= v[:2] <= (3, $(2)) else sys.exit(1)' 2>/dev/null) && echo "$$p $$m" && break; done)
 
 FALLBACKS := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
 NEWEST_PY := $(call python_of,$(PYTHON) $(FALLBACKS),14)
@@ -32,27 +32,28 @@ no-python:
 # --- environments --------------------------------------------------------------------------------
 # A stamp carries the Python's version, so that `make PYTHON=...` builds anew. An old stamp of that version: only what
 # has changed is installed.
+# $(call install,Airflow's version,command and minor of the Python,pins)
 define install
-	@echo "== installing Airflow $(AIRFLOW_$(1)) on Python 3.$(lastword $($(1)_PY)) into $(@D)"
-	@[ -e $@ ] || { rm -rf $(@D); $(firstword $($(1)_PY)) -m venv $(@D); }
-	@$(@D)/bin/python -m pip install -qq -c $(2) pip
-	@$(@D)/bin/python -m pip install -qq -r $(2)
+	@echo "== installing Airflow $(1) on Python 3.$(lastword $(2)) into $(@D)"
+	@[ -e $@ ] || { rm -rf $(@D); $(firstword $(2)) -m venv $(@D); }
+	@$(@D)/bin/python -m pip install -qq -c $(3) pip
+	@$(@D)/bin/python -m pip install -qq -r $(3)
 	@$(@D)/bin/python -m pip install -qq --no-build-isolation --no-deps -e .
 	@$(@D)/bin/python -m pip check
 	@touch $@
 endef
 
 .venv/newest/ready-%: pyproject.toml constraints/newest.txt
-	$(call install,NEWEST,constraints/newest.txt)
+	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt)
 
 .venv/oldest/ready-%: pyproject.toml constraints/oldest.txt
-	$(call install,OLDEST,constraints/oldest.txt)
+	$(call install,$(AIRFLOW_OLDEST),$(OLDEST_PY),constraints/oldest.txt)
 
 .venv/celery/ready-%: pyproject.toml constraints/newest.txt constraints/celery.txt
-	$(call install,NEWEST,constraints/newest.txt -r constraints/celery.txt)
+	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt -r constraints/celery.txt)
 
 .venv/peers/ready-%: pyproject.toml constraints/newest.txt benchmarks/peers.txt
-	$(call install,NEWEST,constraints/newest.txt -r benchmarks/peers.txt)
+	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt -r benchmarks/peers.txt)
 
 # What needs no Airflow: $(call tools,constraints file)
 define tools
@@ -140,6 +141,39 @@ e2e-celery: $(subst newest,celery,$(NEWEST))  ## workers, triggerers, PostgreSQL
 	@echo "== the distributed deployment, Airflow $(AIRFLOW_NEWEST)"
 	$(call in_venv,celery,pytest -q -s -m celery -o faulthandler_timeout=1800 tests/e2e/test_celery.py)
 
+# --- every Airflow on every Python ---------------------------------------------------------------
+# A cell is a pair of the two, such as 3.1-py3.12. Airflow 2.11 and 3.0 run on Python up to 3.12.
+CELLS := $(foreach airflow,2.11 3.0,$(foreach minor,11 12,$(airflow)-py3.$(minor))) \
+         $(foreach airflow,3.1 3.2 3.3,$(foreach minor,11 12 13,$(airflow)-py3.$(minor)))
+airflow_of = $(firstword $(subst -py, ,$(1)))
+minor_of = $(lastword $(subst -py3., ,$(1)))
+cell_in_words = Airflow $(call airflow_of,$(1)) on Python 3.$(call minor_of,$(1))
+# The ends of the range have their pins from above.
+PINS_2.11 := oldest
+PINS_3.3 := newest
+pins_of = constraints/$(or $(PINS_$(call airflow_of,$(1))),$(call airflow_of,$(1))).txt
+# Also where pyenv keeps those that it does not put on the path.
+pythons = python3.$(1) $(PYTHON) $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(1).*/bin/python)
+# Empty where that Python is not on this machine; each is looked for once, and only if it is asked for.
+CELL_PY_11 = $(eval CELL_PY_11 := $(call python_of,$(call pythons,11),11,11))$(CELL_PY_11)
+CELL_PY_12 = $(eval CELL_PY_12 := $(call python_of,$(call pythons,12),12,12))$(CELL_PY_12)
+CELL_PY_13 = $(eval CELL_PY_13 := $(call python_of,$(call pythons,13),13,13))$(CELL_PY_13)
+cell_py = $(CELL_PY_$(call minor_of,$(1)))
+
+.PHONY: test-all
+test-all:  ## unit tests on every Airflow from 2.11 to 3.3 with every Python that it supports and that is here
+	@$(MAKE) -k $(CELLS:%=unit-%)
+
+.SECONDEXPANSION:
+.PRECIOUS: .venv/%/ready
+.venv/%/ready: pyproject.toml $$(call pins_of,$$*)
+	$(call install,$(call airflow_of,$*),$(call cell_py,$*),$(call pins_of,$*))
+
+# What has nothing to do with the version of Airflow is done on the newest.
+unit-%: $$(if $$(call cell_py,$$*),.venv/$$*/ready)
+	@echo "$(if $(call cell_py,$*),==,!! SKIPPED, since that Python was not found:) unit tests, $(call cell_in_words,$*)"
+	$(if $(call cell_py,$*),$(call in_venv,$*,pytest -q $(if $(filter 3.3-%,$*),,--ignore tests/api/test_properties.py)))
+
 # PEERS=1: beside other providers, too, which get an environment of their own.
 .PHONY: bench
 ifdef PEERS
@@ -182,6 +216,9 @@ ONLY_313 := PyYAML-ft==8.0.0; python_version == "3.13"
 
 # What the distributed deployment needs beside the newest environment. Celery 5.7 lacks a name that its provider imports.
 DISTRIBUTED := apache-airflow-providers-celery 'celery<5.7' psycopg2-binary asyncpg redis
+# What the last releases of those minors were not made for, and do not exclude by themselves.
+REQUIRES_3.0 := 'fastapi<0.118' 'pyjwt<2.11'
+REQUIRES_3.2 := 'fastapi<0.137' 'svcs<26'
 
 # $(call pin,file,requirements,more commands): resolve afresh in a throw-away environment, write down what came
 define pin
@@ -222,7 +259,16 @@ constraints-tools:
 	$(call pin_tools,dist)
 
 .PHONY: constraints
-constraints: constraints-tools  ## resolve all pins afresh
+constraints: pins-newest pins-celery pins-oldest pins-3.0 pins-3.1 pins-3.2 constraints-tools  ## resolve all pins afresh
+
+.PHONY: pins-newest pins-oldest
+pins-newest:
 	$(call pin,constraints/newest.txt,apache-airflow==$(AIRFLOW_NEWEST),echo '$(ONLY_313)';)
+pins-oldest:
 	$(call pin,constraints/oldest.txt,apache-airflow==$(AIRFLOW_OLDEST) $(FLOORS))
+.PHONY: pins-celery
+pins-celery: pins-newest
 	$(call beside,constraints/celery.txt,$(DISTRIBUTED))
+# The minors between: the last release of each.
+pins-%:
+	$(call pin,constraints/$*.txt,apache-airflow==$*.* $(REQUIRES_$*),echo '$(ONLY_313)';)

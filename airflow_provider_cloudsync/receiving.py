@@ -21,7 +21,7 @@ def complete(request: HttpRequest, response: Response) -> Response:
     announced = response.headers.get("content-length", "")
     whole = "content-encoding" in response.headers or request.method == "HEAD" or not announced.isdecimal()
     if not whole and len(response.body) != int(announced):
-        raise UnreadableReply(f"{where(request)}: the reply is cut short. {CHECK}")
+        raise UnreadableReply(f"the reply is cut short: {where(request)}. {CHECK}")
     return response
 
 
@@ -38,5 +38,5 @@ def bound(size: int, request: HttpRequest) -> None:
     """
     if size > LARGEST_REPLY:
         raise UnreadableReply(
-            f"{where(request)}: the reply is larger than {LARGEST_REPLY // 2**20} MiB. {CHECK}"
+            f"the reply is larger than {LARGEST_REPLY // 2**20} MiB: {where(request)}. {CHECK}"
         )

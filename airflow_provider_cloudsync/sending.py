@@ -87,7 +87,7 @@ def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> b
         size += len(chunk)
         bound(size, request)
         if time.monotonic() > give_up:
-            raise TransportError(f"{where(request)}: the reply was not complete in time. {CHECK}")
+            raise TransportError(f"the reply was not complete in time: {where(request)}. {CHECK}")
     return b"".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.exceptions import CredentialsRejected, InvalidParameter
+from airflow_provider_cloudsync.exceptions import (
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidConnection,
+    InvalidEvent,
+    InvalidParameter,
+    SyncFailed,
+    WaitTimedOut,
+)
 from airflow_provider_cloudsync.links import ConsoleLink, leave
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+#: Errors that say by themselves what they are about.
+_NAME_THEIR_SUBJECT = (InvalidParameter, InvalidEvent, SyncFailed, WaitTimedOut)
 #: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
 _FIRST_LOOK = 6.0
 #: Our own deadline comes first; Airflow's timeout of the deferral is there for a triggerer that is stuck.
@@ -104,15 +115,6 @@ def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T
     return value
 
 
-@contextmanager
-def no_retry_of_a_rejected_key() -> Iterator[None]:
-    """Fail for good where the key was rejected: each retry would be one more failure, and five lock it for everyone."""
-    try:
-        yield
-    except CredentialsRejected as error:
-        raise AirflowFailException(error.message) from error
-
-
 class Waiter:
     """What operators and sensors are alike in: the way into the cloud and to its console, and handing a wait over."""
 
@@ -125,6 +127,28 @@ class Waiter:
 
         def defer(self, **arguments: Any) -> NoReturn:
             """Airflow's."""
+
+    @abstractmethod
+    def subject(self) -> str:
+        """What the task is about, for the beginning of an error; asked for when the parameters are known to be good."""
+
+    @contextmanager
+    def clear_errors(self) -> Iterator[None]:
+        """Let errors begin with what they are about, and fail for good where the key was rejected.
+
+        Each retry with that key would be one more failure, and five lock it for everyone.
+        """
+        try:
+            yield
+        except CloudSyncError as error:
+            if isinstance(error, InvalidConnection):
+                if f'"{self.cloudsync_conn_id}"' not in error.message:
+                    error.begin_with(f'Connection "{self.cloudsync_conn_id}"')
+            elif not isinstance(error, _NAME_THEIR_SUBJECT):
+                error.begin_with(self.subject())
+            if isinstance(error, CredentialsRejected):
+                raise AirflowFailException(error.message) from error
+            raise
 
     @cached_property
     def hook(self) -> CloudSyncHook:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 from airflow_provider_cloudsync import get_provider_info
 from airflow_provider_cloudsync.api.flows import Cloud
@@ -91,7 +91,9 @@ def clock() -> float:
 
 
 def in_the_environment(text: str) -> Cloud:
-    return read(Connection.from_json(text, conn_id="cloudsync_default"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", text)
+        return read(BaseHook.get_connection("cloudsync_default"))
 
 
 def by_command(line: str) -> Cloud:

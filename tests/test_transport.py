@@ -132,7 +132,7 @@ def outcome(drive: Drive, request: HttpRequest) -> tuple[Any, ...]:
         error = caught
     else:
         return reply.status, reply.body
-    assert error.message.startswith(f"{request.method} ")
+    assert f": {request.method} {request.url.partition('?')[0]}" in error.message
     assert "Check the endpoint" in error.message
     sent, lasting = "sent" if error.sent else "not sent", "lasting" if error.lasting else "may pass"
     return type(error).__name__, sent, lasting

@@ -185,11 +185,11 @@ class KeyPair:
             assert response is not None
             return response
         if not trial.accepted:
-            where = f"{request.method} {request.pieces()[2]}"
+            what = f"{request.service or host} {request.method}"
         if trial.rejected:
             ago = max(now - trial.at, 0.0)
             raise CredentialsRejected(
-                f"{where} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
+                f"{what} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
                 "failures in a row lock it for everyone. It is not tried again for "
                 f"{max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
                 sent=False,
@@ -197,7 +197,7 @@ class KeyPair:
         if not trial.accepted:
             why = trial.error or "The reply to it said nothing of the key."
             raise TransportError(
-                f"{where} was not sent: the first request with this key brought nothing. {why}",
+                f"{what} was not sent: the first request with this key brought nothing. {why}",
                 sent=False,
                 lasting=isinstance(trial.error, TransportError) and trial.error.lasting,
             )

@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.api.model import (
 from airflow_provider_cloudsync.api.services.parameters import one_of
 from airflow_provider_cloudsync.api.waiting import adopt, begin, left_behind, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, recall, remember
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -85,9 +85,12 @@ class CloudSyncOperator(CloudOperator):
             "request_id": ticket.receipt.get("request_id", ""),
         }
 
+    def subject(self) -> str:
+        return self.service.describe(self.target())
+
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             parts = self.service.split(self.target())
             self.show_console(context, self.service.console, parts[0])
             deadline = waits.deadline(self.timeout, self.execution_timeout)
@@ -102,7 +105,7 @@ class CloudSyncOperator(CloudOperator):
         if report.try_number != context["ti"].try_number:
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
             return self.execute(context)
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             parts = self.service.split(self.target())
@@ -202,7 +205,7 @@ class CloudSyncOperator(CloudOperator):
         """Where to begin: at the first part, or where the try before was."""
         first = self._queued(parts[0], tuple(parts[1:]))
         cloud = self.hook.cloud.until(deadline)
-        if context.get("task_state_store") is None:  # Airflow before 3.3
+        if not has_memory(context):
             adopted = None
             if self._may_adopt(context):
                 adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))

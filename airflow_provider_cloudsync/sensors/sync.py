@@ -70,9 +70,12 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def target(self) -> Target:
         """What to wait for, from the rendered parameters, checked."""
 
+    def subject(self) -> str:
+        return self.service.describe(self.target())
+
     def poke(self, context: Context) -> bool:
         """Look once."""
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             return self._conclude(self._look(self._ticket(context)))
 
     def execute(self, context: Context) -> Any:
@@ -80,9 +83,10 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         if not self.deferrable:
             try:
                 return super().execute(context)
-            except AirflowSensorTimeout as error:
+            except AirflowSensorTimeout:
                 seen = f" Last seen: {self._told.in_full}" if self._told else ""
-                raise AirflowSensorTimeout(f"{error}.{seen}") from None
+                late = f"not done when the time was up, {self.timeout:.0f} s after the wait began."
+                raise AirflowSensorTimeout(f"{self.subject()}: {late}{seen}") from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
             deadline = waits.deadline(float(self.timeout), self.execution_timeout)
@@ -106,13 +110,13 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             self._conclude(report.ended)
-            self.log.info("%s: %s", self.service.describe(self.target()), report.ended.why)
+            self.log.info("%s: %s", self.subject(), report.ended.why)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
         """The rules of ``soft_fail`` and ``never_fail``, which Airflow itself applies to poked sensors only."""
         try:
-            with waits.no_retry_of_a_rejected_key():
+            with self.clear_errors():
                 yield
         except (AirflowFailException, AirflowSensorTimeout) as error:
             if self.soft_fail or self.never_fail:
@@ -143,5 +147,5 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
     def _conclude(self, progress: Progress) -> bool:
         if progress.phase is Phase.FAILED:
-            raise AirflowFailException(f"{self.service.describe(self.target())} failed. {progress.why}")
+            raise AirflowFailException(f"{self.subject()} failed. {progress.why}")
         return progress.phase is Phase.SUCCEEDED
