@@ -37,6 +37,11 @@ def get_provider_info() -> dict[str, Any]:
             if kind in kinds
         ]
 
+    asset_uris = {
+        "schemes": ["cloudsync"],
+        "handler": f"{_PACKAGE}.assets.sanitize_uri",
+        "factory": f"{_PACKAGE}.assets.create_asset",
+    }
     return {
         "package-name": "airflow-provider-cloudsync",
         "name": "Huawei Cloud Sync",
@@ -64,8 +69,13 @@ def get_provider_info() -> dict[str, Any]:
         "operators": modules("operators"),
         "sensors": modules("sensors"),
         "triggers": [
-            {"integration-name": title, "python-modules": [f"{_PACKAGE}.triggers.sync"]}
+            {
+                "integration-name": title,
+                "python-modules": [f"{_PACKAGE}.triggers.sync", f"{_PACKAGE}.triggers.events"],
+            }
             for title, _, kinds in _SERVICES.values()
             if "sensors" in kinds  # what can be waited for in the worker can be waited for in the triggerer
         ],
+        "asset-uris": [asset_uris],
+        "dataset-uris": [asset_uris],  # what Airflow 2.11 reads
     }
