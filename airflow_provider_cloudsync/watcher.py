@@ -11,11 +11,11 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cloudsync.api.watches import Memory, News, Watch, next_news
-from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, CredentialsRejected
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Watcher:
         #: What is in the store, as far as this one knows.
         self._kept: Any = None
         self._due: float | None = None
-        self._told = ""
+        self._told: Hashable = None
 
     async def news(self, memory: Memory | None) -> News:
         """What there is to report, or to remember. Bears everything."""
@@ -81,14 +81,16 @@ class Watcher:
                     next_news(cloud, self._watch, memory, poll_interval=self._poll_interval, due=self._due)
                 )
             except CloudSyncError as error:
-                self._complain(str(error))
+                # Each reply has a request id of its own.
+                same = (error.status, error.code) if isinstance(error, ApiError) else str(error)
+                self._complain(str(error), (type(error), same))
                 rejected = isinstance(error, CredentialsRejected)
             except Exception as error:
                 # Whatever it is: a trigger that raises is started again at once, and would come here each second.
                 log.debug("The unexpected error:", exc_info=True)
-                self._complain(f"unexpected error, {type(error).__name__}: {error}")
+                self._complain(f"unexpected error, {type(error).__name__}: {error}", type(error).__name__)
             else:
-                self._due, self._told = news.due, ""
+                self._due, self._told = news.due, None
                 return news
             anew, self._due = True, None
             if rejected and cloud is not None:
@@ -96,10 +98,13 @@ class Watcher:
             else:
                 await asyncio.sleep(_SELDOM)
 
-    def _complain(self, why: str) -> None:
-        """Once, and not each time."""
-        if why != self._told:
-            self._told = why
+    def _complain(self, why: str, kind: Hashable) -> None:
+        """Once, and not each time.
+
+        :param kind: tells this from other complaints.
+        """
+        if kind != self._told:
+            self._told = kind
             log.error(
                 "%s can't be watched, and is looked at every %.0f minutes only: %s",
                 self._subject,
