@@ -33,6 +33,8 @@ def blocks(kind: str) -> list:
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "from airflow.sdk import" in code:
+        pytest.importorskip("airflow.sdk")  # what Airflow 2 has not
     module = ModuleType("a_guide")
     monkeypatch.setitem(sys.modules, "a_guide", module)
     exec(compile(code, "a guide", "exec"), vars(module))

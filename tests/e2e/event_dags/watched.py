@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG, AssetWatcher, task
 
 from airflow_provider_cloudsync import assets
@@ -41,4 +42,20 @@ for name, asset in (("members", members), ("users", users)):
             """What the run was started by."""
             return [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
 
+        @task(inlets=[asset])
+        def new_runs(
+            asset: Any = asset, triggering_asset_events: Any = None, inlet_events: Any = None
+        ) -> list[str]:
+            """As in the guide: the runs that no earlier event was about."""
+            events = triggering_asset_events[asset]
+            first = min(event.timestamp for event in events)
+            before = {
+                event.extra["payload"]["run"] for event in inlet_events[asset] if event.timestamp < first
+            }
+            new = {event.extra["payload"]["run"] for event in events} - before
+            if not new:
+                raise AirflowSkipException("Reported before.")
+            return sorted(new)
+
         tell()
+        new_runs()
