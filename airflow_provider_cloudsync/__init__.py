@@ -38,6 +38,11 @@ def get_provider_info() -> dict[str, Any]:
             if kind in kinds
         ]
 
+    asset_uris = {
+        "schemes": ["cloudsync"],
+        "handler": f"{_PACKAGE}.assets.sanitize_uri",
+        "factory": f"{_PACKAGE}.assets.create_asset",
+    }
     return {
         "package-name": "airflow-provider-cloudsync",
         "name": "Huawei Cloud Sync",
@@ -66,8 +71,13 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": modules("sensors"),
         "extra-links": [f"{_PACKAGE}.links.ConsoleLink"],
         "triggers": [
-            {"integration-name": title, "python-modules": [f"{_PACKAGE}.triggers.sync"]}
+            {
+                "integration-name": title,
+                "python-modules": [f"{_PACKAGE}.triggers.sync", f"{_PACKAGE}.triggers.events"],
+            }
             for title, _, kinds in _SERVICES.values()
             if "sensors" in kinds  # what can be waited for in the worker can be waited for in the triggerer
         ],
+        "asset-uris": [asset_uris],
+        "dataset-uris": [asset_uris],  # what Airflow 2.11 reads
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
@@ -124,6 +125,7 @@ class Waiter:
     project_id: str | None
     poll_interval: float | None
     if TYPE_CHECKING:
+        outlets: list[Any]
 
         def defer(self, **arguments: Any) -> NoReturn:
             """Airflow's."""
@@ -177,6 +179,33 @@ class Waiter:
                 log.info(
                     "The key was rejected, and the connection has another one now; the wait goes on with it."
                 )
+
+    def tell_outlets(
+        self, context: Context, service: str, target: Target, happened: Mapping[str, Any]
+    ) -> None:
+        """Attach what happened to the event of the outlet that stands for the target, if the task has one.
+
+        :param service: the service's name, as in a ticket.
+        :param happened: plain JSON; goes under ``cloudsync`` into the event's extra.
+        """
+        uris = [
+            (outlet, uri) for outlet in self.outlets if isinstance(uri := getattr(outlet, "uri", None), str)
+        ]
+        events = context.get("outlet_events")
+        if events is None or not any(assets.stands_for(uri, service, target, None) for _, uri in uris):
+            return
+        try:
+            region = self.region or self.hook.cloud.region
+        except Exception as error:
+            # All is done and only the look-up of a connection failed: no reason for a red task.
+            log.warning(
+                "The region is not known (%s), so outlets are told by their ids alone.", type(error).__name__
+            )
+            region = None
+        _, ids = assets.identify(service, target)
+        for outlet, uri in uris:
+            if assets.stands_for(uri, service, target, region):
+                events[outlet].extra["cloudsync"] = {"service": service, **ids, **happened}
 
     def hand_over(self, ticket: Ticket, *, deadline: float, try_number: int) -> NoReturn:
         """Leave a wait to a triggerer; the task goes on in its ``execute_complete``."""

@@ -24,8 +24,8 @@ version = release = __version__
 CONTENTS = {
     "To begin with": ["README", "docs/connection", "docs/troubleshooting"],
     "Services": ["docs/mrs", "docs/dataarts", "docs/hss", "docs/coc", "docs/csms", "example_dags/README"],
-    "Waiting": ["docs/waiting", "docs/links", "docs/reliability"],
-    "In production": ["docs/deployment"],
+    "Waiting": ["docs/waiting", "docs/events", "docs/links", "docs/reliability"],
+    "In production": ["docs/deployment", "docs/scaling"],
     "Reference": ["docs/api/index", "CHANGELOG", "SECURITY"],
     "Contributing": ["CONTRIBUTING", "airflow_provider_cloudsync/api/services/README"],
     "More": [],

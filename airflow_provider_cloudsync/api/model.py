@@ -35,11 +35,14 @@ class Progress:
     """A verdict: the phase, and why in the user's words.
 
     :param warning: something that the user should know although it decides nothing; logged once.
+    :param run: of a sync that somebody else starts: the service's own time of the run that is judged, in ms since the
+        epoch. It tells one run from another. None where the service tells no time.
     """
 
     phase: Phase
     why: str
     warning: str = ""
+    run: int | None = None
 
     @property
     def in_full(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from airflow_provider_cloudsync.api.services.csms import (
     update,
 )
 from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
-from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.api.services.parameters import iso, literal_id
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
@@ -94,6 +95,7 @@ class CsmsEventOperator(CloudOperator):
             past = Past(self._recall(context, of), keep, self._since(context))
             change = self.hook.run(self.change(wanted, past))
         self.log.info("Event notification %s: %s.", self.name, json.dumps(change))
+        self.tell_outlets(context, "csms", {"name": self.name}, _happened(change))
         return dict(change)
 
     def _recall(self, context: Context, of: str) -> Memory | None:
@@ -117,6 +119,18 @@ class CsmsEventOperator(CloudOperator):
             return None
         began = getattr(context.get("dag_run"), "start_date", None)
         return 0.0 if began is None else began.timestamp() - _CLOCKS
+
+
+def _happened(change: Change) -> dict[str, Any]:
+    """A change in a few words: whom the event notifies is nobody's business who only wants to know of the change."""
+    before, after = ((change[when] or {}).get("state") for when in ("before", "after"))
+    return {
+        "outcome": "succeeded",
+        "changed": change["changed"],
+        "state_before": before,
+        "state_after": after,
+        "ended_at": iso(round(time.time() * 1000)),
+    }
 
 
 class CsmsCreateEventOperator(CsmsEventOperator):

@@ -195,7 +195,11 @@ class CloudSyncOperator(CloudOperator):
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
         # Not forgotten, since the worker may die before Airflow knows that the task is green.
         self._remember(context, ticket, ended=True)
-        return self.result(self.target(), ticket)
+        target = self.target()
+        result = self.result(target, ticket)
+        outcome = "succeeded" if self.wait_for_completion else "accepted"
+        self.tell_outlets(context, self.service.name, target, {"outcome": outcome, **result})
+        return result
 
     # What survives a try: the ticket, in Airflow's task state store where there is one (3.3 and later).
 

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_cloudsync import metrics, waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.services.parameters import iso
 from airflow_provider_cloudsync.api.waiting import check
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
@@ -76,7 +77,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Look once."""
         with self.clear_errors():
-            return self._conclude(self._look(self._ticket(context)))
+            return self._conclude(context, self._look(self._ticket(context)))
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
@@ -91,7 +92,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             # The time runs from here, so that a slow first look counts.
             deadline = waits.deadline(float(self.timeout), self.execution_timeout)
             ticket = self._ticket(context)
-            if not self._conclude(self._look(ticket)):
+            if not self._conclude(context, self._look(ticket)):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
 
@@ -109,7 +110,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSensorTimeout(report.ended.message)
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
-            self._conclude(report.ended)
+            self._conclude(context, report.ended)
             self.log.info("%s: %s", self.subject(), report.ended.why)
 
     @contextmanager
@@ -145,7 +146,16 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             self._told = progress
         return progress
 
-    def _conclude(self, progress: Progress) -> bool:
+    def _conclude(self, context: Context, progress: Progress) -> bool:
+        if progress.phase is Phase.RUNNING:
+            return False
+        target = self.target()
         if progress.phase is Phase.FAILED:
             raise AirflowFailException(f"{self.subject()} failed. {progress.why}")
-        return progress.phase is Phase.SUCCEEDED
+        happened = {
+            "outcome": progress.phase.value,
+            "run": None if progress.run is None else iso(progress.run, exactly=True),
+            "seen_at": iso(round(time.time() * 1000)),
+        }
+        self.tell_outlets(context, self.service.name, target, happened)
+        return True

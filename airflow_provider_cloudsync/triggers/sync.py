@@ -56,9 +56,19 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the event of a trigger."""
         if isinstance(self.ended, CloudSyncError):
-            ended: dict[str, Any] = {"error": self.ended.to_report(), "phase": None, "why": None}
+            ended: dict[str, Any] = {
+                "error": self.ended.to_report(),
+                "phase": None,
+                "why": None,
+                "run": None,
+            }
         else:
-            ended = {"error": None, "phase": self.ended.phase.value, "why": self.ended.why}
+            ended = {
+                "error": None,
+                "phase": self.ended.phase.value,
+                "why": self.ended.why,
+                "run": self.ended.run,
+            }
         return {
             "version": REPORT_VERSION,
             "ticket": dict(self.ticket),
@@ -83,7 +93,10 @@ class Report:
             if event["error"] is not None:
                 ended = from_report(event["error"])
             else:
-                ended = Progress(Phase(event["phase"]), str(event["why"]))
+                run = event.get("run")  # the first releases did not tell it
+                ended = Progress(
+                    Phase(event["phase"]), str(event["why"]), run=None if run is None else int(run)
+                )
             return cls(dict(event["ticket"]), float(event["deadline"]), int(event["try_number"]), ended)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidEvent(

@@ -1,7 +1,8 @@
 """What earlier releases left behind: deferred tasks, their reports and their tickets, each of a task of its own.
 
 ``stored/`` has one file for each release that wrote something new, with what that release wrote in each of the scenes
-below: the arguments of triggers, the events of triggers, and what is in the task state store.
+below: the arguments of triggers, the events of triggers, and what is in the task state store. What was written while a
+release was being made has a fourth number.
 
 **Never edit a file there, and never delete one**: people have tasks that were deferred by that release, and these must
 end well under this one. `test_what_this_release_writes_is_stored` says when to add a file, and adds it.

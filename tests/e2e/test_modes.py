@@ -62,6 +62,7 @@ OPERATORS = {
     "after_reschedule": ("skipped", "", 0, []),
     "after_defer": ("skipped", "", 0, []),
 }
+MRS_USERS = "cloudsync://mrs/cn-north-4/clusters/{}/iam-users"
 AIRFLOW = [sys.executable, "-m", "airflow"]
 BACKFILL_2 = ["days", "--start-date", "2026-01-01", "--end-date", "2026-01-02"]
 BACKFILL_3 = ["--dag-id", "days", "--from-date", "2026-01-01", "--to-date", "2026-01-02"]
@@ -94,6 +95,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             "mapped": [task for task in tasks if task.map_index >= 0],
             "days": [task.state for task in days],
             "arrived": site.xcom(run, "arrived"),
+            "events": outlet_events(site, run),
             "logs": {
                 task.name: site.task_log(run, task.task_id, task.map_index)
                 + site.trigger_log(run, task.task_id, task.map_index)
@@ -103,6 +105,17 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 entry["path"].split("/")[-2] for entry in emulator.journal() if entry["effect"] is not None
             ),
         }
+
+
+def outlet_events(site: AirflowSite, run: tuple[str, str]) -> dict[tuple[str, int, str], dict[str, Any]]:
+    """What the event of each outlet was told, by task, map index and URI."""
+    kind = "asset" if site.is_3 else "dataset"
+    rows = site.records.rows(
+        f"select source_task_id, source_map_index, uri, e.extra from {kind}_event e "
+        f"join {kind} on {kind}.id = e.{kind}_id where source_run_id = ? and source_dag_id = ?",
+        *reversed(run),
+    )
+    return {(task_id, index, uri): json.loads(extra) for task_id, index, uri, extra in rows}
 
 
 @pytest.mark.parametrize("how", MODES)
@@ -130,6 +143,28 @@ def test_each_of_many_mapped_syncs_is_on_its_own(outcome: dict[str, Any]) -> Non
     assert 'user "alice"' in outcome["logs"]["mapped[0]"]
     assert outcome["arrived"] == [f"c{number}" for number in range(1, MAPPED)]
     assert [outcome["starts"][f"c{number}"] for number in range(MAPPED)] == [1] * MAPPED
+
+
+def test_the_event_of_an_outlet_tells_what_happened(outcome: dict[str, Any]) -> None:
+    """Of the tasks that went well, in each mode; Airflow has an event for each of their outlets."""
+    member, users = "cloudsync://dataarts/cn-north-4/workspaces/w/member-sync-tasks/good", MRS_USERS
+    told = {
+        (f"good_{how}", -1, member): {"service": "dataarts", "workspace": "w", "sync_task_id": "good"}
+        for how in MODES
+    }
+    for name in ("if_failed", "in_spite"):
+        told[name, -1, users.format(name)] = {"service": "mrs", "cluster_id": name, "users": 1}
+        told[name, -1, users.format("another")] = {}
+    for number in range(1, MAPPED):
+        told["mapped", number, users.format("c1")] = (
+            {"service": "mrs", "cluster_id": "c1", "users": 1} if number == 1 else {}
+        )
+    assert set(outcome["events"]) == set(told)
+    for where, expected in told.items():
+        found = outcome["events"][where]
+        assert set(found) == ({"cloudsync"} if expected else set()), where
+        if expected:
+            assert {**expected, "outcome": "succeeded"}.items() <= found["cloudsync"].items()
 
 
 def test_two_days_that_are_backfilled_at_once_take_turns(outcome: dict[str, Any]) -> None:

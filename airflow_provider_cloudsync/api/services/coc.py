@@ -8,7 +8,7 @@ and ``sync_date``, which moves with each run. A row keeps the result of its last
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_cloudsync.api.consoles import Console
@@ -191,6 +191,10 @@ class ResourceSync:
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
         rows = seen.of_target(ticket.target)
+        dates = [row.sync_date for row in rows if isinstance(row.sync_date, int)]
+        return replace(self._judge(ticket, seen, rows), run=max(dates, default=None))
+
+    def _judge(self, ticket: Ticket, seen: Seen, rows: list[AccountSeen]) -> Progress:
         if not rows:
             return _no_account(ticket.target, seen)
         gone, warning = _vanished(ticket, rows), ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
 
 from airflow_provider_cloudsync.api.consoles import Console
@@ -219,6 +219,9 @@ class MemberSync:
         return found
 
     def judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
+        return replace(self._judge(ticket, seen), run=seen.sync_time)
+
+    def _judge(self, ticket: Ticket, seen: MemberSyncSeen) -> Progress:
         status, after = seen.sync_status, ticket.target["synced_after"]
         if status == "SYNCING":
             return Progress(Phase.RUNNING, f"A run is under way{_since(seen)}.")

@@ -190,6 +190,9 @@ class EventSync:
         return False  # it does, but nobody knows how soon
 
     def judge(self, ticket: Ticket, seen: int | None, now: float) -> Progress:
+        return replace(self._judge(ticket, seen), run=seen)
+
+    def _judge(self, ticket: Ticket, seen: int | None) -> Progress:
         shown = "was never updated" if seen is None else f"was updated last at {iso(seen)}"
         if ticket.stage is Stage.WATCHING:
             after = ticket.target["updated_after"]

@@ -119,10 +119,14 @@ def ms_or_none(value: Any) -> int | None:
         return None
 
 
-def iso(ms: int) -> str:
-    """Milliseconds since the epoch, for people."""
+def iso(ms: int, *, exactly: bool = False) -> str:
+    """Milliseconds since the epoch, for people.
+
+    :param exactly: to the millisecond.
+    """
     try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+        moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
+        return moment.isoformat(timespec="milliseconds" if exactly else "seconds")
     except (OverflowError, ValueError, OSError):
         return f"{ms} ms"
 

@@ -7,17 +7,22 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSensor
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+REGION = "cn-north-4"
 #: How a sensor waits.
 MODES = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "defer": {"deferrable": True}}
 
 
 def sync(name: str, **more: Any) -> MrsSyncIamUsersOperator:
-    """A sync of the cluster of its name."""
-    return MrsSyncIamUsersOperator(task_id=name, cluster_id=name, user_names=["alice"], retries=0, **more)
+    """A sync of the cluster of its name, which is an outlet."""
+    outlets = [assets.mrs_iam_users(REGION, name), assets.mrs_iam_users(REGION, "another")]
+    return MrsSyncIamUsersOperator(
+        task_id=name, cluster_id=name, user_names=["alice"], retries=0, outlets=outlets, **more
+    )
 
 
 def wait(name: str, sync_task: str, **more: Any) -> DataArtsMemberSyncTaskSensor:
@@ -31,6 +36,7 @@ def wait(name: str, sync_task: str, **more: Any) -> DataArtsMemberSyncTaskSensor
         synced_after=None,
         poke_interval=10,
         timeout=600,
+        outlets=[assets.dataarts_member_sync_task(REGION, "w", sync_task)],
         **more,
     )
 
@@ -60,7 +66,11 @@ with DAG("modes", start_date=BEGIN, schedule=None, catchup=False):
         return [result["cluster_id"] for result in results]
 
     mapped = MrsSyncIamUsersOperator.partial(
-        task_id="mapped", user_names=["alice"], retries=0, deferrable=True
+        task_id="mapped",
+        user_names=["alice"],
+        retries=0,
+        deferrable=True,
+        outlets=[assets.mrs_iam_users(REGION, "c1")],
     ).expand(cluster_id=clusters())
     arrived(mapped.output)
 

@@ -1,0 +1,284 @@
+"""Watching without an end: which runs of others have ended since the last report, and how to look for the next one.
+
+What has ended is for each service's own `judge` to say. What was reported is the memory of a watch: small and plain
+JSON, so that whoever goes on with the watch elsewhere reports nothing twice and leaves nothing out. A service shows its
+last run only: of several that end between two looks, the last one is seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.looks import Looks
+from airflow_provider_cloudsync.api.messages import Flow
+from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.replies import is_missing
+from airflow_provider_cloudsync.api.retries import delay_for
+from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, Seen, resources_watch_target
+from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
+from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_watch_target
+from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, IamSync, IamSyncSeen, iam_watch_target
+from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
+from airflow_provider_cloudsync.api.services.parameters import iso
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, SyncFailed, Throttled
+
+log = logging.getLogger(__name__)
+
+Memory = Mapping[str, int]
+
+#: The first look waits so long (seconds), for a hundred watches that begin together are to have one.
+_GATHER = 2.0
+#: After so many looks in a row that failed it is more than a fault that passes.
+_TOO_MANY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended.
+
+    :param ids: what was synchronized.
+    :param run: tells it from all other runs of that, whoever sees it: the service's own time of the run; where the
+        service tells none, when it was first seen.
+    :param outcome: ``succeeded``, ``failed``, or ``ended`` where the service does not say.
+    """
+
+    ids: Mapping[str, Any]
+    run: str
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a look comes to.
+
+    :param memory: from now on.
+    :param ended: the news.
+    :param trouble: why nothing can ever end there; empty where something can.
+    """
+
+    memory: Memory
+    ended: tuple[Ended, ...] = ()
+    trouble: str = ""
+
+
+class Watch(Protocol):
+    """What is watched, and how to read it."""
+
+    @property
+    def service(self) -> Service[Any]:
+        """How to look."""
+
+    @property
+    def target(self) -> Target:
+        """Where to look."""
+
+    def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
+        """What is new. Pure.
+
+        :param memory: None where nothing was ever seen: what has ended before the first look is no news.
+        :param at: when the look began, in seconds since the epoch.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWatch:
+    """Where the service tells a time of the last run. The memory is that of the last one reported, in ms.
+
+    :param target: its `bound` is not used.
+    :param bound: the field of the target with the time from which on a run counts.
+    :param catchup: whether the last run is news even if it had ended before the first look.
+    """
+
+    service: Service[Any]
+    target: Target
+    bound: str
+    catchup: bool = False
+
+    def parts(self, seen: Any) -> Mapping[str, Target]:
+        """Each target that has runs of its own, by its name in the memory."""
+        return {"": self.target}
+
+    def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
+        known = dict(memory or {})
+        ended: list[Ended] = []
+        trouble = ""
+        for name, target in (self.parts(seen) or {"": self.target}).items():
+            if name not in known:
+                # Of what came after the first look, everything is news.
+                known[name] = self._before(target, seen, at) if memory is None else 0
+            progress = self._judge(target, known[name] + 1, seen, at)
+            if progress.warning:
+                _warn(self.service.describe(target), progress.warning)
+            run = progress.run
+            if progress.phase is not Phase.RUNNING and run is not None and run > known[name]:
+                known[name] = run
+                ended.append(
+                    Ended(self._ids(target), iso(run, exactly=True), progress.phase.value, progress.why)
+                )
+            elif progress.phase is Phase.FAILED:
+                trouble = progress.why
+        return Reading(known, tuple(ended), trouble)
+
+    def _before(self, target: Target, seen: Any, at: float) -> int:
+        """The run that counts as reported at the first look: the last one, unless it goes on."""
+        progress = self._judge(target, None, seen, at)
+        if progress.run is None:
+            return 0
+        old = progress.phase is not Phase.RUNNING and not self.catchup
+        return progress.run if old else progress.run - 1
+
+    def _judge(self, target: Target, bound: int | None, seen: Any, at: float) -> Progress:
+        watching = Ticket(self.service.name, {**target, self.bound: bound}, Stage.WATCHING, at)
+        return self.service.judge(watching, seen, at)
+
+    def _ids(self, target: Target) -> dict[str, Any]:
+        return {name: value for name, value in target.items() if name not in (self.bound, "if_unscheduled")}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsWatch(TimedWatch):
+    """The accounts of another cloud, each by itself."""
+
+    def parts(self, seen: Seen) -> Mapping[str, Target]:
+        if self.target["account_id"] is not None:
+            return {self.target["account_id"]: self.target}
+        return {account: {**self.target, "account_id": account} for account in seen.accounts}
+
+
+@dataclass(frozen=True, slots=True)
+class IamFlag(IamSync):
+    """A cluster's flag and no more of it: one call a look, for who looks for ever."""
+
+    name: str = "mrs-flag"
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[IamSyncSeen]:
+        cluster_id = target["cluster_id"]
+        try:
+            flag = yield from is_iam_synchronizing(cloud, cluster_id)
+        except ApiError as error:
+            if error.status != 400 and not is_missing(error):
+                raise
+            problem = yield from self._known_problem(cloud, cluster_id)
+            if not problem:
+                raise
+            return IamSyncSeen(problem=problem)
+        # What the flag of a cluster shows that is gone is not documented.
+        problem = yield from self._known_problem(cloud, cluster_id)
+        return IamSyncSeen(problem=problem, is_synchronizing=flag)
+
+
+_SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagWatch:
+    """Where the service shows no more than whether a run is under way. The memory is since when one is, in ms."""
+
+    target: Target
+    service: Service[Any] = field(default_factory=IamFlag)
+
+    def read(self, memory: Memory | None, seen: IamSyncSeen, at: float) -> Reading:
+        since = (memory or {}).get(_SINCE, 0)
+        progress = IAM_SYNC.admit(self.target, seen)
+        if progress.phase is Phase.FAILED:
+            return Reading({_SINCE: 0}, trouble=progress.why)
+        if progress.phase is Phase.RUNNING:
+            return Reading({_SINCE: since or round(at * 1000)})
+        if not since:
+            return Reading({_SINCE: 0})
+        ids = {"cluster_id": self.target["cluster_id"]}
+        why = f"The IAM user sync that was under way at {iso(since)} has ended."
+        return Reading({_SINCE: 0}, (Ended(ids, iso(since, exactly=True), "ended", why),))
+
+
+def member_sync(workspace: str, sync_task_id: str, *, catchup: bool) -> Watch:
+    """Runs of a member sync task of DataArts Studio."""
+    target = member_sync_target(workspace, sync_task_id, synced_after=None)
+    return TimedWatch(MEMBER_SYNC, target, "synced_after", catchup)
+
+
+def vendor_accounts(vendor: str, account_id: str | None, *, catchup: bool) -> Watch:
+    """Syncs of an account of another cloud in COC, or of each."""
+    target = resources_watch_target(vendor, account_id=account_id, synced_after=None)
+    return AccountsWatch(RESOURCE_SYNC, target, "synced_after", catchup)
+
+
+def cluster_events(cluster_id: str | None, enterprise_project_id: str | None, *, catchup: bool) -> Watch:
+    """Updates of the protection events of a container cluster in HSS, or of all."""
+    target = events_watch_target(
+        cluster_id=cluster_id, enterprise_project_id=enterprise_project_id, updated_after=None
+    )
+    return TimedWatch(EVENT_SYNC, target, "updated_after", catchup)
+
+
+def iam_users(cluster_id: str) -> Watch:
+    """IAM user syncs of an MRS cluster."""
+    return FlagWatch(iam_watch_target(cluster_id))
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to report, or to remember.
+
+    :param due: when the next look is, in seconds since the epoch.
+    """
+
+    ended: tuple[Ended, ...]
+    memory: Memory
+    due: float
+
+
+def next_news(
+    cloud: Cloud, watch: Watch, memory: Memory | None, *, poll_interval: float, due: float | None = None
+) -> Flow[News]:
+    """Look until there are news. Faults that may pass are borne without an end.
+
+    :param memory: of the watch; None: it begins.
+    :param poll_interval: seconds between looks; what the service's quota asks for still holds.
+    :param due: when the next look is; None: soon.
+    :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
+    :raises CloudSyncError: for a fault that will not pass by itself.
+    """
+    looks = Looks(cloud, watch.service, watch.target)
+    pause = max(poll_interval, watch.service.floor)
+    subject = watch.service.describe(watch.target)
+    if due is None:
+        due = cloud.clock() + _GATHER
+    misses = 0
+    while True:
+        try:
+            at, seen = yield looks.after(max(due - cloud.clock(), 0.0))
+        except CloudSyncError as error:
+            waits_for_turn = isinstance(error, Throttled) and not error.status
+            misses += not waits_for_turn
+            delay = delay_for(error, max(misses, 1))
+            if delay is None:
+                raise
+            if misses in (1, _TOO_MANY) and not waits_for_turn:
+                log.log(
+                    logging.INFO if misses == 1 else logging.WARNING,
+                    "%s could not be looked at, %d times by now; the watch goes on. %s",
+                    subject,
+                    misses,
+                    error,
+                )
+            due = cloud.clock() + (delay if waits_for_turn else max(delay, pause))
+            continue
+        misses = 0
+        due = cloud.clock() + pause
+        reading = watch.read(memory, seen, at)
+        if reading.trouble:
+            raise SyncFailed(f"{subject}: {reading.trouble}")
+        if reading.ended or reading.memory != memory:
+            return News(reading.ended, reading.memory, due)
+
+
+@functools.lru_cache(maxsize=1000)  # once a process: a hundred watches may be of one thing, and have no end
+def _warn(subject: str, warning: str) -> None:
+    log.warning("%s: %s", subject, warning)
