@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response
 from airflow_provider_cloudsync.exceptions import CloudSyncError
+from tests.jumps import jumps
 
 #: 2026-11-21 08:00:00 UTC
 START = 1_795_248_000.0
@@ -84,13 +85,9 @@ class Stage:
         monkeypatch.setattr(transport, "time", stepped)
         monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(self))
 
-        def later(seconds: float, what: Callable[[], object]) -> asyncio.Handle:
-            self.pause(seconds)
-            return asyncio.get_running_loop().call_soon(what)
-
         kept = sharing.Kept()
         monkeypatch.setattr(
-            transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, later, kept)
+            transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, jumps(self.pause), kept)
         )
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(self.clock, kept))
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=self.clock))

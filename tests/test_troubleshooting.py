@@ -27,6 +27,7 @@ INNER = (
     "an object is expected",
     "a list is expected",
     "not what a try remembers",
+    f"module {HOLE} has no attribute {HOLE}",
     f"the common work brought nothing for {HOLE}",
 )
 

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
 from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.emulator import Emulator
+from tests.jumps import jumps
 
 
 @pytest.fixture(autouse=True)
@@ -83,13 +84,11 @@ class World:
         monkeypatch.setattr(base, "time", stepped)  # Airflow's own loop of a sensor that pokes
         monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(emulator))
 
-        def later(seconds: float, what: Callable[[], object]) -> asyncio.Handle:
-            emulator.advance(seconds)
-            return asyncio.get_running_loop().call_soon(what)
-
         kept = sharing.Kept()
         monkeypatch.setattr(
-            transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, later, kept)
+            transport,
+            "AsyncShares",
+            lambda **_: sharing.AsyncShares(emulator.clock.now, jumps(emulator.advance), kept),
         )
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=emulator.clock.now))
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(emulator.clock.now, kept))
