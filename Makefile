@@ -13,9 +13,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # --- which Pythons -------------------------------------------------------------------------------
-# $(call python_of,candidates,newest minor allowed) -> "command minor" of the first that runs
+# $(call python_of,candidates,newest minor allowed,oldest one: 11) -> "command minor" of the first that runs
 python_of = $(shell for p in $(1); do m=$$("$$p" -c 'import sys, venv; v = sys.version_info; \
-  print(v.minor) if (3, 11) <= v[:2] <= (3, $(2)) else sys.exit(1)' 2>/dev/null) && echo "$$p $$m" && break; done)
+  print(v.minor) if (3, $(or $(3),11)) <= v[:2] <= (3, $(2)) else sys.exit(1)' 2>/dev/null) && echo "$$p $$m" && break; done)
 
 FALLBACKS := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
 NEWEST_PY := $(call python_of,$(PYTHON) $(FALLBACKS),14)
@@ -32,33 +32,53 @@ no-python:
 # --- environments --------------------------------------------------------------------------------
 # A stamp carries the Python's version, so that `make PYTHON=...` builds anew. An old stamp of that version: only what
 # has changed is installed.
+# $(call install,Airflow's version,command and minor of the Python,pins)
 define install
-	@echo "== installing Airflow $(AIRFLOW_$(1)) on Python 3.$(lastword $($(1)_PY)) into $(@D)"
-	@[ -e $@ ] || { rm -rf $(@D); $(firstword $($(1)_PY)) -m venv $(@D); }
-	@$(@D)/bin/python -m pip install -qq -c $(2) pip
-	@$(@D)/bin/python -m pip install -qq -r $(2)
+	@echo "== installing Airflow $(1) on Python 3.$(lastword $(2)) into $(@D)"
+	@[ -e $@ ] || { rm -rf $(@D); $(firstword $(2)) -m venv $(@D); }
+	@$(@D)/bin/python -m pip install -qq -c $(3) pip
+	@$(@D)/bin/python -m pip install -qq -r $(3)
 	@$(@D)/bin/python -m pip install -qq --no-build-isolation --no-deps -e .
 	@$(@D)/bin/python -m pip check
 	@touch $@
 endef
 
 .venv/newest/ready-%: pyproject.toml constraints/newest.txt
-	$(call install,NEWEST,constraints/newest.txt)
+	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt)
 
 .venv/oldest/ready-%: pyproject.toml constraints/oldest.txt
-	$(call install,OLDEST,constraints/oldest.txt)
+	$(call install,$(AIRFLOW_OLDEST),$(OLDEST_PY),constraints/oldest.txt)
+
+.venv/celery/ready-%: pyproject.toml constraints/newest.txt constraints/celery.txt
+	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt -r constraints/celery.txt)
 
 .venv/peers/ready-%: pyproject.toml constraints/newest.txt benchmarks/peers.txt
-	$(call install,NEWEST,constraints/newest.txt -r benchmarks/peers.txt)
+	$(call install,$(AIRFLOW_NEWEST),$(NEWEST_PY),constraints/newest.txt -r benchmarks/peers.txt)
 
-# $(call in_venv,newest|oldest,command): with an empty AIRFLOW_HOME that goes away again
+# What needs no Airflow: $(call tools,constraints file)
+define tools
+	@echo "== installing the tools of $(1) on Python 3.$(lastword $(NEWEST_PY)) into $(@D)"
+	@[ -e $@ ] || { rm -rf $(@D); $(firstword $(NEWEST_PY)) -m venv $(@D); }
+	@$(@D)/bin/python -m pip install -qq -c $(1) pip
+	@$(@D)/bin/python -m pip install -qq -r $(1)
+	@$(@D)/bin/python -m pip check
+	@touch $@
+endef
+
+.venv/docs/ready-%: constraints/docs.txt
+	$(call tools,$<)
+
+.venv/dist/ready-%: constraints/dist.txt
+	$(call tools,$<)
+
+# $(call in_venv,name,command): with an empty AIRFLOW_HOME that goes away again
 in_venv = @home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
   AIRFLOW_HOME="$$home" VIRTUAL_ENV="$(CURDIR)/.venv/$(1)" PATH="$(CURDIR)/.venv/$(1)/bin:$$PATH" $(2)
 
 # --- what there is to do -------------------------------------------------------------------------
 .PHONY: help
 help:  ## this list
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 .PHONY: demo
 demo: $(NEWEST)  ## run every example DAG in a real Airflow against the emulator
@@ -114,6 +134,46 @@ unit-oldest e2e-oldest:
 	@echo "!! $@ SKIPPED: Airflow $(AIRFLOW_OLDEST) needs Python 3.11 or 3.12, and neither was found"
 endif
 
+# Not part of `make test`: it wants servers of its own, and takes some minutes. See docs/deployment.md.
+.PHONY: e2e-celery
+e2e-celery: $(subst newest,celery,$(NEWEST))  ## workers, triggerers, PostgreSQL and Redis, and some of them killed
+	$(call in_venv,celery,python -m tests.e2e.debian)
+	@echo "== the distributed deployment, Airflow $(AIRFLOW_NEWEST)"
+	$(call in_venv,celery,pytest -q -s -m celery -o faulthandler_timeout=1800 tests/e2e/test_celery.py)
+
+# --- every Airflow on every Python ---------------------------------------------------------------
+# A cell is a pair of the two, such as 3.1-py3.12. Airflow 2.11 and 3.0 run on Python up to 3.12.
+CELLS := $(foreach airflow,2.11 3.0,$(foreach minor,11 12,$(airflow)-py3.$(minor))) \
+         $(foreach airflow,3.1 3.2 3.3,$(foreach minor,11 12 13,$(airflow)-py3.$(minor)))
+airflow_of = $(firstword $(subst -py, ,$(1)))
+minor_of = $(lastword $(subst -py3., ,$(1)))
+cell_in_words = Airflow $(call airflow_of,$(1)) on Python 3.$(call minor_of,$(1))
+# The ends of the range have their pins from above.
+PINS_2.11 := oldest
+PINS_3.3 := newest
+pins_of = constraints/$(or $(PINS_$(call airflow_of,$(1))),$(call airflow_of,$(1))).txt
+# Also where pyenv keeps those that it does not put on the path.
+pythons = python3.$(1) $(PYTHON) $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(1).*/bin/python)
+# Empty where that Python is not on this machine; each is looked for once, and only if it is asked for.
+CELL_PY_11 = $(eval CELL_PY_11 := $(call python_of,$(call pythons,11),11,11))$(CELL_PY_11)
+CELL_PY_12 = $(eval CELL_PY_12 := $(call python_of,$(call pythons,12),12,12))$(CELL_PY_12)
+CELL_PY_13 = $(eval CELL_PY_13 := $(call python_of,$(call pythons,13),13,13))$(CELL_PY_13)
+cell_py = $(CELL_PY_$(call minor_of,$(1)))
+
+.PHONY: test-all
+test-all:  ## unit tests on every Airflow from 2.11 to 3.3 with every Python that it supports and that is here
+	@$(MAKE) -k $(CELLS:%=unit-%)
+
+.SECONDEXPANSION:
+.PRECIOUS: .venv/%/ready
+.venv/%/ready: pyproject.toml $$(call pins_of,$$*)
+	$(call install,$(call airflow_of,$*),$(call cell_py,$*),$(call pins_of,$*))
+
+# What has nothing to do with the version of Airflow is done on the newest.
+unit-%: $$(if $$(call cell_py,$$*),.venv/$$*/ready)
+	@echo "$(if $(call cell_py,$*),==,!! SKIPPED, since that Python was not found:) unit tests, $(call cell_in_words,$*)"
+	$(if $(call cell_py,$*),$(call in_venv,$*,pytest -q $(if $(filter 3.3-%,$*),,--ignore tests/api/test_properties.py)))
+
 # PEERS=1: beside other providers, too, which get an environment of their own.
 .PHONY: bench
 ifdef PEERS
@@ -121,6 +181,26 @@ bench: .venv/peers/ready-3.$(lastword $(NEWEST_PY))
 endif
 bench: $(NEWEST)  ## how fast and small it is, beside the least that could be; with PEERS=1 beside other providers
 	$(call in_venv,newest,python -m benchmarks $(if $(PEERS),--peers .venv/peers/bin/python))
+
+.PHONY: docs
+docs: $(if $(NEWEST_PY),.venv/docs/ready-3.$(lastword $(NEWEST_PY)),no-python)  ## the guides and the reference as a site, in build/docs
+	@rm -rf build/docs
+	$(call in_venv,docs,sphinx-build -q -n -W --keep-going -c docs -d build/doctrees . build/docs)
+	@echo "build/docs/index.html"
+
+# The wheel is built from the sdist, and tried from outside the checkout. DEMO=1: with the demo, too.
+.PHONY: dist
+dist: $(if $(NEWEST_PY),.venv/dist/ready-3.$(lastword $(NEWEST_PY)),no-python)  ## build the packages of a release, and try them; with DEMO=1 also in a real Airflow
+	@rm -rf dist build/installed
+	$(call in_venv,dist,python -m build --no-isolation)
+	$(call in_venv,dist,twine check --strict dist/*)
+	$(call in_venv,dist,python -m tests.release.packages dist)
+	@echo "== installing the wheel beside Airflow $(AIRFLOW_NEWEST) into build/installed"
+	@$(firstword $(NEWEST_PY)) -m venv build/installed
+	@build/installed/bin/python -m pip install -qq -c constraints/newest.txt pip
+	@build/installed/bin/python -m pip install -qq -c constraints/newest.txt apache-airflow==$(AIRFLOW_NEWEST) dist/*.whl
+	@build/installed/bin/python -m pip check
+	@build/installed/bin/python tests/release/installed.py dist/*.tar.gz $(if $(DEMO),--demo)
 
 .PHONY: clean
 clean:  ## remove what these targets made
@@ -134,6 +214,12 @@ FLOORS := apache-airflow-providers-common-compat==1.23.0 requests==2.32.2 aiohtt
 # libcst asks for it on that version alone
 ONLY_313 := PyYAML-ft==8.0.0; python_version == "3.13"
 
+# What the distributed deployment needs beside the newest environment. Celery 5.7 lacks a name that its provider imports.
+DISTRIBUTED := apache-airflow-providers-celery 'celery<5.7' psycopg2-binary asyncpg redis
+# What the last releases of those minors were not made for, and do not exclude by themselves.
+REQUIRES_3.0 := 'fastapi<0.118' 'pyjwt<2.11'
+REQUIRES_3.2 := 'fastapi<0.137' 'svcs<26'
+
 # $(call pin,file,requirements,more commands): resolve afresh in a throw-away environment, write down what came
 define pin
 	@echo "== resolving $(1)"
@@ -146,7 +232,43 @@ define pin
 	  $(3) } > $(1)
 endef
 
+# $(call beside,file,requirements): the same for what comes on top of the newest environment, without what is in that
+define beside
+	@echo "== resolving $(1)"
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(firstword $(OLDEST_PY)) -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip install -qq -r constraints/newest.txt $(2); \
+	{ echo "# What \`make e2e-celery\` needs beside constraints/newest.txt. Made by \`make constraints\`: do not edit."; \
+	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools | grep -vxFf constraints/newest.txt; } > $(1)
+endef
+
+# $(call pin_tools,docs|dist): of a dependency group that needs no Airflow
+define pin_tools
+	@echo "== resolving constraints/$(1).txt"
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(firstword $(OLDEST_PY)) -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip install -qq --upgrade pip; \
+	"$$tmp/bin/python" -m pip install -qq --group $(1); \
+	{ echo "# Pins for the dependency group $(1). Made by \`make constraints\`: do not edit."; \
+	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools; } > constraints/$(1).txt
+endef
+
+.PHONY: constraints-tools
+constraints-tools:
+	$(call pin_tools,docs)
+	$(call pin_tools,dist)
+
 .PHONY: constraints
-constraints:  ## resolve all pins afresh
+constraints: pins-newest pins-celery pins-oldest pins-3.0 pins-3.1 pins-3.2 constraints-tools  ## resolve all pins afresh
+
+.PHONY: pins-newest pins-oldest
+pins-newest:
 	$(call pin,constraints/newest.txt,apache-airflow==$(AIRFLOW_NEWEST),echo '$(ONLY_313)';)
+pins-oldest:
 	$(call pin,constraints/oldest.txt,apache-airflow==$(AIRFLOW_OLDEST) $(FLOORS))
+.PHONY: pins-celery
+pins-celery: pins-newest
+	$(call beside,constraints/celery.txt,$(DISTRIBUTED))
+# The minors between: the last release of each.
+pins-%:
+	$(call pin,constraints/$*.txt,apache-airflow==$*.* $(REQUIRES_$*),echo '$(ONLY_313)';)

@@ -15,11 +15,12 @@ _PACKAGE = "airflow_provider_cloudsync"
 _DOCS = "https://support.huaweicloud.com/intl/en-us/"
 #: Name of a service's modules -> how Airflow shows it, its part of the vendor's documentation, what there is for it.
 _SERVICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "mrs": ("Huawei Cloud MRS", "mrs", ("hooks", "operators", "sensors")),
-    "dataarts": ("Huawei Cloud DataArts Studio", "dataartsstudio", ("hooks", "sensors")),
-    "hss": ("Huawei Cloud HSS", "hss2.0", ("hooks", "operators", "sensors")),
-    "coc": ("Huawei Cloud COC", "coc", ("hooks", "operators", "sensors")),
-    "csms": ("Huawei Cloud CSMS", "dew", ("hooks", "operators")),
+    "cloudsync": ("Huawei Cloud", "", ("hooks",)),  # the connection, and calls that have no method
+    "mrs": ("Huawei Cloud MRS", "mrs/", ("hooks", "operators", "sensors")),
+    "dataarts": ("Huawei Cloud DataArts Studio", "dataartsstudio/", ("hooks", "sensors")),
+    "hss": ("Huawei Cloud HSS", "hss2.0/", ("hooks", "operators", "sensors")),
+    "coc": ("Huawei Cloud COC", "coc/", ("hooks", "operators", "sensors")),
+    "csms": ("Huawei Cloud CSMS", "dew/", ("hooks", "operators")),
 }
 
 
@@ -48,7 +49,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Starts the synchronizations of Huawei Cloud services and waits until they are really done.",
         "versions": [__version__],
         "integrations": [
-            {"integration-name": title, "external-doc-url": f"{_DOCS}{path}/", "tags": ["service"]}
+            {"integration-name": title, "external-doc-url": f"{_DOCS}{path}", "tags": ["service"]}
             for title, path, _ in _SERVICES.values()
         ],
         "connection-types": [
@@ -68,6 +69,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": modules("hooks"),
         "operators": modules("operators"),
         "sensors": modules("sensors"),
+        "extra-links": [f"{_PACKAGE}.links.ConsoleLink"],
         "triggers": [
             {
                 "integration-name": title,

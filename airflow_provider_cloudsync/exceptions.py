@@ -45,6 +45,11 @@ class CloudSyncError(Exception):
         """Say so, or that it is certain."""
         self._in_doubt = doubt
 
+    def begin_with(self, subject: str) -> None:
+        """Say first what it is about: pages and alerts show the beginning of a message."""
+        self.message = f"{subject}: {self.message}"
+        self.args = (self.message,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self).__name__, self.message, self._details())
 

@@ -26,10 +26,10 @@ def where(request: HttpRequest) -> str:
     return f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
 
 
-def authorities(wiring: Wiring, subject: str) -> str | bool:
+def authorities(wiring: Wiring, request: str) -> str | bool:
     """The file or folder of certificate authorities to trust, one that can be read; False: trust anybody.
 
-    :param subject: begins the sentence of the error.
+    :param request: named in the error.
     :raises TransportError: if it can't be read.
     """
     if wiring.verify is False:
@@ -45,8 +45,8 @@ def authorities(wiring: Wiring, subject: str) -> str | bool:
         ssl_context(named)
     except OSError:  # ssl.SSLError among them
         raise TransportError(
-            f'{subject}: the certificate authorities of "verify" in the connection\'s Extra, or of '
-            f"REQUESTS_CA_BUNDLE in the environment, can't be read from their file. {CHECK}",
+            'the certificate authorities of "verify" in the connection\'s Extra, or of REQUESTS_CA_BUNDLE in the '
+            f"environment, can't be read from their file: {request}. {CHECK}",
             sent=False,
             lasting=True,
         ) from None
@@ -72,7 +72,8 @@ def usable_proxy(request: HttpRequest) -> str | None:
 
     :raises TransportError: if it is no URL of a proxy.
     """
-    proxy = proxy_for(request.url, request.wiring)
+    scheme, host, _, _ = request.pieces()
+    proxy = _proxy_for(scheme, host, request.wiring)
     if proxy is None:
         return None
     try:
@@ -82,8 +83,8 @@ def usable_proxy(request: HttpRequest) -> str | None:
         usable = False
     if not usable:
         raise TransportError(
-            f'{where(request)}: the proxy is not a URL such as http://proxy.example.com:3128; see "proxy" in the '
-            f"connection's Extra, or the environment. {CHECK}",
+            'the proxy is not a URL such as http://proxy.example.com:3128; see "proxy" in the connection\'s Extra, or '
+            f"the environment: {where(request)}. {CHECK}",
             sent=False,
             lasting=True,
         )
@@ -93,16 +94,25 @@ def usable_proxy(request: HttpRequest) -> str | None:
 def proxy_for(url: str, wiring: Wiring) -> str | None:
     """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
     parts = urlsplit(url)
-    if is_loopback(parts.hostname or ""):
+    return _proxy_for(parts.scheme, parts.netloc, wiring)
+
+
+def _proxy_for(scheme: str, netloc: str, wiring: Wiring) -> str | None:
+    if _is_loopback(netloc):
         return None  # plain http is allowed to this machine because it never leaves it
     if wiring.proxy is not None:
         return _with_scheme(wiring.proxy)
     proxies = getproxies_environment()
     if not proxies:
         return None
-    if proxy_bypass_environment(parts.netloc, proxies):
+    if proxy_bypass_environment(netloc, proxies):
         return None
-    return _with_scheme(proxies.get(parts.scheme) or proxies.get("all") or "")
+    return _with_scheme(proxies.get(scheme) or proxies.get("all") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def _is_loopback(netloc: str) -> bool:
+    return is_loopback(urlsplit(f"//{netloc}").hostname or "")
 
 
 def _with_scheme(proxy: str) -> str | None:
@@ -118,7 +128,7 @@ def lost(request: HttpRequest, error: Exception, *, sent: bool, lasting: bool) -
     :param sent: whether the request may have left.
     :param lasting: whether trying again can't help.
     """
-    text = f"{where(request)}: {_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__}). {CHECK}"
+    text = f"{_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__}): {where(request)}. {CHECK}"
     return TransportError(text, sent=sent, lasting=lasting)
 
 

@@ -4,30 +4,72 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 Work = Callable[[], Awaitable[Any]]
 Parts = Callable[[Sequence[Any]], Awaitable[Mapping[Any, Any]]]
 Still = Callable[[Any], bool]
-#: Results that may be taken again, and when the work for them began. One for all loops and threads of a process: a key
-#: that one of them has seen rejected is rejected for all.
-Kept = dict[Hashable, tuple[float, Any]]
-
 _WHOLE, _MISSING = object(), object()
+#: Stands where there is no result.
+NOTHING = object()
+#: From so many results on, those that are over are looked for.
+_MANY = 64
+
+
+class Kept:
+    """Results that may be taken again, and when the work for them began.
+
+    One for all loops and threads of a process: a key that one of them has seen rejected is rejected for all.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[float, Any, float]] = {}
+        self._sweep_at = _MANY
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, key: Hashable, now: float, max_age: float, still: Still | None) -> Any:
+        """A result that may be taken, or `NOTHING`. See `AsyncShares.get`."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return NOTHING
+        fits = still(kept[1]) if still else now - kept[0] <= max_age
+        return kept[1] if fits else NOTHING
+
+    def keep(self, key: Hashable, began: float, result: Any, max_age: float | None) -> None:
+        """Keep a result.
+
+        :param max_age: seconds after which nobody takes it any more; None: it is asked itself.
+        """
+        self._kept[key] = (began, result, math.inf if max_age is None else began + max_age)
+        if len(self._kept) >= self._sweep_at:
+            # A thousand clusters a day are looked up, each once or twice.
+            for over in [each for each, (_, _, ends) in list(self._kept.items()) if ends < began]:
+                self._kept.pop(over, None)
+            self._sweep_at = max(_MANY, 2 * len(self._kept))
 
 
 class BlockingShares:
     """For threads: one does the work for a key, the others wait for it and take its result while that is fresh."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, kept: Kept | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        kept: Kept | None = None,
+        shared: Callable[[int], object] | None = None,
+    ) -> None:
         self._clock = clock
+        self._shared = shared or _nobody_counts
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
-        self._kept: Kept = {} if kept is None else kept
+        self._kept: Kept = Kept() if kept is None else kept
 
     def get(
         self, key: Hashable, work: Callable[[], Any], *, max_age: float = 0.0, still: Still | None = None
@@ -41,22 +83,30 @@ class BlockingShares:
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            kept = self._kept.get(key)
-            if kept is not None and (still(kept[1]) if still else self._clock() - kept[0] <= max_age):
-                return kept[1]
             began = self._clock()
+            found = self._kept.find(key, began, max_age, still)
+            if found is not NOTHING:
+                if still is None:  # what says of itself whether it is good, such as a token, is no look
+                    self._shared(1)
+                return found
             result = work()
-            self._kept[key] = (began, result)
+            self._kept.keep(key, began, result, max_age if still is None else None)
             return result
 
 
-async def doze(wake: asyncio.Event, seconds: float) -> None:
-    """Sleep that long, or until the event is set."""
-    try:
-        async with asyncio.timeout(seconds):
-            await wake.wait()
-    except TimeoutError:
-        pass
+class Handle(Protocol):
+    """What is to be done later, and can be called off."""
+
+    def cancel(self) -> object:
+        """It is not to be done."""
+
+
+Later = Callable[[float, Callable[[], object]], Handle]
+
+
+def later(seconds: float, what: Callable[[], object]) -> Handle:
+    """Have it done by the running loop after so many seconds."""
+    return asyncio.get_running_loop().call_later(seconds, what)
 
 
 def own(results: Mapping[Any, Any], part: Any) -> Any:
@@ -87,39 +137,46 @@ class _Wish:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """One key while anybody waits for it."""
+    """One key while anybody waits for it. A thousand may sleep, so it is small: no task before there is work."""
 
     work: Parts
     #: Who waits for the work to begin.
     waiting: dict[asyncio.Future[Any], _Wish] = field(default_factory=dict)
     #: Who may get a result of the work under way.
-    served: dict[asyncio.Future[Any], _Wish] = field(default_factory=dict)
-    began: float | None = None
-    #: When the runner goes to work, as far as it knows.
+    served: dict[asyncio.Future[Any], _Wish] | None = None
+    began: float = 0.0
+    #: When it is time to begin, as far as is known, and what tells so.
     wakes_at: float = 0.0
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    runner: asyncio.Task[None] | None = None
+    alarm: Handle | None = None
+    task: asyncio.Task[None] | None = None
 
 
 class AsyncShares:
     """For the tasks of one event loop.
 
-    Each key has one runner while anybody waits for it. It sleeps until the most impatient of them wants the result,
-    does the work once, and hands the result to all who joined before the work began. Who joins later gets it too if
-    it is young enough for them; else they wait for the next one. When the last one leaves, the runner ends, and
-    nothing stays but results that were asked for with an age.
+    Each key has an alarm while anybody waits for it: when the most impatient of them wants the result. Then the work
+    is done once, and its result goes to all who joined before it began. Who joins later gets it too if it is young
+    enough for them; else they wait for the next one. When the last one leaves, the work ends, and nothing stays but
+    results that were asked for with an age.
+
+    :param admit: called with what begins a work, to let many begin one after the other.
+    :param shared: told how many were served by what was done, or had been done, for another.
     """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[asyncio.Event, float], Awaitable[None]] = doze,
+        later: Later = later,
         kept: Kept | None = None,
+        admit: Callable[[Callable[[], object]], object] | None = None,
+        shared: Callable[[int], object] | None = None,
     ) -> None:
         self._clock = clock
-        self._sleep = sleep
+        self._later = later
         self._entries: dict[Hashable, _Entry] = {}
-        self._kept: Kept = {} if kept is None else kept
+        self._kept: Kept = Kept() if kept is None else kept
+        self._admit = admit or _at_once
+        self._shared = shared or _nobody_counts
 
     def __len__(self) -> int:
         """How many keys are waited for."""
@@ -141,20 +198,33 @@ class AsyncShares:
         :param wait: seconds from now at which the result is wanted. It comes sooner where another wants it sooner.
         """
         now = self._clock()
-        kept = self._kept.get(key)
-        if kept is not None and (still(kept[1]) if still else now - kept[0] <= max_age):
-            return kept[1]
+        keeps = max_age > 0 or still is not None
+        if keeps:
+            found = self._kept.find(key, now, max_age, still)
+            if found is not NOTHING:
+                if still is None:
+                    self._shared(1)
+                return found
+        entry = self._entries.get(key)
+        if entry is None:
+            whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
+            entry = self._entries[key] = _Entry(whole)
+        if entry.served is not None and (still is not None or now - entry.began < max_age):
+            future = self._join(key, entry, entry.served, _Wish(_WHOLE, now, now))
+        else:
+            future = self._join(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+        try:
+            return await future
+        finally:
+            self._leave(key, entry, future)
 
-        async def whole(parts: Sequence[Any]) -> Mapping[Any, Any]:
-            began, result = self._clock(), await work()
-            if max_age > 0 or still is not None:
-                self._kept[key] = (began, result)
-            return {_WHOLE: result}
-
-        entry = self._entry(key, whole)
-        if entry.began is not None and (still is not None or now - entry.began < max_age):
-            return await self._wait(key, entry, entry.served, _Wish(_WHOLE, now, now))
-        return await self._wait(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+    async def _whole(
+        self, key: Hashable, work: Work, max_age: float | None, keeps: bool, parts: Sequence[Any]
+    ) -> Mapping[Any, Any]:
+        began, result = self._clock(), await work()
+        if keeps:
+            self._kept.keep(key, began, result, max_age)
+        return {_WHOLE: result}
 
     async def get_part(
         self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
@@ -166,70 +236,104 @@ class AsyncShares:
         :param soonest: seconds from now before which it is not, unless it comes anyway.
         """
         now = self._clock()
-        entry = self._entry(key, work)
-        return await self._wait(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
-
-    def _entry(self, key: Hashable, work: Parts) -> _Entry:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-            entry.runner = asyncio.create_task(self._run(key, entry))
-        return entry
-
-    async def _wait(
-        self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish
-    ) -> Any:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        among[future] = wish
-        if wish.latest < entry.wakes_at:
-            entry.wake.set()
+        future = self._join(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
         try:
             return await future
         finally:
-            entry.waiting.pop(future, None)
+            self._leave(key, entry, future)
+
+    def _join(
+        self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        among[future] = wish
+        if entry.served is None:
+            self._wake(key, entry, wish.latest)
+        return future
+
+    def _leave(self, key: Hashable, entry: _Entry, future: asyncio.Future[Any]) -> None:
+        entry.waiting.pop(future, None)
+        if entry.served is not None:
             entry.served.pop(future, None)
-            if not entry.waiting and not entry.served:
-                self._drop(key, entry)
-                if entry.runner is not None and not entry.runner.done():
-                    entry.runner.cancel()
+        if not entry.waiting and not entry.served:
+            self._drop(key, entry)
+
+    def _wake(self, key: Hashable, entry: _Entry, at: float) -> None:
+        """Begin then at the latest."""
+        if entry.alarm is not None:
+            if at >= entry.wakes_at:
+                return
+            entry.alarm.cancel()
+        entry.wakes_at = at
+        wait = at - self._clock()
+        begin = partial(self._begin, key, entry)
+        entry.alarm = self._later(wait, begin) if wait > 0 else asyncio.get_running_loop().call_soon(begin)
+
+    def _begin(self, key: Hashable, entry: _Entry) -> None:
+        entry.alarm = None
+        if not entry.waiting or entry.served is not None:
+            return
+        at = min(wish.latest for wish in entry.waiting.values())
+        if at > self._clock():  # who wanted it sooner has left
+            self._wake(key, entry, at)
+        else:
+            self._admit(partial(self._work, key, entry))
+
+    def _work(self, key: Hashable, entry: _Entry) -> None:
+        if entry.waiting and entry.served is None:
+            entry.served, entry.waiting = entry.waiting, {}
+            entry.began = self._clock()
+            entry.task = asyncio.get_running_loop().create_task(self._serve(key, entry, entry.served))
+
+    async def _serve(self, key: Hashable, entry: _Entry, served: dict[asyncio.Future[Any], _Wish]) -> None:
+        began = entry.began
+        wanted = dict.fromkeys(wish.part for wish in served.values() if wish.soonest <= began)
+        try:
+            results = await entry.work(list(wanted))
+        except Exception as error:  # whatever it is, it is theirs who asked, not this task's
+            results = dict.fromkeys(wanted, error)
+        except BaseException:
+            # Cancelled, or the interpreter is ending: nobody is left to wait for what will not come.
+            self._drop(key, entry)
+            for future in (*served, *entry.waiting):
+                future.cancel()
+            raise
+        for future, wish in served.items():
+            if future.done():
+                continue
+            if wish.part not in results and wish.part not in wanted:
+                entry.waiting[future] = wish  # not wanted yet, and not there by chance
+                continue
+            try:
+                future.set_result(own(results, wish.part))
+            except Exception as error:
+                future.set_exception(error)
+        if len(served) > 1:
+            self._shared(len(served) - 1)
+        entry.served = entry.task = None
+        if entry.waiting:
+            self._wake(key, entry, min(wish.latest for wish in entry.waiting.values()))
+        else:
+            self._drop(key, entry)
 
     def _drop(self, key: Hashable, entry: _Entry) -> None:
         if self._entries.get(key) is entry:
             del self._entries[key]
+        for each in (entry.alarm, entry.task):
+            if each is not None:
+                each.cancel()
+        entry.alarm = entry.task = None
 
-    async def _run(self, key: Hashable, entry: _Entry) -> None:
-        while entry.waiting:
-            now = self._clock()
-            entry.wakes_at = min(wish.latest for wish in entry.waiting.values())
-            if entry.wakes_at > now:
-                entry.wake.clear()
-                await self._sleep(entry.wake, entry.wakes_at - now)
-                continue
-            entry.served, entry.waiting = entry.waiting, {}
-            entry.began = now
-            wanted = dict.fromkeys(wish.part for wish in entry.served.values() if wish.soonest <= now)
-            try:
-                results = await entry.work(list(wanted))
-            except Exception as error:  # whatever it is, it is theirs who asked, not this task's
-                results = dict.fromkeys(wanted, error)
-            except BaseException:
-                # Cancelled, or the interpreter is ending: nobody is left to wait for what will not come.
-                self._drop(key, entry)
-                for future in (*entry.served, *entry.waiting):
-                    future.cancel()
-                raise
-            for future, wish in entry.served.items():
-                if future.done():
-                    continue
-                if wish.part not in results and wish.part not in wanted:
-                    entry.waiting[future] = wish  # not wanted yet, and not there by chance
-                    continue
-                try:
-                    future.set_result(own(results, wish.part))
-                except Exception as error:
-                    future.set_exception(error)
-            entry.served, entry.began = {}, None
-        self._drop(key, entry)
+
+def _nobody_counts(askers: int) -> None:
+    pass
+
+
+def _at_once(what: Callable[[], object]) -> None:
+    what()
 
 
 def _copied(error: Exception) -> Exception:

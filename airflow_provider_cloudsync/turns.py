@@ -16,6 +16,8 @@ _MARGIN = 1.0
 _LONGEST_ABSENCE = 600.0
 #: Who is not back by so long after that has given up, and those behind move up (seconds).
 _LATE = 10.0
+#: Nobody is let through for so long after a refusal that names no time, and at the most (seconds).
+_UNTOLD, _LONGEST_UNTOLD = 1.0, 60.0
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class _Queue:
     sent: deque[float] = field(default_factory=deque)
     waiting: dict[Hashable, float] = field(default_factory=dict)
     held_until: float = 0.0
+    last_untold: float = 0.0
     swept_at: float = 0.0
 
     def keep(self, quota: Quota | None) -> None:
@@ -53,6 +56,14 @@ class _Queue:
         del self.waiting[claim]
         self.sent.append(now)
         return 0.0
+
+    def hold(self, seconds: float | None, now: float) -> None:
+        """Let nobody through for so long; None: twice as long as the last time, if that is not long ago."""
+        if seconds is None:
+            in_a_row = now <= self.held_until + 2 * self.last_untold
+            seconds = min(2 * self.last_untold, _LONGEST_UNTOLD) if in_a_row and self.last_untold else _UNTOLD
+            self.last_untold = seconds
+        self.held_until = max(self.held_until, now + seconds)
 
     def _sweep(self, now: float) -> None:
         """Forget who never came back. Now and then, since a thousand may wait."""
@@ -109,4 +120,4 @@ class Turns:
             queue = self._queues.setdefault(refused.key, _Queue())
             if queue.quota is None:
                 queue.keep(refused.quota)
-            queue.held_until = max(queue.held_until, self._clock() + refused.seconds)
+            queue.hold(refused.seconds, self._clock())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -15,11 +16,21 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.exceptions import CredentialsRejected, InvalidParameter
+from airflow_provider_cloudsync.exceptions import (
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidConnection,
+    InvalidEvent,
+    InvalidParameter,
+    SyncFailed,
+    WaitTimedOut,
+)
+from airflow_provider_cloudsync.links import ConsoleLink, leave
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
 
+    from airflow_provider_cloudsync.api.consoles import Console
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow
     from airflow_provider_cloudsync.api.model import Target, Ticket
@@ -28,6 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+#: Errors that say by themselves what they are about.
+_NAME_THEIR_SUBJECT = (InvalidParameter, InvalidEvent, SyncFailed, WaitTimedOut)
 #: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
 _FIRST_LOOK = 6.0
 #: Our own deadline comes first; Airflow's timeout of the deferral is there for a triggerer that is stuck.
@@ -103,18 +116,10 @@ def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T
     return value
 
 
-@contextmanager
-def no_retry_of_a_rejected_key() -> Iterator[None]:
-    """Fail for good where the key was rejected: each retry would be one more failure, and five lock it for everyone."""
-    try:
-        yield
-    except CredentialsRejected as error:
-        raise AirflowFailException(error.message) from error
-
-
 class Waiter:
-    """What operators and sensors are alike in: the way into the cloud, and handing a wait to a triggerer."""
+    """What operators and sensors are alike in: the way into the cloud and to its console, and handing a wait over."""
 
+    operator_extra_links: Collection[BaseOperatorLink] = (ConsoleLink(),)
     cloudsync_conn_id: str
     region: str | None
     project_id: str | None
@@ -125,12 +130,43 @@ class Waiter:
         def defer(self, **arguments: Any) -> NoReturn:
             """Airflow's."""
 
+    @abstractmethod
+    def subject(self) -> str:
+        """What the task is about, for the beginning of an error; asked for when the parameters are known to be good."""
+
+    @contextmanager
+    def clear_errors(self) -> Iterator[None]:
+        """Let errors begin with what they are about, and fail for good where the key was rejected.
+
+        Each retry with that key would be one more failure, and five lock it for everyone.
+        """
+        try:
+            yield
+        except CloudSyncError as error:
+            if isinstance(error, InvalidConnection):
+                if f'"{self.cloudsync_conn_id}"' not in error.message:
+                    error.begin_with(f'Connection "{self.cloudsync_conn_id}"')
+            elif not isinstance(error, _NAME_THEIR_SUBJECT):
+                error.begin_with(self.subject())
+            if isinstance(error, CredentialsRejected):
+                raise AirflowFailException(error.message) from error
+            raise
+
     @cached_property
     def hook(self) -> CloudSyncHook:
         """The way to the service; the connection is read when it is first used."""
         from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
         return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+
+    def show_console(self, context: Context, console: Console, target: Target) -> None:
+        """Give the task its button, once it is known what it is about.
+
+        :raises InvalidConnection: if the connection can't be used.
+        """
+        url = console.url(self.hook.cloud, target)
+        if url is not None:
+            leave(context, url)
 
     def run_with_present_key(self, flow: Callable[[Cloud], Flow[T]]) -> T:
         """Drive a flow of looks; if the key is rejected and the connection has another by now, once more with that."""

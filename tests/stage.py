@@ -84,12 +84,14 @@ class Stage:
         monkeypatch.setattr(transport, "time", stepped)
         monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(self))
 
-        async def doze(wake: asyncio.Event, seconds: float) -> None:
+        def later(seconds: float, what: Callable[[], object]) -> asyncio.Handle:
             self.pause(seconds)
-            await asyncio.sleep(0)
+            return asyncio.get_running_loop().call_soon(what)
 
-        kept: sharing.Kept = {}
-        monkeypatch.setattr(transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, doze, kept))
+        kept = sharing.Kept()
+        monkeypatch.setattr(
+            transport, "AsyncShares", lambda **_: sharing.AsyncShares(self.clock, later, kept)
+        )
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(self.clock, kept))
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=self.clock))
         monkeypatch.setattr(transport, "_send", self._send)

@@ -1,63 +1,75 @@
-"""The guides' own code runs, their links lead somewhere, and what they say of the connection is the same throughout."""
+"""The pages lead to each other and are all on the site, and what they say of the connection is the same throughout.
+
+What is in their blocks of code is in `tests.test_blocks`.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
-import sys
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import BaseHook, Connection
 
+from airflow_provider_cloudsync import get_provider_info
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.connection_form import FIELDS, RELABELING
 from airflow_provider_cloudsync.hooks.connection import read_connection
+from tests.pages import PAGES, ROOT, anchors, links, name
 
-ROOT = Path(__file__).parents[1]
-PAGES = [
-    *sorted((ROOT / "docs").glob("**/*.md")),
-    ROOT / "airflow_provider_cloudsync/api/services/README.md",
-]
+SITE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+REFERENCE = ROOT / "docs" / "api"
 
 
-def blocks(kind: str) -> list:
-    return [
-        pytest.param(text, id=f"{page.stem}-{number}")
-        for page in PAGES
-        for number, text in enumerate(re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.DOTALL), 1)
-    ]
-
-
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "from airflow.sdk import" in code:
-        pytest.importorskip("airflow.sdk")  # what Airflow 2 has not
-    module = ModuleType("a_guide")
-    monkeypatch.setitem(sys.modules, "a_guide", module)
-    exec(compile(code, "a guide", "exec"), vars(module))
-
-
-def anchors(page: Path) -> set[str]:
-    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+    for link in links(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
+        assert target.is_relative_to(ROOT), link
+        target = target / "README.md" if target.is_dir() else target
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_on_the_site_and_in_its_contents() -> None:
+    listed = re.findall(r"^(?:.*<)?/([\w/-]+)>?$", SITE["contents"](), re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert sorted([*listed, SITE["root_doc"]]) == sorted([*map(name, PAGES), "docs/api/index"])
+
+
+def test_every_guide_is_in_the_list_of_guides() -> None:
+    listed = links(ROOT / "docs" / "README.md")
+    guides = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert guides <= set(listed)
 
 
 def test_every_service_has_its_guide() -> None:
     services = {path.stem for path in (ROOT / "airflow_provider_cloudsync/hooks").glob("*.py")}
     guides = {page.stem for page in PAGES}
     assert {"mrs", "dataarts", "hss", "coc", "csms"} <= services & guides
+
+
+def test_every_example_is_in_the_list_of_examples() -> None:
+    examples = {path.name for path in (ROOT / "example_dags").glob("example_*.py")}
+    assert examples == {link for link in links(ROOT / "example_dags" / "README.md") if link.endswith(".py")}
+
+
+def test_the_reference_is_complete() -> None:
+    kinds = {path.stem: path.read_text(encoding="utf-8") for path in REFERENCE.glob("*.rst")}
+    contents = re.findall(r"^   (\w+)$", kinds.pop("index"), re.MULTILINE)
+    assert sorted(contents) == sorted(kinds)
+    for kind in ("hooks", "operators", "sensors", "triggers", "extra-links", "asset-uris"):
+        assert any(f'modules("{kind}")' in page for page in kinds.values())
+    told = {module for entry in get_provider_info()["hooks"] for module in entry["python-modules"]}
+    assert set(SITE["modules"]("hooks")) == told
+    for module in re.findall(r"autoapi\w+:: ([\w.]+)", "".join(kinds.values())):
+        path = ROOT / module.replace(".", "/")
+        assert any(each.with_suffix(".py").exists() for each in (path, path.parent)), module
 
 
 # --- the connection: each way to sign in as JSON, as a command, and in the form ---
@@ -79,7 +91,9 @@ def clock() -> float:
 
 
 def in_the_environment(text: str) -> Cloud:
-    return read(Connection.from_json(text, conn_id="cloudsync_default"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", text)
+        return read(BaseHook.get_connection("cloudsync_default"))
 
 
 def by_command(line: str) -> Cloud:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -20,8 +21,9 @@ TIERS = [
     ["__init__"],
     ["api.messages", "api.model"],
     ["api.credentials", "api.signing", "api.endpoints", "api.replies", "api.retries"],
+    ["api.consoles"],
     ["api.flows"],
-    ["api.looks"],
+    ["api.looks", "api.story"],
     ["api.waiting"],
     ["api.services.parameters"],
     ["api.services.*_calls"],
@@ -32,8 +34,10 @@ TIERS = [
     ["api.checkup"],
     ["api.watches"],
     ["assets"],
-    ["sharing", "reaching", "turns", "masking"],
-    ["sessions", "transport"],
+    ["sharing", "admission", "reaching", "turns", "masking", "metrics", "links"],
+    ["receiving"],
+    ["sessions", "sending", "asending"],
+    ["transport"],
     ["hooks.__init__", "hooks.fields", "hooks.secret_widget", "hooks.token_file"],
     ["hooks.last_resort"],
     ["hooks.credentials"],
@@ -141,11 +145,11 @@ def test_api_knows_no_airflow_no_socket_and_no_clock(path: Path) -> None:
     assert "utcnow" not in text
 
 
-def test_only_the_transport_names_http_libraries() -> None:
+def test_only_those_who_send_name_http_libraries() -> None:
     for path in files():
         roots = {name.split(".")[0] for name in imports(path)}
         if roots & {"requests", "aiohttp", "urllib3", "yarl"}:
-            assert name_of(path) in ("transport", "sessions")
+            assert name_of(path) in ("sending", "asending", "sessions")
 
 
 def test_the_emulator_knows_the_signing_and_nothing_else_of_the_package() -> None:
@@ -199,6 +203,59 @@ def test_provider_info_imports_nothing_of_airflow() -> None:
     names = loaded_by(f"from {PACKAGE} import get_provider_info\nget_provider_info()")
     assert {name for name in names if name.startswith(PACKAGE)} == {PACKAGE, f"{PACKAGE}.connection_form"}
     assert not {name for name in names if name.split(".")[0] in ("airflow", "json", "requests")}
+
+
+def test_versions_of_airflow_differ_in_one_file_at_most() -> None:
+    """All else goes by common-compat, and by what is there: one file each knows of the store, and of an older form."""
+    texts = {name_of(path): path.read_text(encoding="utf-8") for path in files()}
+    asks = {
+        name
+        for name, text in texts.items()
+        if re.search(r"AIRFLOW_V_|version_compat|airflow\.__version__", text)
+    }
+    assert len(asks) <= 1
+    assert {name for name, text in texts.items() if "ImportError" in text} - asks == {"hooks.secret_widget"}
+    assert {name for name, text in texts.items() if '"task_state_store"' in text} == {"operators.cloud"}
+
+
+#: Prints each warning of something deprecated that is about a file here, or that names this package.
+_LISTENING = """
+import importlib, pathlib, runpy, sys, warnings
+from airflow.providers_manager import ProvidersManager
+
+root = pathlib.Path.cwd()
+kinds = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+
+def note(message, category, filename, lineno, file=None, line=None):
+    path = pathlib.Path(filename)
+    ours = path.is_relative_to(root) and ".venv" not in path.parts
+    if issubclass(category, kinds) and (ours or "cloudsync" in str(message).lower()):
+        print(f"HEARD {filename}:{lineno}: {category.__name__}: {message}")
+
+def listen():  # anew each time, since Airflow leads warnings into its log
+    warnings.showwarning = note
+    warnings.simplefilter("always")
+
+for name in sys.argv[1:]:
+    listen()
+    importlib.import_module(name)
+for path in sorted(root.glob("example_dags/*.py")):
+    listen()
+    runpy.run_path(str(path))
+listen()
+ProvidersManager().connection_form_widgets
+ProvidersManager().field_behaviours
+print("HEARD all")
+"""
+
+
+def test_nothing_deprecated_is_used_and_nothing_of_ours_is_deprecated() -> None:
+    """Also not while Airflow takes it in. What happens when tasks run is seen by every test: see pyproject.toml."""
+    modules = [f"{PACKAGE}.{name}".removesuffix(".__init__") for name in RANK if name != "__main__"]
+    done = subprocess.run(
+        [sys.executable, "-c", _LISTENING, *modules], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert [line for line in done.stdout.splitlines() if line.startswith("HEARD")] == ["HEARD all"]
 
 
 def test_files_stay_small() -> None:

@@ -1,4 +1,4 @@
-"""The README's own code runs."""
+"""The README's own code does what the text around it says. That it runs at all is in `tests.test_blocks`."""
 
 from __future__ import annotations
 
@@ -38,9 +38,3 @@ def test_the_scenario_is_one() -> None:
 
     with Emulator(json.loads(JSON[0]), stepped=True) as emulator:
         assert set(emulator.state()["mrs"]["clusters"]) == {"slow", "broken"}
-
-
-def test_every_file_that_is_named_is_there() -> None:
-    root = Path(__file__).parents[1]
-    for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (root / link).exists(), link

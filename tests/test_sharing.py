@@ -11,30 +11,33 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError
-from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, doze
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept
 
 
 class HandClock:
-    """Time that moves when told; a sleep ends when its time has come or its event is set."""
+    """Time that moves when told; what is to be done later is done when its time has come."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.sleepers: list[tuple[float, asyncio.Event]] = []
+        self.alarms: list[tuple[float, asyncio.Future[None]]] = []
 
     def __call__(self) -> float:
         return self.now
 
-    async def sleep(self, wake: asyncio.Event, seconds: float) -> None:
-        self.sleepers.append((self.now + seconds, wake))
-        await wake.wait()
+    def later(self, seconds: float, what: Callable[[], object]) -> asyncio.Future[None]:
+        alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        alarm.add_done_callback(lambda _: alarm.cancelled() or what())
+        self.alarms.append((self.now + seconds, alarm))
+        return alarm
 
     async def advance(self, seconds: float) -> None:
         await settle()
         self.now += seconds
-        due = [wake for when, wake in self.sleepers if when <= self.now]
-        self.sleepers = [(when, wake) for when, wake in self.sleepers if when > self.now]
-        for wake in due:
-            wake.set()
+        due = [alarm for when, alarm in self.alarms if when <= self.now]
+        self.alarms = [(when, alarm) for when, alarm in self.alarms if when > self.now]
+        for alarm in due:
+            if not alarm.done():
+                alarm.set_result(None)
         await settle()
 
 
@@ -80,7 +83,7 @@ def play(scenario: Scenario) -> None:
         # Such as "exception was never retrieved", which comes when the task is thrown away.
         asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
         clock = HandClock()
-        shares = AsyncShares(clock, clock.sleep)
+        shares = AsyncShares(clock, clock.later)
         try:
             await asyncio.wait_for(scenario(shares, clock), 10)
             await settle()
@@ -432,17 +435,6 @@ class TestAsync:
         play(scenario)
 
 
-def test_a_doze_ends_with_its_time_or_its_event():
-    async def main() -> None:
-        wake = asyncio.Event()
-        await doze(wake, 0.001)
-        assert not wake.is_set()
-        wake.set()
-        await asyncio.wait_for(doze(wake, 3600), 5)
-
-    asyncio.run(main())
-
-
 def test_with_the_real_clock():
     async def main() -> None:
         shares, work = AsyncShares(), Work()
@@ -658,3 +650,42 @@ class TestParts:
             assert work.wanted == []
 
         play(scenario)
+
+
+def test_what_is_over_is_not_kept():
+    async def main() -> int:
+        clock, kept = HandClock(), Kept()
+        shares = AsyncShares(clock, clock.later, kept)
+        for number in range(5000):
+            await shares.get(("cluster", number), Work(), max_age=300)
+            clock.now += 10
+        return len(kept)
+
+    assert asyncio.run(main()) < 200
+
+
+def test_what_knows_its_own_end_is_kept():
+    async def main() -> Any:
+        clock, kept = HandClock(), Kept()
+        shares = AsyncShares(clock, clock.later, kept)
+        lease = await shares.get("lease", Work(), still=lambda _: True)
+        for number in range(1000):
+            await shares.get(number, Work(), max_age=1)
+            clock.now += 10
+        return lease, await shares.get("lease", Work(), still=lambda _: True)
+
+    assert asyncio.run(main()) == ("result 1", "result 1")
+
+
+def test_askers_that_are_served_by_another_are_told():
+    async def main() -> list[int]:
+        told: list[int] = []
+        shares, work = AsyncShares(shared=told.append), Work()
+        await asyncio.gather(*(shares.get("look", work) for _ in range(5)))
+        await shares.get("alone", work)
+        for _ in range(3):
+            await shares.get("cluster", work, max_age=60)
+            await shares.get("key", work, still=lambda _: True)
+        return told
+
+    assert asyncio.run(main()) == [4, 1, 1]

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync import transport
+from airflow_provider_cloudsync import receiving, sending, transport
 from airflow_provider_cloudsync.api.messages import (
     Flow,
     HttpRequest,
@@ -88,10 +88,10 @@ Drive = Callable[[Flow[Any]], Any]
 @pytest.fixture(autouse=True)
 def _no_kept_session() -> Iterator[None]:
     yield
-    kept = getattr(transport._threads, "session", None)
+    kept = getattr(sending._threads, "session", None)
     if kept is not None:
         kept.close()
-        del transport._threads.session, transport._threads.pid
+        del sending._threads.session, sending._threads.pid
 
 
 @pytest.fixture(params=["blocking", "asyncio"])
@@ -132,7 +132,7 @@ def outcome(drive: Drive, request: HttpRequest) -> tuple[Any, ...]:
         error = caught
     else:
         return reply.status, reply.body
-    assert error.message.startswith(f"{request.method} ")
+    assert f": {request.method} {request.url.partition('?')[0]}" in error.message
     assert "Check the endpoint" in error.message
     sent, lasting = "sent" if error.sent else "not sent", "lasting" if error.lasting else "may pass"
     return type(error).__name__, sent, lasting
@@ -295,17 +295,17 @@ def test_a_reply_that_trickles_in_is_given_up(serve, drive, start):
     ],
 )
 def test_a_reply_that_is_too_large(serve, drive, monkeypatch, reply):
-    monkeypatch.setattr(transport, "LARGEST_REPLY", 1000)
+    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1000)
     assert outcome(drive, http(serve(then_close(reply)).url)) == UNREADABLE
 
 
 def test_the_largest_reply(serve, drive, monkeypatch):
-    monkeypatch.setattr(transport, "LARGEST_REPLY", 1000)
+    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1000)
     assert outcome(drive, http(serve(then_close(raw_reply(b"x" * 1000))).url)) == (200, b"x" * 1000)
 
 
 def test_an_endless_reply_is_not_read_to_its_end(serve, drive, monkeypatch):
-    monkeypatch.setattr(transport, "LARGEST_REPLY", 1_000_000)
+    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1_000_000)
 
     def flood(peer: Peer) -> None:
         peer.read()
@@ -503,7 +503,7 @@ def test_threads_do_not_share_theirs(serve):
 
 def test_a_reply_that_was_not_read_does_not_spoil_the_connection(serve, drive, monkeypatch):
     """The rest of a refused reply must not be taken for the next one."""
-    monkeypatch.setattr(transport, "LARGEST_REPLY", 1000)
+    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1000)
     server = serve(answers(raw_reply(b"x" * 300_000), raw_reply(b"second")), answers(raw_reply(b"fresh")))
 
     def flow() -> Flow[bytes]:

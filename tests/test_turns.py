@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync import sharing, transport
+from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import (
@@ -32,9 +30,9 @@ from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.services import hss
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target, events_watch_target
 from airflow_provider_cloudsync.api.waiting import begin, until_done
-from airflow_provider_cloudsync.emulator import Emulator
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Throttled, WaitTimedOut
 from airflow_provider_cloudsync.turns import Turns
+from tests.stepped import World, worlds
 
 QUOTA = Quota(5, 60.0)
 #: What the queue keeps to spare.
@@ -212,6 +210,19 @@ class TestQueue:
         clock.now += 70
         assert [ask(turns, number) for number in range(6)] == [0.0] * 5 + [ROUND]
 
+    def test_a_refusal_that_names_no_time_holds_longer_each_time(self, turns, clock) -> None:
+        """As long as one follows the other; who is let through in between may be refused again."""
+        holds = []
+        for _ in range(9):
+            turns.hold(Hold("k", None))
+            wait = turns.take(Turn("k", None, "a"))
+            holds.append(wait)
+            clock.now += wait + 0.5
+        assert holds == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+        clock.now += 200
+        turns.hold(Hold("k", None))
+        assert turns.take(Turn("k", None, "a")) == 1
+
     def test_a_hold_of_one_key_is_for_that_one(self, turns) -> None:
         ask(turns, 0, key="a")
         ask(turns, 0, key="b")
@@ -353,12 +364,12 @@ class TestCall:
         script = Script(refused(text), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
         assert {turn.quota for turn in script.of(Turn)} == {None}
-        assert [hold.quota for hold in script.of(Hold)] == ([] if "time" not in text else [told])
+        assert [hold.quota for hold in script.of(Hold)] == [told]
 
-    def test_a_refusal_that_says_nothing_holds_nobody_where_no_quota_is_known(self) -> None:
+    def test_a_refusal_that_names_no_time_holds_the_others_for_a_time_of_our_own(self) -> None:
         script = Script(refused("slow down"), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
-        assert script.of(Hold) == []
+        assert [hold.seconds for hold in script.of(Hold)] == [None]
 
     def test_each_attempt_takes_a_turn(self) -> None:
         script = Script(Response(503, {}, b""), GOOD)
@@ -475,7 +486,7 @@ class TestCall:
             script.run(call(script.cloud(attempts=1), READ))
         assert script.of(Hold) == []
 
-    def test_a_throttled_look_up_of_the_project_holds_nobody(self) -> None:
+    def test_a_throttled_look_up_of_the_project_holds_other_look_ups_and_nothing_else(self) -> None:
         from airflow_provider_cloudsync.api.messages import Shared
         from airflow_provider_cloudsync.api.services.iam import find_project
 
@@ -504,7 +515,7 @@ class TestCall:
         )
         with pytest.raises(Throttled):
             drive(call(cloud, READ))
-        assert script.of(Hold) == []
+        assert [hold.key[1] for hold in script.of(Hold)] == ["KeystoneListProjects"]
 
 
 # --- against the emulator, which counts ------------------------------------------------------------------------------
@@ -512,106 +523,9 @@ class TestCall:
 LIST, SYNC = "ListClusterEvents", "SyncClusterProtectionEvent"
 
 
-class SteppedLoop(asyncio.SelectorEventLoop):
-    """A loop whose time is the emulator's, and moves when there is nothing else to do than to wait."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self.emulator = emulator
-        self.in_flight = 0
-        super().__init__()
-
-    def time(self) -> float:
-        return self.emulator.clock.now()
-
-    def _run_once(self) -> None:
-        scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
-            self._timer_cancelled_count = max(self._timer_cancelled_count - 1, 0)  # type: ignore[has-type]
-        if scheduled and not self._ready and not self.in_flight:  # type: ignore[attr-defined]
-            ahead = scheduled[0]._when - self.time()
-            if ahead >= 0:
-                # And by the least that its clock moves: at so large a time nothing smaller makes a difference.
-                self.emulator.advance(ahead + 0.001)
-        super()._run_once()  # type: ignore[misc]
-
-
-class World:
-    """HSS clusters behind a counting gateway, and this process before it."""
-
-    def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.emulator = emulator
-        self.now = emulator.clock.now
-        self.began = self.now()
-        self._monkeypatch = monkeypatch
-        stepped = SimpleNamespace(time=self.now, monotonic=self.now, sleep=emulator.advance)
-        monkeypatch.setattr(transport, "time", stepped)
-        monkeypatch.setattr(transport, "_turns", Turns(clock=self.now))
-        monkeypatch.setattr(transport, "AsyncShares", lambda **_: sharing.AsyncShares(clock=self.now))
-        # By this it drops connections that were idle for long, before their timers go off.
-        monkeypatch.setattr("aiohttp.connector.monotonic", self.now)
-
-    def cloud(self, **more: Any) -> Cloud:
-        emulator = self.emulator
-        return Cloud(
-            KeyPair(emulator.access_key, emulator.secret_key),
-            emulator.clock.now,
-            region=emulator.region,
-            project_id=emulator.project_id,
-            endpoint=emulator.url,
-            **more,
-        )
-
-    def all_at_once(self, flows: list[Any]) -> list[tuple[float, Any]]:
-        """Drive them in one loop; for each, when it ended and with what."""
-        loop = SteppedLoop(self.emulator)
-        asend = transport._asend
-
-        async def counted(session: Any, request: Any) -> Any:
-            loop.in_flight += 1
-            try:
-                return await asend(session, request)
-            finally:
-                loop.in_flight -= 1
-
-        self._monkeypatch.setattr(transport, "_asend", counted)
-
-        async def one(flow: Any) -> tuple[float, Any]:
-            try:
-                ended = await transport.arun(flow)
-            except CloudSyncError as error:
-                ended = error
-            return self.now(), ended
-
-        async def main() -> list[tuple[float, Any]]:
-            return await asyncio.gather(*(one(flow) for flow in flows))
-
-        try:
-            return loop.run_until_complete(main())
-        finally:
-            loop.close()
-            self._monkeypatch.setattr(transport, "_asend", asend)
-
-    def times(self, operation: str = LIST) -> list[float]:
-        return [each["time"] for each in self.emulator.requests() if each["operation"] == operation]
-
-    def statuses(self) -> set[int]:
-        return {each["status"] for each in self.emulator.requests()}
-
-
 @pytest.fixture
 def world(monkeypatch) -> Iterator[Callable[..., World]]:
-    running: list[Emulator] = []
-
-    def start(clusters: dict[str, Any], **scenario: Any) -> World:
-        emulator = Emulator({"quotas": True, "hss": {"clusters": clusters}, **scenario}, stepped=True)
-        emulator.start()
-        running.append(emulator)
-        return World(emulator, monkeypatch)
-
-    yield start
-    for emulator in running:
-        emulator.stop()
+    yield from worlds(monkeypatch)
 
 
 def watch(world: World, number: int, *, seconds: float, poll_interval: float | None = None) -> Any:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Shared
 from airflow_provider_cloudsync.api.replies import KEY_ADVICE, accepts_proof, rejects_proof
@@ -110,14 +110,16 @@ class KeyPair:
     security_token: str | None = field(default=None, repr=False)
     derived_for_region: str | None = None
     found_in: str = field(default="", compare=False)
+    #: Made once: each request asks for it several times.
+    identity: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        made = f"aksk:{self.access_key}:{fingerprint(self.secret_key, self.security_token)}"
+        object.__setattr__(self, "identity", made)
 
     @property
     def advice(self) -> str:
         return KEY_ADVICE
-
-    @property
-    def identity(self) -> str:
-        return f"aksk:{self.access_key}:{fingerprint(self.secret_key, self.security_token)}"
 
     @property
     def who(self) -> str:
@@ -133,7 +135,7 @@ class KeyPair:
 
     def signed(self, request: HttpRequest, now: float) -> HttpRequest:
         """The request with date, token and signature in its headers."""
-        parts = urlsplit(request.url)
+        _, _, path, query = request.pieces()
         headers = dict(request.headers)
         if self.security_token:
             headers[_SECURITY_TOKEN_HEADER] = self.security_token
@@ -144,8 +146,8 @@ class KeyPair:
             derive_for = (region, request.service)
         proof = sign(
             request.method,
-            parts.path,
-            parse_qsl(parts.query, keep_blank_values=True),
+            path,
+            parse_qsl(query, keep_blank_values=True) if query else (),
             to_sign,
             request.body,
             access_key=self.access_key,
@@ -153,18 +155,20 @@ class KeyPair:
             now=now,
             derive_for=derive_for,
         )
-        return dataclasses.replace(request, headers={**headers, **proof})
+        return HttpRequest(
+            request.method, request.url, {**headers, **proof}, request.body, request.wiring, request.service
+        )
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
-        key, host = ("key", self.identity), urlsplit(request.url).netloc
+        key, host = ("key", self.identity), request.pieces()[1]
         while True:
             trial: _Trial = yield Shared(
                 key, lambda: _try(request, now), still=lambda each: each.accepted or each.stands(now)
             )
             if trial.request is request or trial.accepted or trial.stands(now):
                 break
-            if urlsplit(trial.request.url).netloc == host:
+            if trial.request.pieces()[1] == host:
                 break
             # What was tried elsewhere says nothing of the key: no reply, or one that was not about it.
         if trial.accepted and trial.request is not request and not trial.stands(now):
@@ -180,11 +184,12 @@ class KeyPair:
             response, trial.response = trial.response, None
             assert response is not None
             return response
-        where = f"{request.method} {urlsplit(request.url).path}"
+        if not trial.accepted:
+            what = f"{request.service or host} {request.method}"
         if trial.rejected:
             ago = max(now - trial.at, 0.0)
             raise CredentialsRejected(
-                f"{where} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
+                f"{what} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
                 "failures in a row lock it for everyone. It is not tried again for "
                 f"{max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
                 sent=False,
@@ -192,7 +197,7 @@ class KeyPair:
         if not trial.accepted:
             why = trial.error or "The reply to it said nothing of the key."
             raise TransportError(
-                f"{where} was not sent: the first request with this key brought nothing. {why}",
+                f"{what} was not sent: the first request with this key brought nothing. {why}",
                 sent=False,
                 lasting=isinstance(trial.error, TransportError) and trial.error.lasting,
             )

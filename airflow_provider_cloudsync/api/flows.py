@@ -69,6 +69,7 @@ class Cloud:
     :param clock: seconds since the epoch.
     :param attempts: how often one request is tried at most.
     :param give_up_at: no pause between attempts reaches past this time (seconds since the epoch).
+    :param patience: seconds that one call waits for its turn under a quota; then it is given up, and was not sent.
     :param user_agent: sent with each request; not signed.
     """
 
@@ -83,6 +84,7 @@ class Cloud:
     wiring: Wiring = field(default_factory=Wiring)
     attempts: int = 5
     give_up_at: float | None = None
+    patience: float = LONGEST
     user_agent: str = "airflow-provider-cloudsync"
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
@@ -102,9 +104,9 @@ class Cloud:
         """The same, but no attempt waits past the deadline (seconds since the epoch)."""
         return replace(self, give_up_at=deadline)
 
-    def once(self) -> Cloud:
+    def once(self, *, patience: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
-        return replace(self, attempts=1)
+        return replace(self, attempts=1, patience=self.patience if patience is None else patience)
 
 
 def call(cloud: Cloud, request: Request) -> Flow[Reply]:
@@ -152,7 +154,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
                 raise
             log.info("Attempt %d of %s: %s Again in %.1f s.", attempt, request.operation, error, delay)
-            yield Pause(delay)
+            yield Pause(delay, retry_of=request.service)
         else:
             log.debug(
                 "%s %s: %d (request id %s)",
@@ -176,8 +178,7 @@ def _hold_the_others(cloud: Cloud, request: Request, refusal: Throttled) -> Flow
     window = refusal.retry_after
     if window is None and request.quota is not None:
         window = request.quota.seconds
-    if window is not None:
-        yield Hold(_counted(cloud, request), min(window, LONGEST), told)
+    yield Hold(_counted(cloud, request), None if window is None else min(window, LONGEST), told)
 
 
 def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flow[None]:
@@ -186,9 +187,14 @@ def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flo
         request.quota,
         claim=(cloud.credentials.identity, prepared.method, prepared.url, prepared.body),
     )
+    began = None
     # Asked again after each pause: a refusal may have come in between, and holds for all.
     while (wait := (yield turn)) > 0:
-        patience = LONGEST if cloud.give_up_at is None else cloud.give_up_at - cloud.clock()
+        now = cloud.clock()
+        began = now if began is None else began
+        patience = began + cloud.patience - now
+        if cloud.give_up_at is not None:
+            patience = min(patience, cloud.give_up_at - now)
         if wait > patience:
             raise Throttled(
                 f"{request.service} {request.operation} was not sent: the service takes so many such calls in a while "

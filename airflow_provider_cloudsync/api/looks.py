@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Shared, Together
-from airflow_provider_cloudsync.api.model import Gatherable, Service, Target
+from airflow_provider_cloudsync.api.model import Gatherable, Service, Target, is_gatherable
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 
-#: So long a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes back, so
-#: that the deadline is kept, and a start is preceded by a look that is not old.
+#: So long a call of a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes
+#: back, so that the deadline is kept, and a start is preceded by a look that is not old.
 _TURN_SOON = 3.0
 
 
-def looks(cloud: Cloud, service: Service[Any], target: Target) -> Callable[[float], Shared | Together]:
-    """What to yield for a look that is wanted in so many seconds; shared by all waits that it serves."""
-    key = service.key(target)
-    if isinstance(service, Gatherable):
-        all_of = service  # for the functions below
-        group = service.group(target)
-        together = ("looks", service.name, cloud.scope, group)
-        # In the second half of a pause a look that others want comes as a gift.
-        return lambda wait: Together(
-            together, key, lambda keys: _look_at_all(cloud, all_of, group, keys), wait, soonest=wait / 2
-        )
-    alone = ("look", service.name, cloud.scope, key)
-    return lambda wait: Shared(alone, lambda: look(cloud, service, target), wait=wait)
+class Looks:
+    """What to yield for the next look; shared by all waits that it serves.
+
+    :param cloud: each call is made once, and does not wait for its turn for long.
+    """
+
+    __slots__ = ("_cloud", "_key", "_service", "_target")
+
+    def __init__(self, cloud: Cloud, service: Service[Any], target: Target) -> None:
+        self._cloud = soon(cloud)
+        self._service = service
+        self._target = target
+        what = service.group(target) if is_gatherable(service) else service.key(target)
+        self._key = ("looks", service.name, cloud.scope, what)
+
+    def after(self, wait: float) -> Shared | Together:
+        """A look that is wanted in so many seconds."""
+        if is_gatherable(self._service):
+            all_of = partial(_look_at_all, self._cloud, self._service, self._key[-1])
+            # In the second half of a pause a look that others want comes as a gift.
+            return Together(self._key, self._service.key(self._target), all_of, wait, soonest=wait / 2)
+        return Shared(self._key, partial(look, self._cloud, self._service, self._target), wait=wait)
 
 
 def _look_at_all(
     cloud: Cloud, service: Gatherable[Any], group: Any, keys: Sequence[Any]
 ) -> Flow[dict[Any, tuple[float, Any] | CloudSyncError]]:
     at = cloud.clock()
-    found = yield from service.observe_all(soon(cloud), group, keys)
+    found = yield from service.observe_all(cloud, group, keys)
     return {key: seen if isinstance(seen, CloudSyncError) else (at, seen) for key, seen in found.items()}
 
 
 def look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
     """A look with the time at which it began."""
     at = cloud.clock()
-    return at, (yield from service.observe(soon(cloud), target))
+    return at, (yield from service.observe(cloud, target))
 
 
 def soon(cloud: Cloud) -> Cloud:
-    """The same, but nothing waits for long from now."""
-    end = cloud.clock() + _TURN_SOON
-    return cloud.until(end if cloud.give_up_at is None else min(end, cloud.give_up_at))
+    """The same, but each call is made once, and does not wait for its turn for long."""
+    return cloud.once(patience=_TURN_SOON)

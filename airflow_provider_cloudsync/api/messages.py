@@ -106,6 +106,15 @@ class HttpRequest:
     wiring: Wiring = field(repr=False)
     service: str = ""
 
+    def pieces(self) -> tuple[str, str, str, str]:
+        """Scheme, host with its port, path and query. There is no fragment; the library's way costs what a signature
+        does.
+        """
+        scheme, _, rest = self.url.partition("://")
+        place, _, query = rest.partition("?")
+        host, slash, path = place.partition("/")
+        return scheme, host, slash + path, query
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -118,9 +127,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait that many seconds."""
+    """Wait that many seconds.
+
+    :param retry_of: the service that is asked again then, if that is what it is for; counted.
+    """
 
     seconds: float
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +204,12 @@ class Turn:
 class Hold:
     """The service refused a call for its quota: nobody in this process is to send one for so many seconds.
 
+    :param seconds: None: the refusal named no time; it grows while one follows the other.
     :param quota: what the refusal said of the quota; kept from then on.
     """
 
     key: Hashable
-    seconds: float
+    seconds: float | None
     quota: Quota | None = None
 
 

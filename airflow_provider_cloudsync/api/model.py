@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.consoles import Console
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow, Request
 
@@ -134,7 +136,7 @@ class Ticket:
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("an object is expected")
-    return dict(value)
+    return {sys.intern(name): each for name, each in value.items()}  # the names are the same in all tickets
 
 
 def _list(value: Any) -> list[Any]:
@@ -155,8 +157,8 @@ class Service(Protocol[Seen]):
         """Seconds between two looks at one target that the service's quota bears."""
 
     @property
-    def console(self) -> str:
-        """Where a person looks at a run: a page of the console, in the words of a sentence."""
+    def console(self) -> Console:
+        """Where a person looks at a run."""
 
     def describe(self, target: Target) -> str:
         """Name the target in a sentence."""
@@ -171,7 +173,6 @@ class Service(Protocol[Seen]):
         """What that means for the ticket. `now` is when the look began, in seconds since the epoch."""
 
 
-@runtime_checkable
 class Gatherable(Service[Seen], Protocol[Seen]):
     """What is looked at with one call for many targets, where several waits meet. A `key` is within a `group`."""
 
@@ -182,6 +183,11 @@ class Gatherable(Service[Seen], Protocol[Seen]):
         self, cloud: Cloud, group: Any, keys: Sequence[Any]
     ) -> Flow[Mapping[Any, Seen | CloudSyncError]]:
         """What the service shows now of the targets with these keys, or why it does not; others may be among them."""
+
+
+def is_gatherable(service: Service[Any]) -> TypeGuard[Gatherable[Any]]:
+    """Whether it is looked at so. By one name: to ask Python for all of the protocol takes longer than a look."""
+    return hasattr(service, "observe_all")
 
 
 class Startable(Service[Seen], Protocol[Seen]):

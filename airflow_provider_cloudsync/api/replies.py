@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from airflow_provider_cloudsync.api.messages import Request, Response
@@ -170,8 +171,10 @@ def rejects_proof(response: Response) -> bool:
 
     One that says nothing is the page of something on the way, such as a proxy that wants a login.
     """
+    if response.status != 401:
+        return False
     code, text = find_error(_parse(response.body)[1])
-    return response.status == 401 and bool(code or text) and code not in _DENIED
+    return bool(code or text) and code not in _DENIED
 
 
 def accepts_proof(response: Response) -> bool:
@@ -227,6 +230,7 @@ def date_of(response: Response) -> float | None:
     return _time(response.headers.get("date", ""))
 
 
+@lru_cache(maxsize=16)  # a thousand replies of one second tell the same
 def _time(text: str) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 ALGORITHM = "SDK-HMAC-SHA256"
@@ -20,6 +22,8 @@ DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 DATE_HEADER = "X-Sdk-Date"
 #: A client may put a digest of its own choice here (the vendor SDK writes ``UNSIGNED-PAYLOAD`` for uploads).
 CONTENT_HEADER = "X-Sdk-Content-Sha256"
+_NO_BODY = hashlib.sha256(b"").hexdigest()
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
 def encode(text: str) -> str:
@@ -29,7 +33,8 @@ def encode(text: str) -> str:
 
 def canonical_path(path: str) -> str:
     """The path with each segment decoded and encoded anew, and a slash at the end (in the canonical form only)."""
-    encoded = "/".join(encode(segment) for segment in unquote(path).split("/"))
+    plain = _AS_IT_IS.fullmatch(path)
+    encoded = path if plain else "/".join(encode(segment) for segment in unquote(path).split("/"))
     return encoded if encoded.endswith("/") else encoded + "/"
 
 
@@ -38,15 +43,23 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     return "&".join(f"{encode(name)}={encode(value)}" for name, value in sorted(pairs))
 
 
-def signable(headers: Mapping[str, str]) -> dict[str, str]:
+class _Signable(dict[str, str]):
+    """What `signable` made: it need not be made again by the next stage."""
+
+    __slots__ = ()
+
+
+def signable(headers: Mapping[str, str]) -> Mapping[str, str]:
     """The headers that take part: lower-case names in order, values stripped; names with ``_`` are left out."""
+    if type(headers) is _Signable:
+        return headers
     kept = {name.lower(): value.strip() for name, value in headers.items() if "_" not in name}
-    return dict(sorted(kept.items()))
+    return _Signable(sorted(kept.items()))
 
 
 def body_digest(body: bytes) -> str:
     """Lower-case hex SHA-256 of the exact bytes that are sent."""
-    return hashlib.sha256(body).hexdigest()
+    return hashlib.sha256(body).hexdigest() if body else _NO_BODY
 
 
 def canonical_request(
@@ -58,7 +71,7 @@ def canonical_request(
     :param digest: what `body_digest` says of the body.
     """
     signed = signable(headers)
-    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+    lines = "".join([f"{name}:{value}\n" for name, value in signed.items()])
     names = ";".join(signed)
     return f"{method.upper()}\n{canonical_path(path)}\n{canonical_query(query)}\n{lines}\n{names}\n{digest}"
 
@@ -85,7 +98,7 @@ def derived_key(access_key: str, secret_key: str, info: str) -> str:
 
 def signature(secret_key: str, text: str) -> str:
     """Lower-case hex HMAC-SHA256 of `text`, keyed with the secret key as it is."""
-    return hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret_key.encode(), text.encode(), "sha256").hex()
 
 
 def authorization(access_key: str, headers: Mapping[str, str], signed: str, info: str = "") -> str:
@@ -96,6 +109,11 @@ def authorization(access_key: str, headers: Mapping[str, str], signed: str, info
 
 def format_date(now: float) -> str:
     """`now` (seconds since the epoch) as ``X-Sdk-Date`` wants it; the gateway refuses one more than 15 min off."""
+    return _format_date(int(now))
+
+
+@lru_cache(maxsize=4)
+def _format_date(now: int) -> str:
     return datetime.fromtimestamp(now, UTC).strftime(DATE_FORMAT)
 
 
@@ -118,7 +136,7 @@ def sign(
     :param derive_for: region and service, to sign with a key that is derived for them.
     """
     date = format_date(now)
-    dated = {**headers, DATE_HEADER: date}
+    dated = signable({**headers, DATE_HEADER: date})
     canonical = canonical_request(method, path, query, dated, body_digest(body))
     info = "" if derive_for is None else derivation_info(date, *derive_for)
     key = derived_key(access_key, secret_key, info) if info else secret_key

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 _MARKUP = re.compile(r"<[^<>]*>|\s+")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
 #: So much of a text is looked at; a stranger decides how long it is.
 _MOST = 20_000
 
@@ -15,6 +16,8 @@ def one_line(text: str, length: int = 400, *, tail: bool = False) -> str:
 
     :param tail: keep the end rather than the beginning.
     """
+    if len(text) <= length and _PLAIN.fullmatch(text):
+        return text  # as nearly all request ids are, and each reply has one
     text = text[-_MOST:] if tail else text[:_MOST]
     plain = "".join(mark for mark in _MARKUP.sub(" ", text) if mark.isprintable()).strip()
     if len(plain) <= length:

@@ -7,12 +7,13 @@ the start. Blocking tasks, rescheduled sensors and triggers all run these same f
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.looks import look, looks, soon
+from airflow_provider_cloudsync.api.looks import Looks, look, soon
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import (
     Phase,
@@ -24,13 +25,16 @@ from airflow_provider_cloudsync.api.model import (
     Ticket,
 )
 from airflow_provider_cloudsync.api.retries import delay_for, is_uncertain
+from airflow_provider_cloudsync.api.story import Story
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
 #: However long a wait has been, it looks at least this often (seconds).
 LONGEST_PAUSE = 60.0
-_HEARTBEAT = 600.0
+#: What begins together does not stay together: of its pause, the first look comes somewhere in this part (but not later
+#: than so many seconds), and an adaptive pause may be so much shorter.
+_FIRST_PART, _MOST_SPREAD, _JITTER = 0.5, 5.0, 0.05
 _LOOK_AFTER_LOST_START = 2.0
 #: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
 _UNSEEN = 5.0
@@ -72,7 +76,7 @@ def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[f
     misses = 0
     while True:
         try:
-            return (yield from look(cloud.once(), service, target))
+            return (yield from look(soon(cloud), service, target))
         except CloudSyncError as error:
             misses += 1
             delay = delay_for(error, misses)
@@ -81,7 +85,7 @@ def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[f
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
                 raise _timed_out(service, target, "could not be looked at", str(error)) from error
             log.info("%s Again in %.1f s.", error, delay)
-            yield Pause(delay)
+            yield Pause(delay, retry_of=service.name)
 
 
 def begin(
@@ -122,7 +126,7 @@ def begin(
         remember(starting)
         attempt += 1
         try:
-            receipt = yield from service.start(soon(cloud.once()), target)
+            receipt = yield from service.start(soon(cloud), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
                 # What is in the way is the start that was lost.
@@ -147,7 +151,7 @@ def begin(
                 raise _timed_out(service, target, "not started", str(error)) from None
             if delay:
                 log.info("%s Again in %.1f s.", error, delay)
-                yield Pause(delay)
+                yield Pause(delay, retry_of=service.name)
         else:
             return _started(cloud, service, starting, receipt, remember)
 
@@ -268,7 +272,7 @@ def check(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[Progress]
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
     try:
-        at, seen = yield from look(cloud.once(), service, ticket.target)
+        at, seen = yield from look(soon(cloud), service, ticket.target)
     except CloudSyncError as error:
         if delay_for(error, 1) is None:
             raise
@@ -290,13 +294,14 @@ def until_done(
     :param deadline: seconds since the epoch. Absolute, so that a wait that moves to another process does not start
         over. There is a last look when it comes.
     :param poll_interval: seconds between looks; None: adaptive, see `next_pause`.
-    :param not_before: seconds since the epoch before which there is no look.
+    :param not_before: seconds since the epoch before which there is no look. The first one comes soon after that, and
+        not at once: a thousand waits may come with it, or with a triggerer that was restarted.
     :return: SUCCEEDED or FAILED.
     :raises WaitTimedOut: when the deadline came first.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    next_look = looks(cloud.once(), service, ticket.target)
-    story = _Story(service.describe(ticket.target))
+    looks = Looks(cloud, service, ticket.target)
+    story = Story(service.describe(ticket.target))
     misses = 0
     known: Progress | None = None
     told: Progress | None = None
@@ -306,12 +311,17 @@ def until_done(
         yield Pause(max(min(not_before, deadline) - now, 0.0))
         now = cloud.clock()
     due = now
+    if not_before > 0:
+        first = next_pause(now - ticket.started_at, service.floor, poll_interval)
+        due += random.uniform(0.0, min(first * _FIRST_PART, _MOST_SPREAD))
     while True:
         wait = max(min(due, deadline) - now, 0.0)
         pause = 0.0
         try:
-            at, seen = yield next_look(wait)
+            at, seen = yield looks.after(wait)
+            fault = None
         except CloudSyncError as error:
+            fault = error
             # In our own queue, that is; a throttled sign-in was not sent either, but has a status.
             waits_for_turn = isinstance(error, Throttled) and not error.status
             misses += not waits_for_turn
@@ -329,7 +339,7 @@ def until_done(
             progress = known = judge(service, ticket, seen, at)
         if not waits_for_turn:
             told = progress
-            story.tell(progress, now)
+            story.tell(progress, now, fault)
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline:
@@ -337,6 +347,8 @@ def until_done(
             raise _timed_out(service, ticket.target, waited, progress.in_full)
         # Intervals are between looks that took place.
         between = 0.0 if waits_for_turn else next_pause(now - ticket.started_at, service.floor, poll_interval)
+        if between > service.floor and poll_interval is None:
+            between = max(between * random.uniform(1.0 - _JITTER, 1.0), service.floor)
         due = now + max(pause, between)
 
 
@@ -359,24 +371,3 @@ def left_behind(service: Service[Any], target: Target) -> str:
 def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
     before = f" Before that: {known.in_full}" if known else ""
     return Progress(Phase.RUNNING, f"The last look failed: {error}{before}")
-
-
-@dataclass(slots=True)
-class _Story:
-    """What a wait writes into the log: a line when something changes, and one each ten minutes."""
-
-    subject: str
-    told: tuple[Phase, str] | None = None
-    told_at: float = 0.0
-    warned: set[str] = field(default_factory=set)
-
-    def tell(self, progress: Progress, now: float) -> None:
-        if progress.warning and progress.warning not in self.warned:
-            self.warned.add(progress.warning)
-            log.warning("%s: %s", self.subject, progress.warning)
-        news = (progress.phase, progress.why)
-        if news != self.told or now - self.told_at >= _HEARTBEAT:
-            log.info("%s: %s. %s", self.subject, progress.phase.value, progress.why)
-            self.told, self.told_at = news, now
-        else:
-            log.debug("%s: still %s.", self.subject, progress.phase.value)

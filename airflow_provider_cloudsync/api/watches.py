@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.looks import looks
+from airflow_provider_cloudsync.api.looks import Looks
 from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
 from airflow_provider_cloudsync.api.replies import is_missing
@@ -245,7 +245,7 @@ def next_news(
     :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    next_look = looks(cloud.once(), watch.service, watch.target)
+    looks = Looks(cloud, watch.service, watch.target)
     pause = max(poll_interval, watch.service.floor)
     subject = watch.service.describe(watch.target)
     if due is None:
@@ -253,7 +253,7 @@ def next_news(
     misses = 0
     while True:
         try:
-            at, seen = yield next_look(max(due - cloud.clock(), 0.0))
+            at, seen = yield looks.after(max(due - cloud.clock(), 0.0))
         except CloudSyncError as error:
             waits_for_turn = isinstance(error, Throttled) and not error.status
             misses += not waits_for_turn

@@ -5,28 +5,24 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_cloudsync import sessions, transport
-from airflow_provider_cloudsync.api.checkup import examine, verdict
 from airflow_provider_cloudsync.api.credentials import secrets_of
 from airflow_provider_cloudsync.api.endpoints import check_url, is_ours, service_at
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
-from airflow_provider_cloudsync.api.services import PROBES
 from airflow_provider_cloudsync.api.signing import canonical_query
-from airflow_provider_cloudsync.api.signins.password import Password
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidConnection, InvalidParameter
-from airflow_provider_cloudsync.hooks.connection import read_connection
 from airflow_provider_cloudsync.masking import aconceal, conceal
 
+# DAG files import hooks, to use them in tasks. What a hook does its work with is imported when it does.
 if TYPE_CHECKING:
     import requests
 
@@ -93,7 +89,16 @@ class CloudSyncHook(BaseHook):
 
         :param anew: what was looked up before its key was rejected is too old.
         """
+        from airflow_provider_cloudsync import transport
+
         age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
+        within = (self.cloudsync_conn_id, self.region, self.project_id)
+        found: Cloud = await transport.ashare(("cloud", *within), lambda: self._acloud(age), max_age=age)
+        return found
+
+    async def _acloud(self, age: float) -> Cloud:
+        from airflow_provider_cloudsync import transport
+
         connection = await transport.ashare(
             ("connection", self.cloudsync_conn_id), self._aconnection, max_age=age
         )
@@ -118,15 +123,21 @@ class CloudSyncHook(BaseHook):
         )
 
     def _cloud(self, connection: Any) -> Cloud:
+        from airflow_provider_cloudsync.hooks.connection import read_connection
+
         return read_connection(connection, clock=time.time, region=self.region, project_id=self.project_id)
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow of `airflow_provider_cloudsync.api` to its end, blocking."""
+        from airflow_provider_cloudsync import transport
+
         return transport.run(flow)
 
-    async def arun(self, flow: Flow[T]) -> T:
+    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """Drive a flow to its end under asyncio."""
-        return await transport.arun(flow)
+        from airflow_provider_cloudsync import transport
+
+        return transport.arun(flow)
 
     def get_conn(self) -> requests.Session:
         """A requests session that authenticates each request, for calls of your own.
@@ -134,6 +145,9 @@ class CloudSyncHook(BaseHook):
         It follows no redirect, has the connection's timeouts, talks to plain http only where the connection allows it,
         and to hosts of Huawei Cloud or of the connection only. Fill project ids in yourself: it knows no path.
         """
+        from airflow_provider_cloudsync import sessions, transport
+        from airflow_provider_cloudsync.api.signins.password import Password
+
         cloud = self.cloud
 
         def authorize(bare: HttpRequest) -> HttpRequest:
@@ -206,6 +220,9 @@ class CloudSyncHook(BaseHook):
         It fails with the first step that fails; a service that is not allowed is told, and is no failure, since hardly
         anybody needs all.
         """
+        from airflow_provider_cloudsync.api.checkup import examine, verdict
+        from airflow_provider_cloudsync.api.services import PROBES
+
         try:
             cloud = self.cloud
             wiring = dataclasses.replace(

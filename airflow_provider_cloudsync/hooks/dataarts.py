@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from airflow_provider_cloudsync.api.services import dataarts
-from airflow_provider_cloudsync.api.services.dataarts import MemberSyncTask
+from airflow_provider_cloudsync.api.services.dataarts import MemberSyncFilters, MemberSyncTask
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 
@@ -20,7 +20,9 @@ class DataArtsHook(CloudSyncHook):
         """
         return self.run(dataarts.get_member_sync_task(self.cloud, workspace, task_id))
 
-    def list_member_sync_tasks(self, workspace: str, **filters: Any) -> list[MemberSyncTask]:
+    def list_member_sync_tasks(
+        self, workspace: str, **filters: Unpack[MemberSyncFilters]
+    ) -> list[MemberSyncTask]:
         """All member sync tasks of a workspace (ListSecurityMemberSyncTasks).
 
         :param workspace: id of the workspace.

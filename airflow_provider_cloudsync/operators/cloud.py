@@ -47,6 +47,11 @@ class CloudOperator(waits.Waiter, BaseOperator):
         return bool(ti.try_number > first_try)
 
 
+def has_memory(context: Context) -> bool:
+    """Whether this Airflow has a task state store (3.3 and later), in which a try can leave word for the next."""
+    return context.get("task_state_store") is not None
+
+
 def recall(context: Context, key: str) -> str | None:
     """What an earlier try stored in Airflow's task state store; None on Airflow before 3.3, which has none."""
     store = context.get("task_state_store")

@@ -7,14 +7,22 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_cloudsync.api.services.csms import Change, Memory, create, delete, update
+from airflow_provider_cloudsync.api.services.csms import (
+    CONSOLE,
+    Change,
+    Memory,
+    create,
+    delete,
+    described,
+    update,
+)
 from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
 from airflow_provider_cloudsync.api.services.parameters import iso, literal_id
 from airflow_provider_cloudsync.exceptions import InvalidParameter
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, recall, remember
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, no_retry_of_a_rejected_key
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 
 #: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
 BEFORE_KEY = "cloudsync_before"
+_RENDERERS = {"event_types": "json", "notification": "json"}
 #: By so much the clocks of Airflow and of the service may differ (seconds).
 _CLOCKS = 60.0
 
@@ -65,11 +74,15 @@ class CsmsEventOperator(CloudOperator):
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
         """The flow that changes the event."""
 
+    def subject(self) -> str:
+        return described(self.name)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the event, and tell what it was like before and is now."""
-        with no_retry_of_a_rejected_key():
+        with self.clear_errors():
             checked_name(self.name)
             wanted = self.wanted()
+            self.show_console(context, CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
             of = json.dumps([type(self).__name__, self.name, wanted, *where])
 
@@ -102,7 +115,7 @@ class CsmsEventOperator(CloudOperator):
         return memory
 
     def _since(self, context: Context) -> float | None:
-        if context["ti"].try_number <= 1 or context.get("task_state_store") is not None:
+        if context["ti"].try_number <= 1 or has_memory(context):
             return None
         began = getattr(context.get("dag_run"), "start_date", None)
         return 0.0 if began is None else began.timestamp() - _CLOCKS
@@ -140,6 +153,7 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         "state",
         *CsmsEventOperator.template_fields,
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = _RENDERERS
 
     def __init__(
         self,
@@ -188,6 +202,7 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
         "notification",
         *CsmsEventOperator.template_fields,
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = _RENDERERS
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from airflow_provider_cloudsync.api.services.mrs import (
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 
+_RENDERERS = {"user_names": "json", "group_names": "json"}
 _NO_USERS, _NO_GROUPS = "no user would be among them", "no group would be among them"
 
 
@@ -45,6 +46,7 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         "group_names",
         *CloudSyncOperator.template_fields,
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = _RENDERERS
     service: ClassVar[Startable[Any]] = IAM_SYNC
 
     def __init__(
@@ -104,6 +106,7 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         "group_names",
         *CloudSyncOperator.template_fields,
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = _RENDERERS
     service: ClassVar[Startable[Any]] = IAM_CANCEL
 
     def __init__(

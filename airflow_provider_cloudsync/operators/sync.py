@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync import metrics, waits
 from airflow_provider_cloudsync.api.model import (
     TICKET_VERSION,
     Phase,
@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.api.model import (
 from airflow_provider_cloudsync.api.services.parameters import one_of
 from airflow_provider_cloudsync.api.waiting import adopt, begin, left_behind, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, recall, remember
+from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -85,10 +85,14 @@ class CloudSyncOperator(CloudOperator):
             "request_id": ticket.receipt.get("request_id", ""),
         }
 
+    def subject(self) -> str:
+        return self.service.describe(self.target())
+
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             parts = self.service.split(self.target())
+            self.show_console(context, self.service.console, parts[0])
             deadline = waits.deadline(self.timeout, self.execution_timeout)
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)
@@ -101,7 +105,7 @@ class CloudSyncOperator(CloudOperator):
         if report.try_number != context["ti"].try_number:
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
             return self.execute(context)
-        with waits.no_retry_of_a_rejected_key():
+        with self.clear_errors():
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             parts = self.service.split(self.target())
@@ -179,11 +183,14 @@ class CloudSyncOperator(CloudOperator):
     def _wait(self, context: Context, ticket: Ticket, deadline: float) -> Progress:
         if self.deferrable:
             self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
-        return self.run_with_present_key(
-            lambda cloud: until_done(
-                cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
+        with metrics.Wait(self.service.name) as wait:
+            progress = self.run_with_present_key(
+                lambda cloud: until_done(
+                    cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
+                )
             )
-        )
+            wait.ended(progress.phase)
+        return progress
 
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
         # Not forgotten, since the worker may die before Airflow knows that the task is green.
@@ -202,7 +209,7 @@ class CloudSyncOperator(CloudOperator):
         """Where to begin: at the first part, or where the try before was."""
         first = self._queued(parts[0], tuple(parts[1:]))
         cloud = self.hook.cloud.until(deadline)
-        if context.get("task_state_store") is None:  # Airflow before 3.3
+        if not has_memory(context):
             adopted = None
             if self._may_adopt(context):
                 adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))

@@ -31,6 +31,7 @@ class MrsIamSyncSensor(CloudSyncSensor):
         "group_names",
         *CloudSyncSensor.template_fields,
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"user_names": "json", "group_names": "json"}
     service: ClassVar[Service[Any]] = IAM_SYNC
 
     def __init__(

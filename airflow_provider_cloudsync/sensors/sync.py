@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync import metrics, waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import iso
 from airflow_provider_cloudsync.api.waiting import check
@@ -71,23 +71,27 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def target(self) -> Target:
         """What to wait for, from the rendered parameters, checked."""
 
+    def subject(self) -> str:
+        return self.service.describe(self.target())
+
     def poke(self, context: Context) -> bool:
         """Look once."""
-        with waits.no_retry_of_a_rejected_key():
-            return self._conclude(context, self._look(self._ticket()))
+        with self.clear_errors():
+            return self._conclude(context, self._look(self._ticket(context)))
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
         if not self.deferrable:
             try:
                 return super().execute(context)
-            except AirflowSensorTimeout as error:
+            except AirflowSensorTimeout:
                 seen = f" Last seen: {self._told.in_full}" if self._told else ""
-                raise AirflowSensorTimeout(f"{error}.{seen}") from None
+                late = f"not done when the time was up, {self.timeout:.0f} s after the wait began."
+                raise AirflowSensorTimeout(f"{self.subject()}: {late}{seen}") from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
             deadline = waits.deadline(float(self.timeout), self.execution_timeout)
-            ticket = self._ticket()
+            ticket = self._ticket(context)
             if not self._conclude(context, self._look(ticket)):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
@@ -107,13 +111,13 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             self._conclude(context, report.ended)
-            self.log.info("%s: %s", self.service.describe(self.target()), report.ended.why)
+            self.log.info("%s: %s", self.subject(), report.ended.why)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
         """The rules of ``soft_fail`` and ``never_fail``, which Airflow itself applies to poked sensors only."""
         try:
-            with waits.no_retry_of_a_rejected_key():
+            with self.clear_errors():
                 yield
         except (AirflowFailException, AirflowSensorTimeout) as error:
             if self.soft_fail or self.never_fail:
@@ -124,11 +128,16 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
-    def _ticket(self) -> Ticket:
-        return Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
+    def _ticket(self, context: Context) -> Ticket:
+        ticket = Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
+        if self._told is None:  # nothing was seen yet, so the button is not there
+            self.show_console(context, self.service.console, ticket.target)
+        return ticket
 
     def _look(self, ticket: Ticket) -> Progress:
         progress = self.run_with_present_key(lambda cloud: check(cloud, self.service, ticket))
+        if progress.phase is not Phase.RUNNING:
+            metrics.count("waits", service=self.service.name, phase=progress.phase)
         if progress != self._told:
             if progress.warning:
                 self.log.warning("%s", progress.warning)
@@ -142,7 +151,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             return False
         target = self.target()
         if progress.phase is Phase.FAILED:
-            raise AirflowFailException(f"{self.service.describe(target)} failed. {progress.why}")
+            raise AirflowFailException(f"{self.subject()} failed. {progress.why}")
         happened = {
             "outcome": progress.phase.value,
             "run": None if progress.run is None else iso(progress.run, exactly=True),

@@ -64,6 +64,8 @@ class World:
         self.deferrals: list[TaskDeferred] = []
         self._monkeypatch = monkeypatch
         self.events: list[Any] = []
+        #: Key, value, and after how many requests a task left it.
+        self.xcoms: list[tuple[str, Any, int]] = []
         stepped = SimpleNamespace(
             time=emulator.clock.now,
             monotonic=emulator.clock.now,
@@ -81,13 +83,13 @@ class World:
         monkeypatch.setattr(base, "time", stepped)  # Airflow's own loop of a sensor that pokes
         monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(emulator))
 
-        async def doze(wake: asyncio.Event, seconds: float) -> None:
+        def later(seconds: float, what: Callable[[], object]) -> asyncio.Handle:
             emulator.advance(seconds)
-            await asyncio.sleep(0)
+            return asyncio.get_running_loop().call_soon(what)
 
-        kept: sharing.Kept = {}
+        kept = sharing.Kept()
         monkeypatch.setattr(
-            transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, doze, kept)
+            transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, later, kept)
         )
         monkeypatch.setattr(transport, "_turns", turns.Turns(clock=emulator.clock.now))
         monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(emulator.clock.now, kept))
@@ -116,10 +118,15 @@ class World:
         self._monkeypatch.setattr(transport, "_asend", asending)
 
     def context(self, try_number: int = 1, *, store: bool = False, max_tries: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
+        ti = SimpleNamespace(try_number=try_number, max_tries=max_tries, xcom_push=self._push)
+        found: dict[str, Any] = {"ti": ti}
         if store:
             found["task_state_store"] = self.store
         return found
+
+    def _push(self, *, key: str, value: Any) -> None:
+        json.dumps(value)
+        self.xcoms.append((key, value, len(self.emulator.requests())))
 
     def run(self, task: Any, context: dict[str, Any] | None = None) -> Any:
         """Execute a task to its end; what it defers is done by its trigger, rebuilt from what Airflow would store."""

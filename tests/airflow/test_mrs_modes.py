@@ -19,6 +19,7 @@ from airflow_provider_cloudsync.exceptions import (
 )
 from airflow_provider_cloudsync.operators.mrs import MrsCancelIamSyncOperator, MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
+from airflow_provider_cloudsync.triggers.sync import SyncTrigger
 
 BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 
@@ -422,7 +423,9 @@ def test_a_ticket_of_another_release_is_reported_by_the_trigger(start_world) -> 
     world = start_world({"c": {}})
     with pytest.raises(TaskDeferred) as deferred:
         sync(True).execute(world.context())
-    deferred.value.trigger.ticket["version"] = 99
+    _, arguments = deferred.value.trigger.serialize()
+    arguments["ticket"]["version"] = 99
+    deferred.value.trigger = SyncTrigger(**arguments)
     event = world.fire(deferred.value)
     with pytest.raises(InvalidEvent, match="version 99"):
         sync(True).execute_complete(world.context(), event=event)

@@ -183,14 +183,14 @@ class TestThousand:
         return asyncio.run(main())
 
     def test_all_go_on_and_the_connection_is_read_once_or_twice(self, begin, read) -> None:
-        world = begin("temporary", "aksk", at_looks=(35,), clusters=10)
+        world = begin("temporary", "aksk", at_looks=(15,), clusters=10)
         assert {ended.phase for ended in self.fire(world)} == {Phase.SUCCEEDED}
         assert rejections(world) <= 10
         # Every minute for new waits, and because of the rejection.
         assert 2 <= len(read) <= 3
 
     def test_with_the_same_key_all_end(self, begin, read) -> None:
-        world = begin("temporary", "temporary", at_looks=(35,), changed=False, clusters=10)
+        world = begin("temporary", "temporary", at_looks=(15,), changed=False, clusters=10)
         assert {type(ended) for ended in self.fire(world)} == {CredentialsRejected}
         assert rejections(world) <= 10
         assert 2 <= len(read) <= 3

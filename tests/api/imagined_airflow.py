@@ -358,7 +358,8 @@ class Life:
         return all(run.is_over(now) for start in self.cloud.starts for run in start.runs)
 
     def _try(self, number: int, most: int) -> tuple[str, str]:
-        context: dict[str, Any] = {"ti": SimpleNamespace(try_number=number, max_tries=most)}
+        ti = SimpleNamespace(try_number=number, max_tries=most, xcom_push=lambda **_: None)
+        context: dict[str, Any] = {"ti": ti}
         if self.story.store:
             context["task_state_store"] = self.store
         self.machine.deadline = self.machine.now + self.story.timeout

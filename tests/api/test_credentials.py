@@ -300,7 +300,7 @@ class TestTrial:
 
     def test_the_first_reply_is_not_kept(self, stage):
         transport.run(call(cloud(stage), READ))
-        (trial,) = [kept for _, kept in transport._shares._kept.values()]
+        (trial,) = [kept for _, kept, _ in transport._shares._kept._kept.values()]
         assert isinstance(trial, _Trial)
         assert trial.response is None
 

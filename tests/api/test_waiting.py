@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Pause, Shared
@@ -22,6 +24,8 @@ from airflow_provider_cloudsync.exceptions import (
 
 RUNNING = Progress(Phase.RUNNING, "on its way")
 DONE = Progress(Phase.SUCCEEDED, "there")
+
+CONSOLE = Console("its console", "mrs", "mrs")
 
 
 @dataclass
@@ -39,7 +43,7 @@ class Scripted:
     clock: Clock
     ends_after: float = 1e9
     floor: float = 2.0
-    console: str = "its console"
+    console: Console = CONSOLE
     name: str = "scripted"
     errors: list = field(default_factory=list)
     warning: str = ""
@@ -152,8 +156,54 @@ def test_a_deadline_in_the_past_has_one_look(clock) -> None:
 def test_no_look_before_it_may(clock) -> None:
     service = Scripted(clock, ends_after=0)
     began = clock.now
-    wait(service, clock, not_before=began + 6)
-    assert service.looks == [began + 6]
+    wait(service, clock, not_before=began + 6, poll_interval=3)
+    (look,) = service.looks
+    assert began + 6 <= look <= began + 6 + 1.5
+
+
+def first_looks(clock: Clock, count: int, **arguments) -> list[float]:
+    """When waits that begin in the same moment look first, in seconds from the earliest allowed."""
+    began, found = clock.now, []
+    for _ in range(count):
+        clock.now = began
+        service = Scripted(clock, ends_after=0)
+        wait(service, clock, not_before=began + 6, **arguments)
+        found.append(service.looks[0] - began - 6)
+    return found
+
+
+@pytest.mark.parametrize(("poll_interval", "latest"), [(3, 1.5), (10, 5), (60, 5), (None, 1)])
+def test_waits_that_begin_together_do_not_look_together(clock, poll_interval, latest) -> None:
+    looks = first_looks(clock, 200, poll_interval=poll_interval)
+    assert min(looks) >= 0
+    assert max(looks) <= latest
+    assert max(looks) - min(looks) > 0.8 * latest
+    assert len({round(look, 3) for look in looks}) > 150
+
+
+def test_a_wait_in_the_worker_looks_at_once(clock) -> None:
+    service = Scripted(clock, ends_after=0)
+    began = clock.now
+    wait(service, clock, poll_interval=60)
+    assert service.looks == [began]
+
+
+def pauses(clock: Clock, **arguments) -> list[float]:
+    service = Scripted(clock, ends_after=3600)
+    wait(service, clock, **arguments)
+    return [after - before for before, after in pairwise(service.looks)]
+
+
+def test_adaptive_pauses_differ_a_little_and_never_go_below_what_the_service_bears(clock) -> None:
+    one, other = pauses(clock), pauses(clock)
+    assert one != other
+    assert min(one) >= Scripted.floor
+    assert max(one) <= 60
+    assert min(one[-10:]) >= 57
+
+
+def test_chosen_pauses_are_as_chosen(clock) -> None:
+    assert set(pauses(clock, poll_interval=30)) == {30}
 
 
 PASSING = [
@@ -199,7 +249,7 @@ def test_one_bad_poke_decides_nothing(clock, error) -> None:
 def test_the_log_has_a_line_for_a_change_and_one_each_ten_minutes(clock, caplog) -> None:
     caplog.set_level(logging.INFO)
     wait(Scripted(clock, ends_after=3600, warning="mind you"), clock)
-    lines = [record for record in caplog.records if record.name.endswith("waiting")]
+    lines = [record for record in caplog.records if record.name.endswith("story")]
     assert sum(record.levelno == logging.WARNING for record in lines) == 1
     assert 7 <= sum(record.levelno == logging.INFO for record in lines) <= 9
 
@@ -252,3 +302,41 @@ def test_a_timeout_after_failed_looks_says_what_was_seen_before_them(clock) -> N
     service = Scripted(clock, errors=[None, *[TransportError("lost")] * 99], warning="mind you")
     with pytest.raises(WaitTimedOut, match=r"last look failed: lost Before that: on its way mind you"):
         wait(service, clock, deadline=clock.now + 100)
+
+
+def lines_of(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.endswith("story")]
+
+
+def test_an_outage_is_told_once_whatever_its_request_ids_are(clock, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    errors = [ApiError(f"unavailable (request id {number})", status=503) for number in range(12)]
+    assert wait(Scripted(clock, ends_after=500, errors=errors), clock, poll_interval=5) == DONE
+    told = [line for line in lines_of(caplog) if "unavailable" in line]
+    assert len(told) == 1
+
+
+def test_faults_that_come_and_go_do_not_fill_the_log(clock, caplog) -> None:
+    class Flapping(Scripted):
+        def observe(self, cloud, target):
+            self.turn = not getattr(self, "turn", False)
+            if self.turn:
+                raise ApiError(f"unavailable at {self.clock.now}", status=503)
+            return (yield from super().observe(cloud, target))
+
+    caplog.set_level(logging.INFO)
+    assert wait(Flapping(clock, ends_after=580), clock, poll_interval=5) == DONE
+    assert len(lines_of(caplog)) == 3  # the fault, that it runs, and its end
+
+
+def test_another_fault_is_told(clock, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    errors = [ApiError("unavailable", status=503), TransportError("lost"), ApiError("internal", status=500)]
+    wait(Scripted(clock, ends_after=100, errors=errors), clock, poll_interval=5)
+    assert [
+        word for line in lines_of(caplog) for word in ("unavailable", "lost", "internal") if word in line
+    ] == [
+        "unavailable",
+        "lost",
+        "internal",
+    ]

@@ -1,21 +1,21 @@
-"""A real Airflow of one's own: fresh, on loopback, with SQLite, and gone without a trace afterwards."""
+"""A real Airflow of one's own: fresh, on loopback, and gone without a trace afterwards."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+from tests.e2e.databases import Database, Sqlite
 from tests.e2e.processes import Processes, Unkillable
 from tests.e2e.records import FINISHED, Records, TaskResult
 from tests.e2e.site_settings import USER, free_port, settings
@@ -25,6 +25,8 @@ MARKER = "CLOUDSYNC_SITE"
 HEARTBEAT_AGE = 30.0
 #: What a component that works at something writes its heartbeats as.
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
+#: What Airflow calls a component on its command line, where that is not its own name.
+COMMANDS = {"worker": ("celery", "worker")}
 
 Run = tuple[str, str]
 
@@ -36,11 +38,15 @@ class SiteError(AssertionError):
 class AirflowSite:
     """Runs Airflow's processes around one folder of DAGs, for a `with` block.
 
-    Scheduler with LocalExecutor, triggerer, and on Airflow 3 API server and DAG processor.
+    Scheduler with LocalExecutor, triggerer, and on Airflow 3 API server and DAG processor, all with one file of SQLite,
+    unless something else is said.
 
     :param dags: the folder of DAGs.
-    :param env: more environment variables, such as connections.
-    :param components: those to start ("scheduler", "triggerer", ...), instead of all.
+    :param env: more environment variables, such as connections, or another executor with what it needs.
+    :param components: those to start, instead of the usual: "scheduler", "triggerer", "worker", ...; of a kind that
+        there is more than one of with a number each, as in "worker-1".
+    :param database: where the metadata is.
+    :param port: where the API server listens; some free one if not given.
     :param say: is told each step, as short text.
     :param boot_timeout: seconds until everything must be healthy.
     """
@@ -51,15 +57,18 @@ class AirflowSite:
         env: Mapping[str, str] | None = None,
         *,
         components: Iterable[str] | None = None,
+        database: Database | None = None,
+        port: int | None = None,
         say: Callable[[str], None] = lambda text: None,
         boot_timeout: float = 120.0,
     ) -> None:
         self.version = version("apache-airflow")
         self.is_3 = not self.version.startswith("2.")
         self.dags = dags.resolve()
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{port or free_port()}"
         usual = ("scheduler", "triggerer", *(("dag-processor", "api-server") if self.is_3 else ()))
         self._components = usual if components is None else tuple(components)
+        self._database = database
         self._extra = dict(env or {})
         self._say = say
         self._boot_timeout = boot_timeout
@@ -70,11 +79,12 @@ class AirflowSite:
         self._signals.__enter__()
         try:
             self.home = Path(tempfile.mkdtemp(prefix="cloudsync-airflow-"))
-            made = settings(self.home, self.dags, self.url, is_3=self.is_3)
+            self.database = self._database or Sqlite(self.home / "airflow.db")
+            made = settings(self.home, self.dags, self.url, self.database.url, is_3=self.is_3)
             self.password = made.password
             self.env = {**made.env, **self._extra, MARKER: str(self.home)}
             self.processes = Processes(self.env, MARKER, self.home / "output")
-            self.records = Records(self.home)
+            self.records = Records(self.home, self.database)
             self._boot()
         except BaseException:
             self.close()
@@ -92,6 +102,8 @@ class AirflowSite:
                 self.records.stop()
             if hasattr(self, "processes"):
                 self.processes.stop_all()
+            if hasattr(self, "database"):
+                self.database.close()
         finally:
             if hasattr(self, "home"):
                 shutil.rmtree(self.home, ignore_errors=True)
@@ -201,13 +213,20 @@ class AirflowSite:
         return [path for path in found if self.is_3 or "AssetWatcher" not in path.read_text(errors="replace")]
 
     def crash(self, component: str) -> None:
-        """End a component ("scheduler", "triggerer", ...) as `kill -9` would, and its children with it."""
+        """End a component ("scheduler", "worker-1", ...) as `kill -9` would, and its children with it."""
         self.processes.stop(component, grace=0)
 
     def start(self, component: str) -> None:
         """Start a component that was ended."""
-        options = {"api-server": ["--workers", "1"], "scheduler": ["-s"], "triggerer": ["-s"]}
-        command = [sys.executable, "-m", "airflow", component, *options.get(component, ())]
+        # Logs are read from the disk; two of a kind would want the same port to serve them.
+        options = {
+            "api-server": ["--workers", "1"],
+            "scheduler": ["-s"],
+            "triggerer": ["-s"],
+            "worker": ["-s", "--celery-hostname", component],
+        }
+        kind = kind_of(component)
+        command = [sys.executable, "-m", "airflow", *COMMANDS.get(kind, (kind,)), *options.get(kind, ())]
         self.processes.start(component, command)
 
     def api(self, method: str, path: str, body: Any = None, *, tries: int = 3) -> Any:
@@ -238,9 +257,8 @@ class AirflowSite:
     def _boot(self) -> None:
         began = time.monotonic()
         self._say(f"Airflow {self.version}: making its database")
-        self._migrate()
-        with closing(sqlite3.connect(self.home / "airflow.db")) as database:
-            database.execute("pragma journal_mode=wal")
+        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+        self.database.make(lambda: self.processes.run("migrate", migrate, self._boot_timeout))
         self._say(f"starting {', '.join(self._components) or 'nothing else'}")
         for component in self._components:
             self.start(component)
@@ -249,22 +267,13 @@ class AirflowSite:
         self.records.start()
         self._say(f"healthy after {time.monotonic() - began:.0f} s")
 
-    def _migrate(self) -> None:
-        """Make the database; for a second site of this process that is a copy, which saves many seconds."""
-        database = self.home / "airflow.db"
-        if not _EMPTY:
-            command = [sys.executable, "-m", "airflow", "db", "migrate"]
-            self.processes.run("migrate", command, self._boot_timeout)
-            _EMPTY.append(database.read_bytes())
-        database.write_bytes(_EMPTY[0])
-
     def _healthy(self) -> bool:
-        jobs = {JOBS[component] for component in self._components if component in JOBS}
+        jobs = Counter(JOBS[kind] for kind in map(kind_of, self._components) if kind in JOBS)
         alive = self.records.rows(
-            "select distinct job_type from job where state = 'running' "
-            f"and (julianday('now') - julianday(latest_heartbeat)) * 86400 < {HEARTBEAT_AGE}"
+            "select job_type, count(*) from job where state = 'running' "
+            f"and {self.database.age('latest_heartbeat')} < {HEARTBEAT_AGE} group by job_type"
         )
-        if not jobs <= {job for (job,) in alive}:
+        if not jobs <= Counter(dict(alive)):
             return False
         if "api-server" in self._components:
             try:
@@ -290,9 +299,6 @@ class AirflowSite:
             time.sleep(pause)
 
 
-#: The database that the first migration made.
-_EMPTY: list[bytes] = []
-
 #: No proxy of the environment has a say in what goes to loopback.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -306,6 +312,11 @@ runs = [(run.dag_id, run.run_id) for run in runs]
 print()
 print(json.dumps(runs))
 """
+
+
+def kind_of(component: str) -> str:
+    """Of "worker-1" it is "worker"."""
+    return component.rstrip("-0123456789")
 
 
 def _may_hold_a_dag(path: Path) -> bool:

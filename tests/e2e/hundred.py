@@ -39,7 +39,8 @@ def start(cluster: str) -> int:
         task_id="mapped", cluster_id=cluster, user_names=["alice"], wait_for_completion=False
     )
     try:
-        task.execute({"ti": SimpleNamespace(try_number=1, max_tries=0)})
+        ti = SimpleNamespace(try_number=1, max_tries=0, xcom_push=lambda **_: None)
+        task.execute({"ti": ti})
     except Exception:
         traceback.print_exc()
         return 1

@@ -76,6 +76,10 @@ class Processes:
             if process.poll() is not None:
                 raise ProcessDied(f"{name} ended with {process.returncode}\n{self.tail(name)}")
 
+    def pids(self, name: str) -> set[int]:
+        """A process and its children, as far as they are in its session."""
+        return {process.pid for process in members({self._running[name].pid})}
+
     def stop(self, name: str, grace: float = 10.0) -> None:
         """End one process and its children; with `grace=0` as a crash would."""
         process = self._running[name]

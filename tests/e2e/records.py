@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tests.e2e.databases import Database
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 Key = tuple[str, str, str, int]
@@ -66,14 +66,15 @@ class TaskResult:
 
 
 class Records:
-    """Reads the metadata database (SQLite), and watches it in the background so that no state is missed.
+    """Reads the metadata database, and watches it in the background so that no state is missed.
 
     :param home: the AIRFLOW_HOME.
+    :param database: the metadata database.
     :param interval: seconds between two looks of the background watch.
     """
 
-    def __init__(self, home: Path, interval: float = 0.5) -> None:
-        self._database = f"file:{home / 'airflow.db'}?mode=rw"
+    def __init__(self, home: Path, database: Database, interval: float = 0.5) -> None:
+        self._database = database
         self._logs = home / "logs"
         self._interval = interval
         self._seen: dict[Key, list[str]] = {}
@@ -94,8 +95,7 @@ class Records:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""
-        with closing(sqlite3.connect(self._database, uri=True, timeout=30)) as connection:
-            return connection.execute(query, values).fetchall()
+        return self._database.rows(query, *values)
 
     def run_states(self, runs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """States of DAG runs, by (dag_id, run_id)."""
@@ -115,6 +115,7 @@ class Records:
             dag_id,
             run_id,
         )
+        fields = self._fields(dag_id, run_id)
         results = []
         for *names, state, tries, start, end, reschedules in rows:
             key: Key = tuple(names)
@@ -131,7 +132,7 @@ class Records:
                     states_seen=seen,
                     triggers=len(list(self.log_dir(*key).glob("attempt=*.log.trigger.*.log"))),
                     reschedules=reschedules,
-                    fields=self._fields(key),
+                    fields=fields.get(key, {}),
                 )
             )
         return results
@@ -164,24 +165,24 @@ class Records:
         return "\n".join(_readable(line) for path in wanted for line in path.read_text().splitlines())
 
     def _reschedules_of_task(self) -> str:
-        columns = {row[1] for row in self.rows("pragma table_info(task_reschedule)")}
-        if "ti_id" in columns:  # Airflow 3
+        if "ti_id" in self._database.columns("task_reschedule"):  # Airflow 3
             return "r.ti_id = ti.id"
         return " and ".join(f"r.{name} = ti.{name}" for name in ("dag_id", "run_id", "task_id", "map_index"))
 
-    def _fields(self, key: Key) -> dict[str, Any]:
+    def _fields(self, dag_id: str, run_id: str) -> dict[Key, dict[str, Any]]:
         rows = self.rows(
-            "select rendered_fields from rendered_task_instance_fields "
-            "where dag_id = ? and run_id = ? and task_id = ? and map_index = ?",
-            *key,
+            "select dag_id, run_id, task_id, map_index, rendered_fields from rendered_task_instance_fields "
+            "where dag_id = ? and run_id = ?",
+            dag_id,
+            run_id,
         )
-        return json.loads(rows[0][0]) if rows else {}
+        return {(dag, run, task, index): json.loads(text) for dag, run, task, index, text in rows}
 
     def _watching(self) -> None:
         while not self._ended.wait(self._interval):
             try:
                 self._look()
-            except sqlite3.Error:
+            except self._database.Error:
                 continue  # busy, or not made yet: the next look comes soon
 
     def _look(self) -> None:

@@ -67,7 +67,7 @@ class Settings:
     password: str
 
 
-def settings(home: Path, dags: Path, url: str, *, is_3: bool) -> Settings:
+def settings(home: Path, dags: Path, url: str, database_url: str, *, is_3: bool) -> Settings:
     """The environment for Airflow's processes, with secrets that are made anew."""
     temp = home / "tmp"
     temp.mkdir()
@@ -80,7 +80,7 @@ def settings(home: Path, dags: Path, url: str, *, is_3: bool) -> Settings:
     own = {
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": database_url,
         "WEBSERVER__SECRET_KEY" if not is_3 else "API__SECRET_KEY": secrets.token_urlsafe(32),
     }
     if is_3:

@@ -1,27 +1,39 @@
-"""One file a service: its requests, how to observe it, and how to judge what is observed."""
+"""One file a service: its requests, how to observe it, and how to judge what is observed.
+
+Each is imported when it is asked for: a DAG file that uses one of them does not pay for all.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cloudsync.api.model import Probe, Service
-from airflow_provider_cloudsync.api.services import coc, csms, dataarts, hss, mrs_calls
-from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC
-from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC
-from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC
-from airflow_provider_cloudsync.api.services.mrs import IAM_CANCEL, IAM_SYNC
 from airflow_provider_cloudsync.exceptions import InvalidEvent
 
-#: What the ``check`` command asks of each service.
-PROBES: dict[str, Probe] = {
-    "mrs": mrs_calls.PROBE,
-    "dataarts": dataarts.PROBE,
-    "hss": hss.PROBE,
-    "coc": coc.PROBE,
-    "csms": csms.PROBE,
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.model import Probe, Service
+
+    PROBES: dict[str, Probe]
+    SERVICES: dict[str, Service[Any]]
+
+#: What is waited for, by the name that tickets have -> its module and its name there.
+_WAITED_FOR = {
+    "mrs": ("mrs", "IAM_SYNC"),
+    "mrs-cancel": ("mrs", "IAM_CANCEL"),
+    "dataarts": ("dataarts", "MEMBER_SYNC"),
+    "coc": ("coc", "RESOURCE_SYNC"),
+    "hss": ("hss", "EVENT_SYNC"),
 }
-_ALL: tuple[Service[Any], ...] = (IAM_SYNC, IAM_CANCEL, MEMBER_SYNC, RESOURCE_SYNC, EVENT_SYNC)
-SERVICES: dict[str, Service[Any]] = {each.name: each for each in _ALL}
+#: What the ``check`` command asks of each service is the PROBE of these.
+_PROBED = {"mrs": "mrs_calls", "dataarts": "dataarts", "hss": "hss", "coc": "coc", "csms": "csms"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SERVICES":
+        return {each: find_service(each) for each in _WAITED_FOR}
+    if name == "PROBES":
+        return {service: _of(module, "PROBE") for service, module in _PROBED.items()}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def find_service(name: str) -> Service[Any]:
@@ -30,6 +42,13 @@ def find_service(name: str) -> Service[Any]:
     :raises InvalidEvent: if this release has no such service.
     """
     try:
-        return SERVICES[name]
-    except KeyError:
-        raise InvalidEvent(f'This release has no service "{name}" (it has: {", ".join(SERVICES)}).') from None
+        where = _WAITED_FOR[name]
+    except (KeyError, TypeError):
+        known = ", ".join(_WAITED_FOR)
+        raise InvalidEvent(f'This release has no service "{name}" (it has: {known}).') from None
+    found: Service[Any] = _of(*where)
+    return found
+
+
+def _of(module: str, name: str) -> Any:
+    return getattr(import_module(f"{__name__}.{module}"), name)

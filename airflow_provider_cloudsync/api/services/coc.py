@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Request
 from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Stage, Target, Ticket
@@ -26,6 +27,7 @@ from airflow_provider_cloudsync.api.services.parameters import epoch_ms, iso, ms
 from airflow_provider_cloudsync.api.text import one_line, shown
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 
+_CONSOLE = Console("the COC console, at the vendor's accounts", SERVICE, "coc")
 #: Seconds after a start in which the rows may not show it yet.
 _SETTLE = 10.0
 #: Whether ``sync_date`` is when a run starts or when it ends is not documented. If it is the start, the status may
@@ -124,7 +126,7 @@ class ResourceSync:
 
     name: str = "coc"
     floor: float = 2.0
-    console: str = "the COC console, at the vendor's accounts"
+    console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
         account = target["account_id"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Pause, Request
 from airflow_provider_cloudsync.api.model import Probe
@@ -32,6 +33,7 @@ from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Inva
 
 log = logging.getLogger(__name__)
 
+CONSOLE = Console("the console of DEW", SERVICE, "dew")
 #: A write is read back so often, so many seconds apart, until it shows.
 _READS, _BETWEEN_READS = 3, 1.0
 
@@ -100,14 +102,14 @@ def create(
         different = _different(there, wanted)
         if different:
             raise SyncFailed(
-                f"{_event(name)} exists already, with another {' and '.join(different)}. Nothing was changed: use "
+                f"{described(name)} exists already, with another {' and '.join(different)}. Nothing was changed: use "
                 "CsmsUpdateEventOperator to change it, or delete it first."
             )
         if memory is not None:
             return {"changed": True, "before": None, "after": there}  # an earlier try has created it
         if since is not None and _is_since(event, since):
             return {"changed": False, "before": None, "after": there}  # perhaps it has
-        log.info("%s is there already, as asked.", _event(name))
+        log.info("%s is there already, as asked.", described(name))
         return {"changed": False, "before": there, "after": there}
     remember(Memory(before=None, then=None))
     problem: CloudSyncError | None = None
@@ -154,7 +156,7 @@ def update(
     before = (memory and memory.before) or there
     different = _different(there, wanted)
     if not different:
-        log.info("%s is as asked already; nothing is written.", _event(name))
+        log.info("%s is as asked already; nothing is written.", described(name))
         if memory is None and since is not None and _is_since(event, since):
             log.warning(
                 "It was changed during this run, perhaps by an earlier try of this task: what it was like before is "
@@ -164,7 +166,7 @@ def update(
         return {"changed": bool(_different(before, there)), "before": before, "after": there}
     ours = memory or Memory(before=before, then=stamp)
     # In the log before anything is changed, so that whoever has to repair it by hand knows what to repair it to.
-    log.info("%s is about to be changed; before, it was: %s", _event(name), one_line(repr(before), 600))
+    log.info("%s is about to be changed; before, it was: %s", described(name), one_line(repr(before), 600))
     remember(ours)
     expected = {**there, **wanted}
     problem: CloudSyncError | None = None
@@ -201,16 +203,16 @@ def delete(
     event = yield from find_event(cloud, name)
     if event is None:
         if memory is not None:
-            log.info("%s is gone; an earlier try has deleted it.", _event(name))
+            log.info("%s is gone; an earlier try has deleted it.", described(name))
             return {"changed": True, "before": memory.before, "after": None}
         if not ignore_missing:
             raise _missing(
                 cloud, name, " An earlier try of this task may have deleted it." if retried else ""
             )
-        log.info("%s does not exist; there is nothing to delete.", _event(name))
+        log.info("%s does not exist; there is nothing to delete.", described(name))
         return {"changed": False, "before": None, "after": None}
     before = settings_of(event)
-    log.info("%s is about to be deleted; it was: %s", _event(name), one_line(repr(before), 600))
+    log.info("%s is about to be deleted; it was: %s", described(name), one_line(repr(before), 600))
     remember(Memory(before=before, then=_stamp(event)))
     try:
         yield from delete_event(cloud, name)
@@ -227,7 +229,7 @@ def delete(
             yield Pause(_BETWEEN_READS)
         if (yield from find_event(cloud, name)) is None:
             return {"changed": True, "before": before, "after": None}
-    raise SyncFailed(f"{_event(name)}: the service accepted the deletion, but the event is still there.")
+    raise SyncFailed(f"{described(name)}: the service accepted the deletion, but the event is still there.")
 
 
 def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
@@ -254,9 +256,9 @@ def _is_as_left(
     if wrong:
         shown = "; ".join(f"{key} is {one_line(repr(there.get(key)), 300)}" for key in wrong)
         raise SyncFailed(
-            f"{_event(name)}: an earlier try of this task was about to write, and now {shown}, which it did not ask "
-            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in the console of "
-            "DEW, then clear the task."
+            f"{described(name)}: an earlier try of this task was about to write, and now {shown}, which it did not ask "
+            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in {CONSOLE}, "
+            "then clear the task."
         )
     return True
 
@@ -277,7 +279,7 @@ def _with_subscribers(cloud: Cloud, name: str, error: CloudSyncError) -> Flow[Cl
     if not secrets:
         return error
     return SyncFailed(
-        f"{_event(name)} can't be deleted while secrets subscribe to it: {', '.join(secrets[:10])}"
+        f"{described(name)} can't be deleted while secrets subscribe to it: {', '.join(secrets[:10])}"
         f"{' and more' if len(secrets) > 10 else ''}. Take the event off them first. ({error.message})"
     )
 
@@ -314,13 +316,14 @@ def _is_as(there: Any, wanted: Any) -> bool:
     return bool(there == wanted)
 
 
-def _event(name: str) -> str:
+def described(name: str) -> str:
+    """An event, in a sentence."""
     return f'CSMS event notification "{name}"'
 
 
 def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
     return SyncFailed(
-        f"There is no {_event(name)} in region {cloud.region or 'unnamed'}, project "
+        f"There is no {described(name)} in region {cloud.region or 'unnamed'}, project "
         f"{cloud.project_id or 'of the region'}. Check the name, the region and the project.{perhaps}"
     )
 
@@ -328,15 +331,15 @@ def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
 def _not_taken(name: str, before: Settings | None, after: Settings | None, expected: Settings) -> SyncFailed:
     """The service said yes, and the event is not as asked."""
     if after is None:
-        return SyncFailed(f"{_event(name)}: the service accepted the write, but there is no such event.")
+        return SyncFailed(f"{described(name)}: the service accepted the write, but there is no such event.")
     wrong = "; ".join(
         f"{key} is {one_line(repr(after.get(key)), 300)}, not {one_line(repr(expected[key]), 300)}"
         for key in _different(after, expected)
     )
     was = "" if before is None else f" Before the write it was: {one_line(repr(dict(before)), 600)}."
     return SyncFailed(
-        f"{_event(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in the "
-        "console of DEW if it matters, and give the service's support the time of this task."
+        f"{described(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in "
+        f"{CONSOLE} if it matters, and give the service's support the time of this task."
     )
 
 

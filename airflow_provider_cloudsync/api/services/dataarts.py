@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Target, Ticket
@@ -28,6 +29,7 @@ from airflow_provider_cloudsync.exceptions import (
 log = logging.getLogger(__name__)
 
 SERVICE = "dataartsstudio"
+_CONSOLE = Console("the workspace in the DataArts Studio console", SERVICE, "dayu", parameters=("workspace",))
 _PATH = "/v1/{project_id}/security/member-sync-tasks"
 _PAGE = 100
 #: Of each of the two reads, for a user; as documented for the others of this family.
@@ -35,7 +37,17 @@ _QUOTA = Quota(40, 10.0)
 #: ``sync_time`` moves when a run starts, and the state may follow a moment later. Until then an old state would look
 #: like the new run's. Both times are the service's own, so a wrong clock here does no harm.
 _STATE_LAG = 5.0
-_FILTERS = ("cluster_type", "cluster_name", "sync_status", "schedule_status", "order_by", "order_by_asc")
+
+
+class MemberSyncFilters(TypedDict, total=False):
+    """What a list of member sync tasks can be narrowed and ordered by; None leaves one out."""
+
+    cluster_type: str | None
+    cluster_name: str | None
+    sync_status: str | None
+    schedule_status: str | None
+    order_by: str | None
+    order_by_asc: bool | None
 
 
 class MemberSyncTask(TypedDict, total=False):
@@ -116,12 +128,15 @@ def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, 
     return {str(task.get("id")): _seen(task, reply.date) for task in readable}, len(page), total
 
 
-def list_member_sync_tasks(cloud: Cloud, workspace: str, **filters: Any) -> Flow[list[MemberSyncTask]]:
+def list_member_sync_tasks(
+    cloud: Cloud, workspace: str, **filters: Unpack[MemberSyncFilters]
+) -> Flow[list[MemberSyncTask]]:
     """All tasks of a workspace, or those that the filters leave (ListSecurityMemberSyncTasks)."""
-    unknown = sorted(set(filters) - set(_FILTERS))
+    known = tuple(MemberSyncFilters.__annotations__)
+    unknown = sorted(set(filters) - set(known))
     if unknown:
         raise InvalidParameter(
-            f"list_member_sync_tasks has no filter {unknown[0]!r}; it has: {', '.join(_FILTERS)}."
+            f"list_member_sync_tasks has no filter {unknown[0]!r}; it has: {', '.join(known)}."
         )
     query = tuple(
         (name, str(value).lower() if isinstance(value, bool) else str(value))
@@ -167,7 +182,7 @@ class MemberSync:
 
     name: str = "dataarts"
     floor: float = 2.0
-    console: str = "the workspace in the DataArts Studio console"
+    console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
         return f"Member sync task {target['sync_task_id']} of DataArts workspace {target['workspace']}"
@@ -222,7 +237,8 @@ class MemberSync:
             if status == "SYNC_SUCCESS":
                 return Progress(Phase.SUCCEEDED, f"The last run succeeded{_since(seen)}.")
             said = one_line(seen.sync_msg, 500, tail=True) or "no message"
-            return Progress(Phase.FAILED, f"The run failed{_since(seen)}. The service says: {said}")
+            of = "" if seen.sync_time is None else f" (of the run started {iso(seen.sync_time)})"
+            return Progress(Phase.FAILED, f"The service says: {said}{of}")
         if status in ("SYNC_SUCCESS", "SYNC_FAIL", "NOT_SYNC"):
             why = f"No run counts yet: the last one{_since(seen) or ' is none'} ({status})"
             why += f", and one not before {iso(after)} is waited for." if after is not None else "."

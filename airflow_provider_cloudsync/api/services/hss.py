@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Stage, Target, Ticket
@@ -18,6 +19,7 @@ from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identif
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
 
 SERVICE = "hss"
+_CONSOLE = Console("the HSS console, under Container Clusters", SERVICE, "hss2")
 #: Documented for each API of HSS: 5 calls a minute of one user or one IP.
 QUOTA = Quota(5, 60.0, by_address=True)
 #: The most that a page takes; the least is 10.
@@ -136,7 +138,7 @@ class EventSync:
     name: str = "hss"
     #: Five looks a minute would bear 12 s; somebody else may look, too.
     floor: float = 15.0
-    console: str = "the HSS console, under Container Clusters"
+    console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
         cluster = target["cluster_id"]

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Shared
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
@@ -36,6 +37,8 @@ from airflow_provider_cloudsync.exceptions import (
 
 #: Seconds after a start in which a flag that is down may only mean that the run is not up yet.
 SETTLE = 10.0
+_CONSOLE = Console("the operation log of the cluster in the MRS console", "mrs", "mrs")
+_NO_REASON = f"The service gives no reason here: look at {_CONSOLE}"
 #: States of a cluster in which no synchronization can run any more.
 _GONE = ("terminating", "terminated", "failed")
 _NO_SUCH_CLUSTER = "12000003"
@@ -131,7 +134,7 @@ class IamSync:
 
     name: str = "mrs"
     floor: float = 2.0
-    console: str = "the operation log of the cluster in the MRS console"
+    console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
         return f"IAM user sync of MRS cluster {target['cluster_id']}"
@@ -272,22 +275,16 @@ class IamSync:
         absent = _listed("user", users) + _listed("group", groups)
         if watching:
             return Progress(Phase.RUNNING, f"Not in the cluster yet: {', '.join(absent)}.")
-        return Progress(
-            Phase.FAILED,
-            f"The sync ended without bringing {', '.join(absent)} into the cluster. The service gives no reason here: "
-            "look at the operation log of the cluster in the MRS console, and check that the names exist in IAM.",
-        )
+        why = f"The sync ended without bringing {', '.join(absent)} into the cluster. {_NO_REASON}"
+        return Progress(Phase.FAILED, f"{why}, and check that the names exist in IAM.")
 
     def _judge_full(self, watching: bool, seen: IamSyncSeen) -> Progress:
         if seen.is_synchronous:
             return Progress(Phase.SUCCEEDED, "The cluster is in line with IAM, and no sync is running.")
         if watching:
             return Progress(Phase.RUNNING, "The cluster is not in line with IAM yet.")
-        return Progress(
-            Phase.FAILED,
-            "The full sync ended, and the cluster is still not in line with IAM. The service gives no reason here: "
-            "look at the operation log of the cluster in the MRS console.",
-        )
+        why = "The full sync ended, and the cluster is still not in line with IAM."
+        return Progress(Phase.FAILED, f"{why} {_NO_REASON}.")
 
     def _brought_all(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
         """Whether names were missing before the start and none is now: only a run since then can have done that."""
@@ -358,11 +355,8 @@ class IamCancel(IamSync):
         if not users and not groups:
             return Progress(Phase.SUCCEEDED, "None of the names is in the cluster, and no run is under way.")
         present = ", ".join(_listed("user", users) + _listed("group", groups))
-        return Progress(
-            Phase.FAILED,
-            f"The removal ended, and {present} {'is' if len(users + groups) == 1 else 'are'} still in the cluster. "
-            "The service gives no reason here: look at the operation log of the cluster in the MRS console.",
-        )
+        still = f"{present} {'is' if len(users + groups) == 1 else 'are'} still in the cluster"
+        return Progress(Phase.FAILED, f"The removal ended, and {still}. {_NO_REASON}.")
 
 
 IAM_SYNC = IamSync()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from airflow_provider_cloudsync.api.credentials import (
     GOOD_FOR,
     TOKEN_HEADER,
+    Anonymous,
     KeyPair,
     Token,
     is_recent,
@@ -147,7 +148,11 @@ class SignIn(ABC):
 
     def asker(self) -> Cloud:
         """Whom to sign in by: once, and not after a long wait for its turn. Whoever needs it comes back then."""
-        return self.ask.once().until(self.ask.clock() + _TURN_SOON)
+        ask = self.ask
+        if isinstance(ask.credentials, Anonymous):
+            # Where one is throttled, others who sign in there need not be.
+            ask = replace(ask, credentials=Anonymous(self.identity))
+        return ask.once().until(ask.clock() + _TURN_SOON)
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added, signed in if need be."""

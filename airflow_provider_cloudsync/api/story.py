@@ -1,0 +1,57 @@
+"""What a wait writes into the log."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_cloudsync.api.model import Progress
+from airflow_provider_cloudsync.exceptions import CloudSyncError
+
+log = logging.getLogger(__name__)
+
+_HEARTBEAT = 600.0
+
+
+@dataclass(slots=True)
+class Story:
+    """A line when something changes, and one each ten minutes.
+
+    A thousand waits may see one outage, so a fault is told once by its kind, since each has another request id; and
+    apart from what the looks show that bring something, for it may come and go.
+    """
+
+    subject: str
+    told: tuple[Any, ...] | None = None
+    told_at: float = 0.0
+    told_fault: tuple[Any, ...] | None = None
+    told_fault_at: float = 0.0
+    warned: tuple[str, ...] = ()
+
+    def tell(self, progress: Progress, now: float, fault: CloudSyncError | None = None) -> None:
+        """Write what a look came to.
+
+        :param fault: what the look ended with, if it brought nothing.
+        """
+        if progress.warning and progress.warning not in self.warned:
+            self.warned += (progress.warning,)
+            log.warning("%s: %s", self.subject, progress.warning)
+        if self._is_news(progress, now, fault):
+            log.info("%s: %s. %s", self.subject, progress.phase.value, progress.why)
+        else:
+            log.debug("%s: still %s.", self.subject, progress.phase.value)
+
+    def _is_news(self, progress: Progress, now: float, fault: CloudSyncError | None) -> bool:
+        news: tuple[Any, ...]
+        if fault is not None:
+            news = (type(fault), getattr(fault, "status", None), getattr(fault, "code", None))
+            if news == self.told_fault and now - self.told_fault_at < _HEARTBEAT:
+                return False
+            self.told_fault, self.told_fault_at = news, now
+            return True
+        news = (progress.phase, progress.why)
+        if news == self.told and now - self.told_at < _HEARTBEAT:
+            return False
+        self.told, self.told_at = news, now
+        return True
