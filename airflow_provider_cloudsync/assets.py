@@ -154,14 +154,19 @@ def stands_for(uri: str, service: str, target: Mapping[str, Any], region: str | 
     return (kind, ids) == identify(service, target)
 
 
-def identify(service: str, target: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind of asset that stands for the target of a service, and its ids but the region, which no target has."""
+def identify(service: str, target: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The kind of asset that stands for the target of a service, and its ids but the region, which no target has.
+
+    :return: None where nothing stands for it.
+    """
     if service == "coc":
         kind = "coc_vendor" if target["account_id"] is None else "coc_vendor_account"
     elif service == "hss":
         kind = "hss_events" if target["cluster_id"] is None else "hss_cluster_events"
-    else:
+    elif service in _KINDS:
         kind = _KINDS[service]
+    else:
+        return None
     names = re.findall(r"{(\w+)}", PATHS[kind])
     return kind, {name: target[name] for name in names if name != "region"}
 

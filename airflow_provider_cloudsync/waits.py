@@ -188,11 +188,16 @@ class Waiter:
         :param service: the service's name, as in a ticket.
         :param happened: plain JSON; goes under ``cloudsync`` into the event's extra.
         """
+        identified = assets.identify(service, target)
         uris = [
             (outlet, uri) for outlet in self.outlets if isinstance(uri := getattr(outlet, "uri", None), str)
         ]
         events = context.get("outlet_events")
-        if events is None or not any(assets.stands_for(uri, service, target, None) for _, uri in uris):
+        if (
+            identified is None
+            or events is None
+            or not any(assets.stands_for(uri, service, target, None) for _, uri in uris)
+        ):
             return
         try:
             region = self.region or self.hook.cloud.region
@@ -202,10 +207,15 @@ class Waiter:
                 "The region is not known (%s), so outlets are told by their ids alone.", type(error).__name__
             )
             region = None
-        _, ids = assets.identify(service, target)
+        _, ids = identified
         for outlet, uri in uris:
             if assets.stands_for(uri, service, target, region):
-                events[outlet].extra["cloudsync"] = {"service": service, **ids, **happened}
+                try:
+                    extra = events[outlet].extra
+                except Exception as error:  # a reference to an asset: Airflow looks up what it stands for
+                    log.warning("The event of %s is told nothing (%s).", uri, type(error).__name__)
+                else:
+                    extra["cloudsync"] = {"service": service, **ids, **happened}
 
     def hand_over(self, ticket: Ticket, *, deadline: float, try_number: int) -> NoReturn:
         """Leave a wait to a triggerer; the task goes on in its ``execute_complete``."""

@@ -190,3 +190,8 @@ def test_every_service_has_an_asset() -> None:
     assert set(TARGETS) == set(SERVICES)
     for service, target in TARGETS.items():
         assert assets.identify(service, target)[0] in assets.PATHS
+
+
+def test_a_service_that_somebody_adds_needs_none() -> None:
+    assert assets.identify("hss-images", {"registry_id": "1"}) is None
+    assert not assets.stands_for(MRS, "hss-images", {"registry_id": "1"}, R)

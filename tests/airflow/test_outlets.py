@@ -303,3 +303,13 @@ def test_a_connection_that_is_away_makes_no_green_task_red(world, monkeypatch, c
     task.tell_outlets(context, "mrs", {"cluster_id": "c"}, {"outcome": "succeeded"})
     assert told(context, [MRS])[MRS.uri]["cloudsync"]["outcome"] == "succeeded"
     assert "The region is not known (RuntimeError)" in caplog.text
+
+
+def test_a_reference_that_airflow_cannot_resolve_makes_no_green_task_red(world, caplog) -> None:
+    class Events(dict):
+        def __missing__(self, key: Any) -> Any:
+            raise RuntimeError("no such asset")
+
+    task = MrsSyncIamUsersOperator(task_id="t", cluster_id="c", user_names=["alice"], outlets=[MRS])
+    world.run(task, {**world.context(), "outlet_events": Events()})
+    assert f"The event of {MRS.uri} is told nothing (RuntimeError)" in caplog.text

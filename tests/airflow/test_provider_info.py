@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 import airflow_provider_cloudsync
-from airflow_provider_cloudsync import get_provider_info
+from airflow_provider_cloudsync import assets, get_provider_info
 from airflow_provider_cloudsync.connection_form import FIELDS
 
 AIRFLOW = Path(airflow.__file__).parent
@@ -172,6 +172,21 @@ def test_all_modules_named_exist_and_all_that_exist_are_named() -> None:
             and (path.stem != "sync" or kind == "triggers")
         }
         assert named == there
+
+
+def test_airflow_finds_what_is_named_for_asset_uris() -> None:
+    info = get_provider_info()
+    assert info["asset-uris"] == info["dataset-uris"]
+    (uris,) = info["asset-uris"]
+    assert uris["schemes"] == [assets.SCHEME]
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as Manager
+    except ImportError:  # before Airflow 3.2
+        from airflow.providers_manager import ProvidersManager as Manager
+    manager = Manager()
+    kind = "asset" if hasattr(manager, "asset_uri_handlers") else "dataset"
+    assert getattr(manager, f"{kind}_uri_handlers")["cloudsync"] is assets.sanitize_uri
+    assert getattr(manager, f"{kind}_factories")["cloudsync"] is assets.create_asset
 
 
 def test_every_integration_that_is_named_is_described() -> None:
