@@ -76,7 +76,7 @@ def sync(name: str, kind: type[MrsSyncIamUsersOperator] = MrsSyncIamUsersOperato
 with DAG("kills", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None, catchup=False):
     for at in ("looking", "storing", "started", "waiting"):
         sync(f"dies_{at}", FirstTry, first={"dies": at})
-    sync("out_of_time", FirstTry, first={"timeout": 6.0})
+    sync("out_of_time", FirstTry, first={"timeout": 12.0})
     sync("killed_by_user", FirstTry, first={})
     sync("scheduler_dies", FirstTry, first={})
     for name in (
