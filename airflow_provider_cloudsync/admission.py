@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 
 #: So many begin before the loop sees to everything else.
 _AT_ONCE = 4
@@ -18,17 +19,20 @@ class Admission:
     """
 
     def __init__(self) -> None:
-        self._queue: deque[Callable[[], object]] = deque()
+        self._queue: deque[tuple[Context, Callable[[], object]]] = deque()
 
     def admit(self, what: Callable[[], object]) -> None:
-        """Have it called soon, in the order in which they came."""
+        """Have it called soon, in the order in which they came, and in the context of who asks: of its task's log."""
         if not self._queue:
             asyncio.get_running_loop().call_soon(self._next)
-        self._queue.append(what)
+        self._queue.append((copy_context(), what))
 
     def _next(self) -> None:
         queue = self._queue
-        for _ in range(min(_AT_ONCE, len(queue))):
-            queue.popleft()()
-        if queue:
-            asyncio.get_running_loop().call_soon(self._next)
+        try:
+            for _ in range(min(_AT_ONCE, len(queue))):
+                context, what = queue.popleft()
+                context.run(what)
+        finally:
+            if queue:
+                asyncio.get_running_loop().call_soon(self._next)

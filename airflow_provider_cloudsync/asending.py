@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,16 @@ if TYPE_CHECKING:
 #: A token comes in a header of up to 32 KiB, more than the library takes by itself.
 _LONGEST_HEADER = 64 * 1024
 _CONNECTIONS = 32
+_ready = False
 
 
 async def make_ready() -> None:
     """Import the library, which takes longer than an event loop may stand still; so in a thread."""
-    if "aiohttp" not in sys.modules:
+    global _ready
+    if not _ready:
+        # All who come meanwhile wait in threads, too: it is in sys.modules long before it can be used.
         await asyncio.to_thread(importlib.import_module, "aiohttp")
+        _ready = True
 
 
 def open_session() -> aiohttp.ClientSession:

@@ -22,7 +22,7 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import WaitTimedOut
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Wait:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, WaitTimedOut):
             self._phase = "timed_out"
-        elif isinstance(error, CloudSyncError):
+        elif isinstance(error, Exception):
             self._phase = "broke"
         count("waits", service=self._service, phase=self._phase)
         self._show(-1)

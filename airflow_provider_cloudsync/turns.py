@@ -60,6 +60,8 @@ class _Queue:
     def hold(self, seconds: float | None, now: float) -> None:
         """Let nobody through for so long; None: twice as long as the last time, if that is not long ago."""
         if seconds is None:
+            if now < self.held_until:
+                return  # of a call that was under way when the last one was refused
             in_a_row = now <= self.held_until + 2 * self.last_untold
             seconds = min(2 * self.last_untold, _LONGEST_UNTOLD) if in_a_row and self.last_untold else _UNTOLD
             self.last_untold = seconds

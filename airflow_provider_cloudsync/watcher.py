@@ -8,6 +8,7 @@ the same ``run`` in it. Airflow before 3.3 gives a trigger nothing to remember b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
@@ -31,8 +32,11 @@ _UNTIL_STORED = 3.0
 _SELDOM = 600.0
 #: So often it is looked whether a connection whose key is rejected has another one (seconds).
 _ANOTHER_KEY = 60.0
-#: What Airflow fails to answer is asked again after so many seconds, and so often before it is done without.
-_ASK_AGAIN, _ASKS = 10.0, 6
+#: What Airflow fails to answer is asked again after so many seconds, and so often before it is done without; oftener
+#: at first, when nothing is known.
+_ASK_AGAIN, _ASKS, _ASKS_AT_FIRST = 10.0, 6, 60
+#: An error that lasts is told again after so many seconds.
+_TOLD_AGAIN = 86_400.0
 
 
 class Watcher:
@@ -66,8 +70,11 @@ class Watcher:
         )
         #: What is in the store, as far as this one knows.
         self._kept: Any = None
+        #: What could not be written.
+        self._unwritten: dict[str, Any] | None = None
         self._due: float | None = None
         self._told: Hashable = None
+        self._told_at = 0.0
 
     async def news(self, memory: Memory | None) -> News:
         """What there is to report, or to remember. Bears everything."""
@@ -78,7 +85,14 @@ class Watcher:
             try:
                 cloud = await self._cloud(anew=anew)
                 news = await self._hook.arun(
-                    next_news(cloud, self._watch, memory, poll_interval=self._poll_interval, due=self._due)
+                    next_news(
+                        cloud,
+                        self._watch,
+                        memory,
+                        poll_interval=self._poll_interval,
+                        due=self._due,
+                        looked=self._looked,
+                    )
                 )
             except CloudSyncError as error:
                 # Each reply has a request id of its own.
@@ -98,13 +112,18 @@ class Watcher:
             else:
                 await asyncio.sleep(_SELDOM)
 
+    def _looked(self) -> None:
+        """A look that brought something: whatever goes wrong from now on is told."""
+        self._told = None
+
     def _complain(self, why: str, kind: Hashable) -> None:
-        """Once, and not each time.
+        """Once a day, and not each time.
 
         :param kind: tells this from other complaints.
         """
-        if kind != self._told:
-            self._told = kind
+        now = time.time()
+        if kind != self._told or now - self._told_at >= _TOLD_AGAIN:
+            self._told, self._told_at = kind, now
             log.error(
                 "%s can't be watched, and is looked at every %.0f minutes only: %s",
                 self._subject,
@@ -137,17 +156,27 @@ class Watcher:
                 await asyncio.sleep(_ASK_AGAIN)
 
     async def recall(self) -> Memory | None:
-        """What was written last; None if nothing was, or nothing is kept."""
-        found = [await self._ask(store.aget, self._key) for store in self._stores]
-        kept = [each for each in found if isinstance(each, dict) and each.get("version") == _MEMORY_VERSION]
-        self._kept = max(kept, key=lambda each: each["at"], default=None)
-        return None if self._kept is None else dict(self._kept["memory"])
+        """What was written last; None if nothing was, or nothing is kept. Waits long for Airflow's answer: who begins
+        anew instead leaves out what has ended meanwhile.
+        """
+        try:
+            self._kept = await self._newest(patient=True)
+        except _NoAnswer:
+            self._kept = None
+        return _memory(self._kept)
 
     async def written_by_others(self) -> Memory | None:
-        """What somebody else has written since this one read or wrote; None if nobody has."""
-        before = self._kept
-        memory = await self.recall()
-        return None if self._kept == before else memory
+        """What somebody else has written since this one read or wrote; None if nobody has, or it can't be told."""
+        if self._unwritten is not None and not await self._write(self._unwritten):
+            return None
+        try:
+            kept = await self._newest()
+        except _NoAnswer:
+            return None
+        if kept == self._kept:
+            return None
+        self._kept = kept
+        return _memory(kept)
 
     async def remember(self, memory: Memory, *, reported: bool) -> None:
         """Keep it, where there is something to keep it in.
@@ -157,27 +186,63 @@ class Watcher:
         if self._stores and reported:
             await asyncio.sleep(_UNTIL_STORED)
             # It comes to Airflow on the same way as the event. The answer shows that the way is clear.
-            await self.recall()
+            with contextlib.suppress(_NoAnswer):
+                await self._newest()
             await asyncio.sleep(_UNTIL_STORED)
-        kept = {"version": _MEMORY_VERSION, "at": time.time(), "memory": dict(memory)}
-        for store in self._stores:
-            await self._ask(store.aset, self._key, kept)
-            self._kept = kept
+        await self._write({"version": _MEMORY_VERSION, "at": time.time(), "memory": dict(memory)})
 
-    async def _ask(self, ask: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    async def _newest(self, *, patient: bool = False) -> Any:
+        """What is in the store, if it is something of ours."""
+        found = [await self._ask(store.aget, self._key, patient=patient) for store in self._stores]
+        return max(filter(_is_ours, found), key=lambda each: each["at"], default=None)
+
+    async def _write(self, kept: dict[str, Any]) -> bool:
+        """Whether it was written everywhere; if not, that is made up for before the store is read again."""
+        self._unwritten = kept
+        try:
+            for store in self._stores:
+                await self._ask(store.aset, self._key, kept)
+        except _NoAnswer:
+            return False
+        self._kept, self._unwritten = kept if self._stores else None, None
+        return True
+
+    async def _ask(self, ask: Callable[..., Awaitable[Any]], *arguments: Any, patient: bool = False) -> Any:
         asked = 0
         while True:
             try:
                 return await ask(*arguments)
             except Exception as error:
                 asked += 1
-                if asked >= _ASKS:
+                if asked == _ASKS:
                     log.error(
-                        "%s: what was reported can't be kept in Airflow (%s: %s), so an event may be left out or come "
-                        "twice when the triggerer is restarted.",
+                        "%s: Airflow does not answer what is kept there of the reports (%s: %s); %s.",
                         self._subject,
                         type(error).__name__,
                         error,
+                        "it is asked again for some minutes before the watch begins"
+                        if patient
+                        else "an event may come twice if the triggerer is restarted now",
                     )
-                    return None
+                if asked >= (_ASKS_AT_FIRST if patient else _ASKS):
+                    raise _NoAnswer from error
             await asyncio.sleep(_ASK_AGAIN)
+
+
+class _NoAnswer(Exception):
+    """Of Airflow's store."""
+
+
+def _is_ours(kept: Any) -> bool:
+    """Whether it is what this release writes; anything else, such as what somebody edited, counts as nothing."""
+    return (
+        isinstance(kept, dict)
+        and kept.get("version") == _MEMORY_VERSION
+        and isinstance(kept.get("at"), int | float)
+        and isinstance(kept.get("memory"), dict)
+        and all(type(value) is int for value in kept["memory"].values())
+    )
+
+
+def _memory(kept: Any) -> Memory | None:
+    return None if kept is None else dict(kept["memory"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from itertools import pairwise
 
 from airflow_provider_cloudsync.admission import Admission
@@ -39,3 +40,36 @@ def test_who_comes_while_others_begin_is_let_in_as_well() -> None:
         return begun
 
     assert asyncio.run(main()) == ["first", "second", "third"]
+
+
+def test_each_begins_in_the_context_of_who_asked() -> None:
+    """A trigger's log is found by it."""
+    whose: ContextVar[int] = ContextVar("whose")
+
+    async def main() -> list[int]:
+        admission, found = Admission(), []
+
+        async def ask(number: int) -> None:
+            whose.set(number)
+            admission.admit(lambda: found.append(whose.get()))
+
+        await asyncio.gather(*(ask(number) for number in range(10)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(main()) == list(range(10))
+
+
+def test_one_that_raises_does_not_hold_up_the_others() -> None:
+    async def main() -> list[int]:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        admission, found = Admission(), []
+        admission.admit(lambda: 1 / 0)
+        for number in range(10):
+            admission.admit(lambda number=number: found.append(number))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(main()) == list(range(10))

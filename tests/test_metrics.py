@@ -122,11 +122,12 @@ def test_waits_by_phase_and_those_that_share(told: Told, emulator: Emulator) -> 
     [
         (WaitTimedOut("late", last_seen="x"), "timed_out"),
         (CloudSyncError("no"), "broke"),
-        (KeyError("x"), "left"),
+        (KeyError("x"), "broke"),
+        (asyncio.CancelledError(), "left"),
     ],
-    ids=["timed out", "an error", "something else"],
+    ids=["timed out", "an error", "an unexpected one", "cancelled"],
 )
-def test_how_a_wait_can_end(told: Told, error: Exception, phase: str) -> None:
+def test_how_a_wait_can_end(told: Told, error: BaseException, phase: str) -> None:
     with pytest.raises(type(error)), metrics.Wait("hss"):
         raise error
     assert told == {("cloudsync.waits", "began", "hss"): 1, ("cloudsync.waits", *sorted([phase, "hss"])): 1}

@@ -223,6 +223,13 @@ class TestQueue:
         turns.hold(Hold("k", None))
         assert turns.take(Turn("k", None, "a")) == 1
 
+    def test_a_burst_of_refusals_is_one(self, turns, clock) -> None:
+        """Those that were under way when the first one was refused say nothing new."""
+        for _ in range(32):
+            turns.hold(Hold("k", None))
+            clock.now += 0.01
+        assert turns.take(Turn("k", None, "a")) < 1
+
     def test_a_hold_of_one_key_is_for_that_one(self, turns) -> None:
         ask(turns, 0, key="a")
         ask(turns, 0, key="b")

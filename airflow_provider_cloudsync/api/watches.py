@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -235,13 +235,20 @@ class News:
 
 
 def next_news(
-    cloud: Cloud, watch: Watch, memory: Memory | None, *, poll_interval: float, due: float | None = None
+    cloud: Cloud,
+    watch: Watch,
+    memory: Memory | None,
+    *,
+    poll_interval: float,
+    due: float | None = None,
+    looked: Callable[[], object] = lambda: None,
 ) -> Flow[News]:
     """Look until there are news. Faults that may pass are borne without an end.
 
     :param memory: of the watch; None: it begins.
     :param poll_interval: seconds between looks; what the service's quota asks for still holds.
     :param due: when the next look is; None: soon.
+    :param looked: called after each look that brought something good.
     :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
@@ -275,6 +282,7 @@ def next_news(
         reading = watch.read(memory, seen, at)
         if reading.trouble:
             raise SyncFailed(f"{subject}: {reading.trouble}")
+        looked()
         if reading.ended or reading.memory != memory:
             return News(reading.ended, reading.memory, due)
 

@@ -36,6 +36,14 @@ _PATH = re.compile(r"(/[A-Za-z0-9_.~%{}:@,=+-]+)+/?")
 _HOW_LONG_A_TEST_MAY_TAKE = 10.0
 
 
+@dataclasses.dataclass(slots=True)
+class _Read:
+    """A connection as it was read, and what was made of it, by region and project."""
+
+    connection: Any
+    clouds: dict[tuple[str | None, str | None], Cloud] = dataclasses.field(default_factory=dict)
+
+
 class CloudSyncHook(BaseHook):
     """Talks to Huawei Cloud with what an Airflow connection says.
 
@@ -92,17 +100,15 @@ class CloudSyncHook(BaseHook):
         from airflow_provider_cloudsync import transport
 
         age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
-        within = (self.cloudsync_conn_id, self.region, self.project_id)
-        found: Cloud = await transport.ashare(("cloud", *within), lambda: self._acloud(age), max_age=age)
+        read: _Read = await transport.ashare(("connection", self.cloudsync_conn_id), self._aread, max_age=age)
+        within = (self.region, self.project_id)
+        found = read.clouds.get(within)
+        if found is None:  # a thousand waits have one between them
+            found = read.clouds[within] = self._cloud(read.connection)
         return found
 
-    async def _acloud(self, age: float) -> Cloud:
-        from airflow_provider_cloudsync import transport
-
-        connection = await transport.ashare(
-            ("connection", self.cloudsync_conn_id), self._aconnection, max_age=age
-        )
-        return self._cloud(connection)
+    async def _aread(self) -> _Read:
+        return _Read(await self._aconnection())
 
     async def _aconnection(self) -> Any:
         from airflow.providers.common.compat.connection import get_async_connection

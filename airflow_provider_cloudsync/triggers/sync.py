@@ -138,7 +138,7 @@ class SyncTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # As text: a thousand waits are in one process, and this takes a tenth of the memory.
-        self._ticket: str | Ticket = json.dumps(dict(ticket))
+        self._ticket: str | Ticket = json.dumps(ticket)
         self.deadline = deadline
         self.cloudsync_conn_id = cloudsync_conn_id
         self.region = region
@@ -150,12 +150,9 @@ class SyncTrigger(BaseTrigger):
         self.unknown = unknown
 
     @property
-    def ticket(self) -> dict[str, Any]:
-        """What `Ticket.to_json` made."""
-        found: dict[str, Any] = (
-            self._ticket.to_json() if isinstance(self._ticket, Ticket) else json.loads(self._ticket)
-        )
-        return found
+    def ticket(self) -> Any:
+        """What `Ticket.to_json` made; or whatever else it was given, which is told when it is read."""
+        return self._ticket.to_json() if isinstance(self._ticket, Ticket) else json.loads(self._ticket)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, as Airflow stores them until a triggerer takes the wait."""

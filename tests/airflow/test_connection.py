@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import Connection
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync import __version__, transport
+from airflow_provider_cloudsync import __version__, sharing, transport
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Wiring
@@ -515,6 +515,29 @@ class TestAsync:
         clouds = asyncio.run(main())
         assert sorted(lookups) == ["cloudsync_default", "other"]
         assert {cloud.region for cloud in clouds} == {"cn-north-4", "cn-north-1"}
+
+    def test_what_was_read_before_a_rejection_is_not_taken_for_another_region_either(
+        self, connect, monkeypatch
+    ):
+        """The time of a connection is when it was read, and not when something was made of it."""
+        now = 1000.0
+        monkeypatch.setattr(transport, "AsyncShares", lambda **_: sharing.AsyncShares(lambda: now))
+
+        async def main() -> list[str]:
+            nonlocal now
+            one, other = (CloudSyncHook(region=region) for region in ("cn-north-4", "cn-north-1"))
+            found = [await one.acloud()]
+            connect(login="ANOTHERKEY")
+            now += 40
+            found.append(await other.acloud())
+            now += 1
+            found.append(await other.acloud(anew=True))
+            now += 30
+            found.append(await one.acloud())
+            return [each.credentials.access_key for each in found]
+
+        keys = asyncio.run(main())
+        assert keys[0] == keys[1] != keys[2] == keys[3] == "ANOTHERKEY"
 
     def test_a_look_up_that_fails_is_an_error_and_not_kept(self, connect, monkeypatch):
         async def main() -> Cloud:

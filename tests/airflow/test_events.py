@@ -400,12 +400,59 @@ def test_a_trigger_of_several_assets_remembers_with_each(begin) -> None:
 
 
 @on_3
-@pytest.mark.parametrize(("failures", "told"), [(3, False), (100, True)], ids=["for a while", "for good"])
-def test_airflow_does_not_answer(begin, caplog, failures, told) -> None:
-    world = begin(**member(run(400)))
-    (found,) = look_until(world, 900, [DataArtsMemberSyncTrigger(**MEMBER)], AssetStore(failures))
-    assert times(found) == [moment(400)]
-    assert ("can't be kept in Airflow" in caplog.text) is told
+@pytest.mark.parametrize(
+    ("failures", "told", "reported"),
+    [(3, False, [400, 1200]), (30, True, [400, 1200]), (10_000, True, [1200])],
+    ids=["for a while", "for some minutes", "for good"],
+)
+def test_airflow_does_not_answer(begin, caplog, failures, told, reported) -> None:
+    world = begin(**member(run(400), run(1200)))
+    (found,) = look_until(world, 1800, [DataArtsMemberSyncTrigger(**MEMBER)], AssetStore(failures))
+    assert times(found) == [moment(each) for each in reported]
+    assert ("does not answer" in caplog.text) is told
+
+
+class Flaky(AssetStore):
+    """Fails to write, while it is told to."""
+
+    refuses = False
+
+    async def aset(self, key: str, value: Any) -> None:
+        if self.refuses:
+            raise OSError("the database is away")
+        await super().aset(key, value)
+
+
+@on_3
+def test_what_could_not_be_written_is_not_taken_for_the_memory_of_others(begin) -> None:
+    """And is made up for."""
+    world = begin(**member(run(100), run(1000), run(1900)))
+    store = Flaky()
+    (first,) = look_until(world, 600, [DataArtsMemberSyncTrigger(**MEMBER)], store)
+    store.refuses = True
+    (second,) = look_until(world, 2500, [DataArtsMemberSyncTrigger(**MEMBER)], store)
+    assert times(first) == [moment(100)]
+    assert times(second) == [moment(1000), moment(1900)]
+
+
+@on_3
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"version": 1},
+        {"version": 1, "at": "x", "memory": {}},
+        {"version": 1, "at": 1.0, "memory": {"": "x"}},
+        7,
+    ],
+)
+def test_what_somebody_edited_in_the_store_counts_as_nothing(begin, spoilt) -> None:
+    world = begin(**member(run(100), run(1000)))
+    store = AssetStore()
+    look_until(world, 600, [DataArtsMemberSyncTrigger(**MEMBER)], store)
+    for key in store.kept:
+        store.kept[key] = json.dumps(spoilt)
+    (found,) = look_until(world, 1500, [DataArtsMemberSyncTrigger(**MEMBER)], store)
+    assert times(found) == [moment(1000)]
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

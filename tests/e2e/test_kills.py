@@ -114,6 +114,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         act(site, run, CLEARED)
         soon(lambda: all(TAKEN_UP in logs()[n] or IN_THE_WAY in logs()[n] for n in CLEARED))
 
+        # The logs are counted by triggerer, and there is one when there is something to say.
+        soon(lambda: all(tasks()[name].triggers >= 1 for name in DEFERRED))
         for component in ("scheduler", "triggerer"):
             site.crash(component)
         for component in ("scheduler", "triggerer"):
