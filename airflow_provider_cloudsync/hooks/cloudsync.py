@@ -31,7 +31,7 @@ T = TypeVar("T")
 #: A connection is read again after that many seconds in a triggerer, where a thousand tasks ask for it.
 _CONNECTION_AGE = 60.0
 #: After a rejected key it is not to be older than that; a thousand tasks may ask because of one.
-_CONNECTION_AGE_AT_REJECTION = 2.0
+_CONNECTION_AGE_AT_REJECTION = 0.5
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%{}:@,=+-]+)+/?")
 _HOW_LONG_A_TEST_MAY_TAKE = 10.0
 

@@ -125,7 +125,7 @@ class SyncTrigger(BaseTrigger):
     def __init__(
         self,
         *,
-        ticket: Mapping[str, Any],
+        ticket: Any,
         deadline: float,
         cloudsync_conn_id: str,
         region: str | None = None,
@@ -187,7 +187,9 @@ class SyncTrigger(BaseTrigger):
             ended = CloudSyncError(
                 f"The wait ended with an unexpected error, {type(error).__name__}: {error}"
             )
-        yield TriggerEvent(Report(self.ticket, self.deadline, self.try_number, ended).to_json())  # type: ignore[no-untyped-call]
+        ticket = self.ticket
+        report = Report(ticket if isinstance(ticket, Mapping) else {}, self.deadline, self.try_number, ended)
+        yield TriggerEvent(report.to_json())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Say what goes on without the task. Called from Airflow 3.3 on; nothing is cancelled.

@@ -65,3 +65,17 @@ def test_arguments_of_another_release(more) -> None:
     report = Report.from_json(asyncio.run(first()).payload)
     assert isinstance(report.ended, InvalidEvent)
     assert "another release" in report.ended.message
+
+
+@pytest.mark.parametrize("ticket", ["text", None, 7, ["a"], {}], ids=repr)
+def test_a_ticket_of_some_other_form_is_told_and_given_back(ticket) -> None:
+    """A later release may store it otherwise; an error where a trigger is made would end the whole triggerer."""
+
+    async def event(trigger: SyncTrigger) -> Any:
+        async for each in trigger.run():
+            return each.payload
+
+    trigger = SyncTrigger(ticket=ticket, deadline=9e9, cloudsync_conn_id="none")
+    assert trigger.serialize()[1]["ticket"] == ticket
+    report = Report.from_json(asyncio.run(event(trigger)))
+    assert isinstance(report.ended, InvalidEvent)
