@@ -40,8 +40,8 @@ _HOW_LONG_A_TEST_MAY_TAKE = 10.0
 class _Read:
     """A connection as it was read, and what was made of it, by region and project."""
 
-    connection: Any
-    clouds: dict[tuple[str | None, str | None], Cloud] = dataclasses.field(default_factory=dict)
+    connection: Any = dataclasses.field(repr=False)
+    clouds: dict[tuple[str | None, str | None], Cloud] = dataclasses.field(default_factory=dict, repr=False)
 
 
 class CloudSyncHook(BaseHook):
