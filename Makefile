@@ -118,7 +118,7 @@ unit-newest: $(NEWEST)
 	$(call in_venv,newest,pytest -q)
 e2e-newest: $(NEWEST)
 	@echo "== end-to-end tests, Airflow $(AIRFLOW_NEWEST)"
-	$(call in_venv,newest,pytest -q -m e2e tests/e2e)
+	$(call in_venv,newest,pytest -q -m e2e --ignore tests/e2e/test_soak.py tests/e2e)
 
 .PHONY: unit-oldest e2e-oldest
 ifneq ($(OLDEST),)
@@ -128,7 +128,7 @@ unit-oldest: $(OLDEST)
 	$(call in_venv,oldest,pytest -q --ignore tests/api/test_properties.py)
 e2e-oldest: $(OLDEST)
 	@echo "== end-to-end tests, Airflow $(AIRFLOW_OLDEST)"
-	$(call in_venv,oldest,pytest -q -m e2e --ignore tests/e2e/test_soak.py --ignore tests/e2e/test_hundred.py tests/e2e)
+	$(call in_venv,oldest,pytest -q -m e2e --ignore tests/e2e/test_hundred.py tests/e2e)
 else
 unit-oldest e2e-oldest:
 	@echo "!! $@ SKIPPED: Airflow $(AIRFLOW_OLDEST) needs Python 3.11 or 3.12, and neither was found"
