@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
-from airflow_provider_cloudsync.reaching import authorities, lost, ssl_context, usable_proxy, where
-from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, count
+from airflow_provider_cloudsync.reaching import authorities, ssl_context, usable_proxy, where
+from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, without_reply
 
 if TYPE_CHECKING:
     import aiohttp
@@ -80,8 +80,7 @@ async def asend(session: aiohttp.ClientSession, request: HttpRequest) -> Respons
             return complete(request, Response(reply.status, headers, body))
     except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
         sent, lasting = _aiohttp_verdict(error)
-        count(request, None)
-        raise lost(request, error, sent=sent, lasting=lasting) from None
+        raise without_reply(request, error, sent=sent, lasting=lasting) from None
 
 
 @lru_cache(maxsize=64)

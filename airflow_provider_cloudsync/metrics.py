@@ -49,11 +49,15 @@ def _host() -> str:
 
 def count(what: str, number: int = 1, **tags: str) -> None:
     """Count something. Whatever becomes of that, no task fails of it."""
+    _tell("incr", what, number, tags)
+
+
+def _tell(how: str, what: str, number: int, tags: dict[str, str]) -> None:
     try:
         if (stats := _stats()) is not None:
-            stats.incr(f"cloudsync.{what}", number, tags=tags)
+            getattr(stats, how)(f"cloudsync.{what}", number, tags=tags)
     except Exception as error:
-        log.debug("cloudsync.%s could not be counted: %r", what, error)
+        log.debug("cloudsync.%s could not be told: %r", what, error)
 
 
 def outcome_of(status: int | None) -> str:
@@ -98,8 +102,4 @@ class Wait:
             return
         _running[self._service] += change
         tags = {"service": self._service, "host": _host()}
-        try:
-            if (stats := _stats()) is not None:
-                stats.gauge("cloudsync.waits.running", _running[self._service], tags=tags)
-        except Exception as error:
-            log.debug("cloudsync.waits.running could not be shown: %r", error)
+        _tell("gauge", "waits.running", _running[self._service], tags)

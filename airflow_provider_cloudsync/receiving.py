@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
-from airflow_provider_cloudsync.exceptions import UnreadableReply
-from airflow_provider_cloudsync.reaching import CHECK, where
+from airflow_provider_cloudsync.exceptions import TransportError, UnreadableReply
+from airflow_provider_cloudsync.reaching import CHECK, lost, where
 
 #: A larger reply is refused; the longest of the lists that are read here stay far below.
 LARGEST_REPLY = 16 * 1024 * 1024
@@ -17,7 +17,7 @@ CHUNK = 64 * 1024
 
 def complete(request: HttpRequest, response: Response) -> Response:
     """The response, if all of it came."""
-    count(request, response.status)
+    _count(request, response.status)
     announced = response.headers.get("content-length", "")
     whole = "content-encoding" in response.headers or request.method == "HEAD" or not announced.isdecimal()
     if not whole and len(response.body) != int(announced):
@@ -25,8 +25,13 @@ def complete(request: HttpRequest, response: Response) -> Response:
     return response
 
 
-def count(request: HttpRequest, status: int | None) -> None:
-    """Count a request by the status of its reply; None: there was none."""
+def without_reply(request: HttpRequest, error: Exception, *, sent: bool, lasting: bool) -> TransportError:
+    """The error for a request that got no usable reply; see `lost`."""
+    _count(request, None)
+    return lost(request, error, sent=sent, lasting=lasting)
+
+
+def _count(request: HttpRequest, status: int | None) -> None:
     metrics.count("requests", service=request.service or "other", outcome=metrics.outcome_of(status))
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.exceptions import TransportError
-from airflow_provider_cloudsync.reaching import CHECK, authorities, lost, usable_proxy, where
-from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, count
+from airflow_provider_cloudsync.reaching import CHECK, authorities, usable_proxy, where
+from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, without_reply
 
 if TYPE_CHECKING:
     import requests
@@ -47,8 +47,7 @@ def send(request: HttpRequest) -> Response:
             return complete(request, Response(reply.status_code, received, body))
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         sent, lasting = _requests_verdict(error)
-        count(request, None)
-        raise lost(request, error, sent=sent, lasting=lasting) from None
+        raise without_reply(request, error, sent=sent, lasting=lasting) from None
 
 
 def _as_sent(headers: Mapping[str, str]) -> dict[str, str]:

@@ -129,9 +129,7 @@ def _carry_out(message: Message) -> Any:
     if isinstance(message, HttpRequest):
         return _send(message)
     if isinstance(message, Pause):
-        if message.retry_of:
-            metrics.count("retries", service=message.retry_of)
-        return time.sleep(message.seconds)
+        return time.sleep(_counted(message))
     if isinstance(message, Conceal):
         return conceal(message.secret)
     if isinstance(message, Turn | Hold):
@@ -142,6 +140,13 @@ def _carry_out(message: Message) -> Any:
         return own(run(message.make([message.part])), message.part)
     make = message.make
     return _shares.get(message.key, lambda: run(make()), max_age=message.max_age, still=message.still)
+
+
+def _counted(pause: Pause) -> float:
+    """Its seconds; it is counted if something is done again after it."""
+    if pause.retry_of:
+        metrics.count("retries", service=pause.retry_of)
+    return pause.seconds
 
 
 def _queue(message: Turn | Hold) -> float | None:
@@ -176,9 +181,7 @@ class _Pool:
         if isinstance(message, HttpRequest):
             return self._send_first(message) if self._session is None else _asend(self._session, message)
         if isinstance(message, Pause):
-            if message.retry_of:
-                metrics.count("retries", service=message.retry_of)
-            return asyncio.sleep(message.seconds)
+            return asyncio.sleep(_counted(message))
         if isinstance(message, Conceal):
             return aconceal(message.secret)
         if isinstance(message, Together):

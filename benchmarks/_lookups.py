@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from benchmarks._clock import stage
 from benchmarks._measure import CONN_ID, connection
+from benchmarks._server import content
 
 #: Has Airflow ask our backend first.
 ENVIRONMENT = {"AIRFLOW__SECRETS__BACKEND": "benchmarks._backend.Counting"}
@@ -29,13 +30,8 @@ def in_a_triggerer(minutes: int) -> dict[str, Any]:
         if f"Access={_WRONG}," in request.headers["Authorization"]:
             return 401, {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information"}
         path = urlsplit(request.url).path
-        if path.endswith("/iam-sync"):
-            return 200, {"is_synchronizing": clock.passed < ends_at[path]}
-        if path.endswith("/is-synchronous"):
-            return 200, {"is_synchronous": True}
-        if path.endswith("/iam-sync-user"):
-            return 200, {"user_names": ["alice"], "group_names": []}
-        return 200, {"cluster": {"clusterState": "running"}}
+        running = path.endswith("/iam-sync") and clock.passed < ends_at[path]
+        return 200, content(path, {}, running, 0)
 
     clock = stage(answer)
 

@@ -102,10 +102,10 @@ class Services:
 
 @cache
 def _shown(path: str, query: str, running: bool, began: int) -> bytes:
-    return _encoded(_content(path, parse_qs(query), running, began))
+    return _encoded(content(path, parse_qs(query), running, began))
 
 
-def _content(path: str, query: dict[str, list[str]], running: bool, began: int) -> Any:
+def content(path: str, query: dict[str, list[str]], running: bool, began: int) -> Any:
     """What a service shows of a run that began then (in ms)."""
     match path.strip("/").split("/"):
         case ["v2", _, "clusters", _, "iam-sync"]:

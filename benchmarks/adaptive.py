@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks._clock import START, Clock, stage
 from benchmarks._measure import CONN_ID, child, connection
+from benchmarks._server import content
 from benchmarks._table import Row, show
 
 #: Length of a synchronization in seconds -> most looks.
@@ -34,16 +35,10 @@ def waits(blocking: bool) -> list[tuple[int, int, float]]:
     ends_at = 0.0
 
     def answer(request: Any) -> tuple[int, Any]:
-        running = clock.passed < ends_at
         path = urlsplit(request.url).path
         if path.endswith("/iam-sync"):
             looks.append(clock.passed)
-            return 200, {"is_synchronizing": running}
-        if path.endswith("/is-synchronous"):
-            return 200, {"is_synchronous": True}
-        if path.endswith("/iam-sync-user"):
-            return 200, {"user_names": ["alice"], "group_names": []}
-        return 200, {"cluster": {"clusterState": "running"}}
+        return 200, content(path, {}, clock.passed < ends_at, 0)
 
     clock = stage(answer)
     found = []

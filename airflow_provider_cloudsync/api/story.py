@@ -23,10 +23,9 @@ class Story:
     """
 
     subject: str
-    told: tuple[Any, ...] | None = None
-    told_at: float = 0.0
-    told_fault: tuple[Any, ...] | None = None
-    told_fault_at: float = 0.0
+    #: What was told last, and when.
+    told: tuple[Any, float] = (None, 0.0)
+    told_fault: tuple[Any, float] = (None, 0.0)
     warned: tuple[str, ...] = ()
 
     def tell(self, progress: Progress, now: float, fault: CloudSyncError | None = None) -> None:
@@ -43,15 +42,16 @@ class Story:
             log.debug("%s: still %s.", self.subject, progress.phase.value)
 
     def _is_news(self, progress: Progress, now: float, fault: CloudSyncError | None) -> bool:
-        news: tuple[Any, ...]
-        if fault is not None:
-            news = (type(fault), getattr(fault, "status", None), getattr(fault, "code", None))
-            if news == self.told_fault and now - self.told_fault_at < _HEARTBEAT:
-                return False
-            self.told_fault, self.told_fault_at = news, now
-            return True
-        news = (progress.phase, progress.why)
-        if news == self.told and now - self.told_at < _HEARTBEAT:
+        if fault is None:
+            slot, news = "told", (progress.phase, progress.why)
+        else:
+            slot, news = "told_fault", _kind(fault)
+        before, at = getattr(self, slot)
+        if news == before and now - at < _HEARTBEAT:
             return False
-        self.told, self.told_at = news, now
+        setattr(self, slot, (news, now))
         return True
+
+
+def _kind(fault: CloudSyncError) -> tuple[Any, ...]:
+    return type(fault), getattr(fault, "status", None), getattr(fault, "code", None)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -13,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.e2e.databases import Database, Sqlite
-from tests.e2e.processes import Processes, Unkillable
+from tests.e2e.own_place import OwnPlace
+from tests.e2e.processes import Processes
 from tests.e2e.records import FINISHED, Records, TaskResult
 from tests.e2e.site_settings import USER, free_port, settings
 
@@ -35,7 +34,7 @@ class SiteError(AssertionError):
     """Airflow did not do what it was asked to; carries the ends of its logs."""
 
 
-class AirflowSite:
+class AirflowSite(OwnPlace):
     """Runs Airflow's processes around one folder of DAGs, for a `with` block.
 
     Scheduler with LocalExecutor, triggerer, and on Airflow 3 API server and DAG processor, all with one file of SQLite,
@@ -50,6 +49,8 @@ class AirflowSite:
     :param say: is told each step, as short text.
     :param boot_timeout: seconds until everything must be healthy.
     """
+
+    kind = "airflow"
 
     def __init__(
         self,
@@ -72,42 +73,24 @@ class AirflowSite:
         self._extra = dict(env or {})
         self._say = say
         self._boot_timeout = boot_timeout
-        self._signals = Unkillable()
         self._token = ""
 
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        try:
-            self.home = Path(tempfile.mkdtemp(prefix="cloudsync-airflow-"))
-            self.database = self._database or Sqlite(self.home / "airflow.db")
-            made = settings(self.home, self.dags, self.url, self.database.url, is_3=self.is_3)
-            self.password = made.password
-            self.env = {**made.env, **self._extra, MARKER: str(self.home)}
-            self.processes = Processes(self.env, MARKER, self.home / "output")
-            self.records = Records(self.home, self.database)
-            self._boot()
-        except BaseException:
-            self.close()
-            raise
-        return self
+    def _open(self) -> None:
+        self.database = self._database or Sqlite(self.home / "airflow.db")
+        made = settings(self.home, self.dags, self.url, self.database.url, is_3=self.is_3)
+        self.password = made.password
+        self.env = {**made.env, **self._extra, MARKER: str(self.home)}
+        self.processes = Processes(self.env, MARKER, self.home / "output")
+        self.records = Records(self.home, self.database)
+        self._boot()
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all processes and remove all files."""
-        self._signals.closing()
-        try:
-            if hasattr(self, "records"):
-                self.records.stop()
-            if hasattr(self, "processes"):
-                self.processes.stop_all()
-            if hasattr(self, "database"):
-                self.database.close()
-        finally:
-            if hasattr(self, "home"):
-                shutil.rmtree(self.home, ignore_errors=True)
-            self._signals.__exit__()
+    def _end(self) -> None:
+        if hasattr(self, "records"):
+            self.records.stop()
+        if hasattr(self, "processes"):
+            self.processes.stop_all()
+        if hasattr(self, "database"):
+            self.database.close()
 
     # --- runs ---
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import selectors
-import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.request
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
-from tests.e2e.processes import ProcessDied, Processes, Unkillable
+from tests.e2e.own_place import OwnPlace
+from tests.e2e.processes import ProcessDied, Processes
 from tests.e2e.site_settings import inherited
 
 MARKER = "CLOUDSYNC_EMULATOR"
@@ -20,49 +19,32 @@ MARKER = "CLOUDSYNC_EMULATOR"
 BOOT_TIMEOUT = 30.0
 
 
-class EmulatorProcess:
+class EmulatorProcess(OwnPlace):
     """Runs `python -m airflow_provider_cloudsync.emulator` for a `with` block.
 
     :param options: command-line options, such as `("--speed", "10")`.
+    :param scenario: what its world is like; that of its own if not given.
     """
 
-    def __init__(self, *options: str) -> None:
+    kind = "emulator"
+
+    def __init__(self, *options: str, scenario: Mapping[str, Any] | None = None) -> None:
         self._options = options
-        self._signals = Unkillable()
+        self._scenario = scenario
         self.details: dict[str, Any] = {}
 
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        try:
-            self._home = Path(tempfile.mkdtemp(prefix="cloudsync-emulator-"))
-            self._processes = Processes({**inherited(), MARKER: str(self._home)}, MARKER, self._home)
-            command = [
-                sys.executable,
-                "-m",
-                "airflow_provider_cloudsync.emulator",
-                "--port",
-                "0",
-                *self._options,
-            ]
-            self.details = json.loads(self._first_line(command))
-        except BaseException:
-            self.close()
-            raise
-        return self
+    def _open(self) -> None:
+        self._processes = Processes({**inherited(), MARKER: str(self.home)}, MARKER, self.home)
+        command = [sys.executable, "-m", "airflow_provider_cloudsync.emulator", "--port", "0", *self._options]
+        if self._scenario is not None:
+            path = self.home / "scenario.json"
+            path.write_text(json.dumps(self._scenario), encoding="utf-8")
+            command += ["--scenario", str(path)]
+        self.details = json.loads(self._first_line(command))
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it."""
-        self._signals.closing()
-        try:
-            if hasattr(self, "_processes"):
-                self._processes.stop_all()
-        finally:
-            if hasattr(self, "_home"):
-                shutil.rmtree(self._home, ignore_errors=True)
-            self._signals.__exit__()
+    def _end(self) -> None:
+        if hasattr(self, "_processes"):
+            self._processes.stop_all()
 
     @property
     def connection_env(self) -> dict[str, str]:

@@ -8,13 +8,12 @@ import re
 import secrets
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
 
-from tests.e2e.processes import Processes, Unkillable
+from tests.e2e.own_place import OwnPlace
+from tests.e2e.processes import Processes
 from tests.e2e.site_settings import free_port, inherited
 
 MARKER = "CLOUDSYNC_SERVERS"
@@ -34,47 +33,31 @@ appendonly no
 """
 
 
-class Servers:
+class Servers(OwnPlace):
     """Runs both for a `with` block, with passwords that are made anew.
 
     :param postgres_options: more of them, as on its command line. The database and its user are called "airflow".
     """
 
+    kind = "servers"
+
     def __init__(self, postgres_options: Sequence[str] = ()) -> None:
         self._options = postgres_options
         self.postgres_port, self.redis_port = free_port(), free_port()
         self.postgres_password, self.redis_password = secrets.token_hex(16), secrets.token_hex(16)
-        self._signals = Unkillable()
 
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        try:
-            self.home = Path(tempfile.mkdtemp(prefix="cloudsync-servers-"))
-            self._as_other = _give_to_another(self.home)
-            self._processes = Processes({**inherited(), MARKER: str(self.home)}, MARKER, self.home)
-            self._start_redis()
-            self._start_postgres()
-            self._until("redis", self._redis_answers)
-            self._until("postgres", self._postgres_answers)
-            self._make_database()
-        except BaseException:
-            self.close()
-            raise
-        return self
+    def _open(self) -> None:
+        self._as_other = _give_to_another(self.home)
+        self._processes = Processes({**inherited(), MARKER: str(self.home)}, MARKER, self.home)
+        self._start_redis()
+        self._start_postgres()
+        self._until("redis", self._redis_answers)
+        self._until("postgres", self._postgres_answers)
+        self._make_database()
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End both and remove their files."""
-        self._signals.closing()
-        try:
-            if hasattr(self, "_processes"):
-                self._processes.stop_all(GRACE)
-        finally:
-            if hasattr(self, "home"):
-                shutil.rmtree(self.home, ignore_errors=True)
-            self._signals.__exit__()
+    def _end(self) -> None:
+        if hasattr(self, "_processes"):
+            self._processes.stop_all(GRACE)
 
     def _start_redis(self) -> None:
         text = REDIS.format(port=self.redis_port, password=self.redis_password, home=self.home)

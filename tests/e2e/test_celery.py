@@ -64,7 +64,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Run it all once, and keep what each test looks at."""
     files = tmp_path_factory.mktemp("celery")
     with (
-        EmulatorProcess("--scenario", str(scenario(files))) as emulator,
+        EmulatorProcess(scenario=scenario()) as emulator,
         Servers(compose_services({})["postgres"].command[1:]) as both,
     ):
         port = free_port()
@@ -148,15 +148,13 @@ def triggerers(site: AirflowSite, task: TaskResult) -> set[int]:
     return {int(path.name.split(".")[-2]) for path in folder.glob("attempt=*.log.trigger.*.log")}
 
 
-def scenario(files: Path) -> Path:
+def scenario() -> dict[str, Any]:
     """What the examples need, and two hundred clusters that are slow."""
     made = default_scenario()
     clusters = {name: {"seconds": HOUR, "outcome": "succeeded"} for name in MANY}
     clusters |= {name: {"seconds": HOUR, "outcome": "failed"} for name in BROKEN}
     made["mrs"]["clusters"] |= clusters
-    path = files / "scenario.json"
-    path.write_text(json.dumps({"mrs": made["mrs"]}), encoding="utf-8")
-    return path
+    return {"mrs": made["mrs"]}
 
 
 def dags(files: Path) -> Path:

@@ -101,13 +101,11 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome() -> dict[str, Any]:
     """Let runs end while a triggerer looks, while none does, and while the next one begins."""
-    scenario = tmp_path_factory.mktemp("events") / "scenario.json"
-    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
     dags = Path(__file__).parent / "event_dags"
     with (
-        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        EmulatorProcess(scenario=SCENARIO) as emulator,
         AirflowSite(dags, emulator.connection_env | QUICK) as site,
     ):
         watched = Watched(site, emulator)

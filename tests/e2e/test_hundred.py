@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -24,9 +23,7 @@ SCENARIO = {
 
 
 def test_those_that_are_too_many_come_later_and_each_is_started_once(tmp_path: Path) -> None:
-    scenario = tmp_path / "scenario.json"
-    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
-    with EmulatorProcess("--scenario", str(scenario)) as emulator:
+    with EmulatorProcess(scenario=SCENARIO) as emulator:
         env = {**os.environ, **emulator.connection_env, "TEST_MARK": str(tmp_path)}
         script = Path(__file__).with_name("hundred.py")
         processes = Processes(env, "TEST_MARK", tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -79,13 +78,11 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome() -> dict[str, Any]:
     """Run the DAG once, and end what waits in each of the ways."""
-    scenario = tmp_path_factory.mktemp("scenario") / "kills.json"
-    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
     dags = Path(__file__).parent / "dags"
     with (
-        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        EmulatorProcess(scenario=SCENARIO) as emulator,
         AirflowSite(dags, emulator.connection_env | QUICK) as site,
     ):
         emulator.control("POST", "faults", {"faults": FAULTS})

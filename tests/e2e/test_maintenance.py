@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,11 @@ REMEMBERS = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome() -> dict[str, Any]:
     """Run the three DAGs once."""
-    scenario = tmp_path_factory.mktemp("scenario") / "maintenance.json"
-    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
     dags = Path(__file__).parent / "dags"
     with (
-        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        EmulatorProcess(scenario=SCENARIO) as emulator,
         AirflowSite(dags, emulator.connection_env) as site,
     ):
         site.wait_for_dags(DAGS)

@@ -69,13 +69,11 @@ BACKFILL_3 = ["--dag-id", "days", "--from-date", "2026-01-01", "--to-date", "202
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome() -> dict[str, Any]:
     """Run the DAG once, with a backfill at its side."""
-    scenario = tmp_path_factory.mktemp("scenario") / "modes.json"
-    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
     dags = Path(__file__).parent / "dags"
     with (
-        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        EmulatorProcess(scenario=SCENARIO) as emulator,
         AirflowSite(dags, emulator.connection_env) as site,
     ):
         site.wait_for_dags(["modes", "days"])

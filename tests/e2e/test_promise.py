@@ -70,13 +70,11 @@ STARTED_BY = {"one_of_two": "/multicloud-resources/sync"}
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome() -> dict[str, Any]:
     """Run the DAG once, and keep what each test looks at."""
-    scenario = tmp_path_factory.mktemp("scenario") / "promise.json"
-    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
     dags = Path(__file__).parent / "dags"
     with (
-        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        EmulatorProcess(scenario=SCENARIO) as emulator,
         AirflowSite(dags, emulator.connection_env) as site,
     ):
         site.wait_for_dags(["promise"])

@@ -24,13 +24,9 @@ DAGS = ("example_mrs_iam_sync", "example_dataarts_member_sync", "example_coc_mul
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome() -> dict[str, Any]:
     """Run three examples as a user with a password, and search all that they wrote."""
-    scenario = tmp_path_factory.mktemp("scenario") / "tokens.json"
-    scenario.write_text(
-        json.dumps({"account": {"password": CANARY, "token_seconds": LIFE}}), encoding="utf-8"
-    )
-    with EmulatorProcess("--scenario", str(scenario)) as emulator:
+    with EmulatorProcess(scenario={"account": {"password": CANARY, "token_seconds": LIFE}}) as emulator:
         connection = {
             "conn_type": "cloudsync",
             "login": emulator.details["user"],

@@ -56,14 +56,13 @@ end;
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Let a thousand wait, kill the triggerer, start another, and keep what came of it."""
-    files = tmp_path_factory.mktemp("thousand")
-    scenario, waits = files / "scenario.json", files / "waits.json"
+    waits = tmp_path_factory.mktemp("thousand") / "waits.json"
     clusters = {f"c{number}": CLUSTER[number % 5][0] for number in range(CLUSTERS)}
     # Nobody looks at so many clusters twice within a minute, but for a test.
-    scenario.write_text(json.dumps({"quotas": False, "mrs": {"clusters": clusters}}), encoding="utf-8")
+    scenario = {"quotas": False, "mrs": {"clusters": clusters}}
     dags = Path(__file__).parent / "dags"
     with (
-        EmulatorProcess("--scenario", str(scenario)) as emulator,
+        EmulatorProcess(scenario=scenario) as emulator,
         AirflowSite(dags, {**emulator.connection_env, **SETTINGS}, components=()) as site,
     ):
         waits.write_text(json.dumps([arguments(number) for number in range(WAITS)]), encoding="utf-8")

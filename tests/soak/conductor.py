@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.e2e.emulator_process import EmulatorProcess
-from tests.e2e.processes import Unkillable
+from tests.e2e.own_place import OwnPlace
 from tests.soak.chaos import make_steps
 from tests.soak.cloud import SoakedCloud
 from tests.soak.record import Record
@@ -28,48 +25,32 @@ REST = 2.5
 Act = Callable[[], Any]
 
 
-class Soak:
+class Soak(OwnPlace):
     """One soak, for a `with` block.
 
     :param say: is told how it goes.
     """
 
+    kind = "soak"
+
     def __init__(self, settings: Settings, say: Callable[[str], None] = lambda text: None) -> None:
         self._settings = settings
         self._say = say
-        self._signals = Unkillable()
         self._owned: list[Any] = []
         self.record = Record(settings, make_plan(settings))
 
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        try:
-            self._home = Path(tempfile.mkdtemp(prefix="cloudsync-soak-"))
-            emulator = EmulatorProcess().__enter__()
-            self._owned.append(emulator)
-            self._store = Store(self._home / "soak.db", create=True)
-            self._owned.append(self._store)
-            self._triggerers = Triggerers(self._home, emulator.details, self._store, self.record)
-            self._owned.append(self._triggerers)
-            self._cloud = SoakedCloud(emulator, self.record)
-        except BaseException:
-            self.close()
-            raise
-        return self
+    def _open(self) -> None:
+        emulator = EmulatorProcess().__enter__()
+        self._owned.append(emulator)
+        self._store = Store(self.home / "soak.db", create=True)
+        self._owned.append(self._store)
+        self._triggerers = Triggerers(self.home, emulator.details, self._store, self.record)
+        self._owned.append(self._triggerers)
+        self._cloud = SoakedCloud(emulator, self.record)
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all processes and remove all files."""
-        self._signals.closing()
-        try:
-            while self._owned:
-                self._owned.pop().close()
-        finally:
-            if hasattr(self, "_home"):
-                shutil.rmtree(self._home, ignore_errors=True)
-            self._signals.__exit__()
+    def _end(self) -> None:
+        while self._owned:
+            self._owned.pop().close()
 
     def run(self) -> Record:
         """All of it."""
