@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
-from airflow_provider_cloudsync.reaching import authorities, ssl_context, usable_proxy, where
+from airflow_provider_cloudsync.deadlines import Deadline, Deadlines
+from airflow_provider_cloudsync.reaching import authorities, is_near, ssl_context, usable_proxy
 from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, without_reply
 
 if TYPE_CHECKING:
@@ -29,82 +30,146 @@ async def make_ready() -> None:
         _ready = True
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A session for all flows of an event loop."""
-    import aiohttp
+class Session:
+    """What all flows of an event loop send with.
 
-    opened = aiohttp.ClientSession(
-        # For each host: one that hangs is not to take the connections of the others.
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS),
-        max_field_size=_LONGEST_HEADER,
-        max_line_size=_LONGEST_HEADER,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
-    # aiohttp sends a GET or DELETE again by itself where a kept connection breaks. Whether that is safe is for the
-    # flow to say: some GETs start work.
-    opened._retry_connection = False
-    return opened
+    The library's own timers and its own limit of connections are off: its timers cost a fifth of a call, and what
+    waits for a connection has not been sent, which only we can tell.
+    """
+
+    def __init__(self) -> None:
+        import aiohttp
+        import yarl
+
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            max_field_size=_LONGEST_HEADER,
+            max_line_size=_LONGEST_HEADER,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        # aiohttp sends a GET or DELETE again by itself where a kept connection breaks. Whether that is safe is for the
+        # flow to say: some GETs start work.
+        self.http._retry_connection = False
+        self.deadlines = Deadlines()
+        self.url: Any = yarl.URL
+        self._hosts: dict[str, _Host] = {}
+
+    def host(self, url: str) -> _Host:
+        """The one that a URL leads to."""
+        origin = url[: url.find("/", 8)]
+        found = self._hosts.get(origin)
+        if found is None:
+            found = self._hosts[origin] = _Host(origin)
+        return found
+
+    async def close(self) -> None:
+        """Close its connections."""
+        self.deadlines.close()
+        await self.http.close()
 
 
-async def asend(session: aiohttp.ClientSession, request: HttpRequest) -> Response:
+class _Host:
+    """Where requests go: one that hangs is not to take the connections of the others.
+
+    :ivar is_near: whether it is this machine, without a proxy and, as a rule, without TLS.
+    """
+
+    __slots__ = ("connections", "is_near")
+
+    def __init__(self, origin: str) -> None:
+        self.connections = asyncio.Semaphore(_CONNECTIONS)
+        self.is_near = origin.startswith("http:") and is_near(origin)
+
+
+def open_session() -> Session:
+    """A session for all flows of the running event loop."""
+    return Session()
+
+
+async def asend(session: Session, request: HttpRequest) -> Response:
     """Send it, and take in the whole reply.
 
     :raises TransportError: if there is no usable one.
     """
-    import aiohttp
-    import yarl
-
     wiring = request.wiring
-    proxy = usable_proxy(request)
-    secure = proxy is not None or not request.url.startswith("http:")
-    context = ssl_context(authorities(wiring, where(request))) if secure else True
+    host = session.host(request.url)
+    proxy: str | None = None
+    context: Any = True
+    if not host.is_near:
+        proxy = usable_proxy(request)
+        if proxy is not None or not request.url.startswith("http:"):
+            context = ssl_context(authorities(wiring, request))
+    sent = False
     try:
-        async with session.request(
-            request.method,
-            yarl.URL(request.url, encoded=True),
-            headers=request.headers,
-            data=request.body or None,
-            allow_redirects=False,
-            timeout=_timeout(wiring.connect_timeout, wiring.read_timeout),
-            ssl=context,
-            proxy=proxy,
-        ) as reply:
-            headers = {name.lower(): value for name, value in reply.headers.items()}
-            announced = headers.get("content-length", "")
-            if announced.isdecimal() and "content-encoding" not in headers:
-                bound(int(announced), request)
-                body = await reply.read()
-            else:
-                body = await _bounded(reply.content, request)
-            return complete(request, Response(reply.status, headers, body))
-    except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
-        sent, lasting = _aiohttp_verdict(error)
-        raise without_reply(request, error, sent=sent, lasting=lasting) from None
+        with session.deadlines.within(wiring.connect_timeout + TRICKLE * wiring.read_timeout) as deadline:
+            await host.connections.acquire()
+            try:
+                sent = True
+                deadline.move(wiring.connect_timeout + wiring.read_timeout)
+                reply = await session.http.request(
+                    request.method,
+                    session.url(request.url, encoded=True),
+                    headers=request.headers,
+                    data=request.body or None,
+                    allow_redirects=False,
+                    timeout=_timeout(wiring.connect_timeout),
+                    ssl=context,
+                    proxy=proxy,
+                )
+                try:
+                    body = await _body(reply, request, deadline)
+                except BaseException:
+                    reply.close()
+                    raise
+            finally:
+                host.connections.release()
+            return complete(request, Response(reply.status, reply.headers, body))
+    except Exception as error:
+        verdict = _verdict(error, sent=sent)
+        if verdict is None:
+            raise
+        raise without_reply(request, error, sent=verdict[0], lasting=verdict[1]) from None
 
 
 @lru_cache(maxsize=64)
-def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
     import aiohttp
 
-    return aiohttp.ClientTimeout(total=connect + TRICKLE * read, sock_connect=connect, sock_read=read)
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect)
 
 
-async def _bounded(content: aiohttp.StreamReader, request: HttpRequest) -> bytes:
-    """A body whose length is not known before."""
+async def _body(reply: aiohttp.ClientResponse, request: HttpRequest, deadline: Deadline) -> bytes:
+    content = reply.content
+    if content.is_eof() and content.exception() is None:  # as nearly all are: it came with its headers
+        body = content.read_nowait()
+        bound(len(body), request)
+        return body
+    announced = reply.headers.get("content-length", "")
+    if announced.isdecimal() and "content-encoding" not in reply.headers:
+        bound(int(announced), request)
     parts: list[bytes] = []
     size = 0
-    async for chunk in content.iter_chunked(CHUNK):
+    patience = request.wiring.read_timeout
+    while True:
+        deadline.move(patience)
+        chunk = await content.read(CHUNK)
+        if not chunk and content.at_eof():
+            return b"".join(parts)
         parts.append(chunk)
         size += len(chunk)
         bound(size, request)
-    return b"".join(parts)
 
 
-def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:
-    """Whether the request may have left, and whether trying again can't help."""
+def _verdict(error: Exception, *, sent: bool) -> tuple[bool, bool] | None:
+    """Whether the request may have left, and whether trying again can't help; None: it is no error of the way there.
+
+    :param sent: whether it had a connection, or was about to have one.
+    """
     import aiohttp
 
+    if not isinstance(error, aiohttp.ClientError | TimeoutError | OSError | UnicodeError):
+        return None
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return False, True
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
@@ -114,4 +179,4 @@ def _aiohttp_verdict(error: Exception) -> tuple[bool, bool]:
         aiohttp.ConnectionTimeoutError,
         aiohttp.ClientHttpProxyError,
     )
-    return not isinstance(error, unconnected), False
+    return sent and not isinstance(error, unconnected), False

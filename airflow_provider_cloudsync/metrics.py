@@ -42,6 +42,15 @@ def _stats() -> Any:
     return Stats if counts else None
 
 
+def are_on() -> bool:
+    """Whether anything is counted; the question costs less than what is to be counted."""
+    try:
+        return _stats() is not None
+    except Exception as error:
+        log.debug("It is not known whether metrics are on: %r", error)
+        return False
+
+
 @cache
 def _host() -> str:
     return socket.gethostname()

@@ -26,10 +26,10 @@ def where(request: HttpRequest) -> str:
     return f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
 
 
-def authorities(wiring: Wiring, request: str) -> str | bool:
+def authorities(wiring: Wiring, request: HttpRequest | str) -> str | bool:
     """The file or folder of certificate authorities to trust, one that can be read; False: trust anybody.
 
-    :param request: named in the error.
+    :param request: what it is for; named in the error.
     :raises TransportError: if it can't be read.
     """
     if wiring.verify is False:
@@ -46,7 +46,8 @@ def authorities(wiring: Wiring, request: str) -> str | bool:
     except OSError:  # ssl.SSLError among them
         raise TransportError(
             'the certificate authorities of "verify" in the connection\'s Extra, or of REQUESTS_CA_BUNDLE in the '
-            f"environment, can't be read from their file: {request}. {CHECK}",
+            f"environment, can't be read from their file: {request if isinstance(request, str) else where(request)}. "
+            f"{CHECK}",
             sent=False,
             lasting=True,
         ) from None
@@ -113,6 +114,14 @@ def _proxy_for(scheme: str, netloc: str, wiring: Wiring) -> str | None:
 @functools.lru_cache(maxsize=256)
 def _is_loopback(netloc: str) -> bool:
     return is_loopback(urlsplit(f"//{netloc}").hostname or "")
+
+
+def is_near(origin: str) -> bool:
+    """Whether it is this machine.
+
+    :param origin: scheme, host and port.
+    """
+    return _is_loopback(origin.partition("://")[2])
 
 
 def _with_scheme(proxy: str) -> str | None:

@@ -199,12 +199,9 @@ class AsyncShares:
         """
         now = self._clock()
         keeps = max_age > 0 or still is not None
-        if keeps:
-            found = self._kept.find(key, now, max_age, still)
-            if found is not NOTHING:
-                if still is None:
-                    self._shared(1)
-                return found
+        found = self.find(key, max_age=max_age, still=still)
+        if found is not NOTHING:
+            return found
         entry = self._entries.get(key)
         if entry is None:
             whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
@@ -217,6 +214,15 @@ class AsyncShares:
             return await future
         finally:
             self._leave(key, entry, future)
+
+    def find(self, key: Hashable, *, max_age: float = 0.0, still: Still | None = None) -> Any:
+        """What `get` would return at once; `NOTHING` where it would wait."""
+        if still is None and max_age <= 0:
+            return NOTHING
+        found = self._kept.find(key, self._clock(), max_age, still)
+        if still is None and found is not NOTHING:
+            self._shared(1)
+        return found
 
     async def _whole(
         self, key: Hashable, work: Work, max_age: float | None, keeps: bool, parts: Sequence[Any]

@@ -35,11 +35,11 @@ from airflow_provider_cloudsync.asending import open_session as _open_async_sess
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.masking import aconceal, conceal
 from airflow_provider_cloudsync.sending import send as _send
-from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept, own
+from airflow_provider_cloudsync.sharing import NOTHING, AsyncShares, BlockingShares, Kept, own
 from airflow_provider_cloudsync.turns import Turns
 
 if TYPE_CHECKING:
-    import aiohttp
+    from airflow_provider_cloudsync.asending import Session
 
 T = TypeVar("T")
 
@@ -89,8 +89,16 @@ async def _drive(flow: Flow[T]) -> T:
         message = next(flow)
         while True:
             try:
-                if isinstance(message, Turn | Hold):
-                    result = _queue(message)
+                result: Any
+                if isinstance(message, HttpRequest) and pool.session is not None:
+                    result = await _asend(pool.session, message)
+                elif isinstance(message, Turn):
+                    result = _turns.take(message)
+                elif isinstance(message, Hold):
+                    _turns.hold(message)
+                    result = None
+                elif isinstance(message, Shared) and (found := pool.kept(message)) is not NOTHING:
+                    result = found
                 else:
                     result = await pool.begin(message)
             except CloudSyncError as error:
@@ -132,8 +140,11 @@ def _carry_out(message: Message) -> Any:
         return time.sleep(_counted(message))
     if isinstance(message, Conceal):
         return conceal(message.secret)
-    if isinstance(message, Turn | Hold):
-        return _queue(message)
+    if isinstance(message, Turn):
+        return _turns.take(message)
+    if isinstance(message, Hold):
+        _turns.hold(message)
+        return None
     if message.wait > 0:
         time.sleep(message.wait)
     if isinstance(message, Together):
@@ -149,37 +160,33 @@ def _counted(pause: Pause) -> float:
     return pause.seconds
 
 
-def _queue(message: Turn | Hold) -> float | None:
-    """What all flows of the process have in common: the queues before quotas. Nothing here waits."""
-    if isinstance(message, Turn):
-        return _turns.take(message)
-    _turns.hold(message)
-    return None
-
-
 class _Pool:
     """What the flows of one event loop have in common: a session and the results that they share."""
 
     def __init__(self) -> None:
         self.shares = AsyncShares(kept=_kept, admit=Admission().admit, shared=_count_shared)
         self.users = 0
-        self._session: aiohttp.ClientSession | None = None
+        self.session: Session | None = None
 
     async def close(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
+        if self.session is not None:
+            session, self.session = self.session, None
             await session.close()
+
+    def kept(self, message: Shared) -> Any:
+        """A result that may be taken, without waiting; else `NOTHING`."""
+        return self.shares.find(message.key, max_age=message.max_age, still=message.still)
 
     async def _send_first(self, request: HttpRequest) -> Response:
         await make_ready()
-        if self._session is None:
-            self._session = _open_async_session()
-        return await _asend(self._session, request)
+        if self.session is None:
+            self.session = _open_async_session()
+        return await _asend(self.session, request)
 
     def begin(self, message: HttpRequest | Pause | Shared | Together | Conceal) -> Awaitable[Any]:
         """What is to be awaited. Without a coroutine of its own, since a thousand waits would each have one."""
         if isinstance(message, HttpRequest):
-            return self._send_first(message) if self._session is None else _asend(self._session, message)
+            return self._send_first(message)
         if isinstance(message, Pause):
             return asyncio.sleep(_counted(message))
         if isinstance(message, Conceal):

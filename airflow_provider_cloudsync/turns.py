@@ -107,11 +107,11 @@ class Turns:
 
     def take(self, asked: Turn) -> float:
         """Seconds until the turn. 0: it is now, and taken; else it is to be asked for again then."""
+        if asked.quota is None and asked.key not in self._queues:
+            return 0.0
         with self._lock:
             queue = self._queues.get(asked.key)
             if queue is None:
-                if asked.quota is None:
-                    return 0.0
                 queue = self._queues[asked.key] = _Queue()
             queue.keep(asked.quota)
             return queue.take(asked.claim, self._clock())

@@ -169,6 +169,6 @@ def test_when_the_last_waiter_leaves_nothing_of_it_stays(emulator: Emulator) -> 
             each.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
         pool = transport._pool()
-        return len(pool.shares), pool._session, len(asyncio.all_tasks())
+        return len(pool.shares), pool.session, len(asyncio.all_tasks())
 
     assert asyncio.run(main()) == (0, None, 1)

@@ -34,7 +34,7 @@ TIERS = [
     ["api.checkup"],
     ["api.watches"],
     ["assets"],
-    ["sharing", "admission", "reaching", "turns", "masking", "metrics", "links"],
+    ["sharing", "admission", "reaching", "turns", "deadlines", "masking", "metrics", "links"],
     ["receiving"],
     ["sessions", "sending", "asending"],
     ["transport"],

@@ -11,6 +11,7 @@ import hmac
 import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -42,6 +43,9 @@ class Credentials(Protocol):
     @property
     def advice(self) -> str:
         """What a person does about it where the proof is not accepted."""
+
+    def proven(self, request: HttpRequest, now: float) -> HttpRequest | None:
+        """What `authorize` makes of it, if that takes no asking; None: ask `authorize`."""
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added. Called for each attempt; `now` is in seconds since the epoch."""
@@ -130,16 +134,15 @@ class KeyPair:
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Sign the request (SDK-HMAC-SHA256)."""
-        return self.signed(request, now)
+        return self.proven(request, now)
         yield  # a flow like the others, though it asks for nothing
 
-    def signed(self, request: HttpRequest, now: float) -> HttpRequest:
+    def proven(self, request: HttpRequest, now: float) -> HttpRequest:
         """The request with date, token and signature in its headers."""
         _, _, path, query = request.pieces()
-        headers = dict(request.headers)
+        headers = {**request.headers}
         if self.security_token:
             headers[_SECURITY_TOKEN_HEADER] = self.security_token
-        to_sign = {name: value for name, value in headers.items() if name.lower() in _SIGNED}
         derive_for = None
         if self.derived_for_region is not None and request.service not in _PLAIN:
             region = None if "X-Domain-Id" in request.headers else self.derived_for_region or None
@@ -148,33 +151,34 @@ class KeyPair:
             request.method,
             path,
             parse_qsl(query, keep_blank_values=True) if query else (),
-            to_sign,
+            _to_sign(tuple(headers.items())),
             request.body,
             access_key=self.access_key,
             secret_key=self.secret_key,
             now=now,
             derive_for=derive_for,
         )
+        headers |= proof
         return HttpRequest(
-            request.method, request.url, {**headers, **proof}, request.body, request.wiring, request.service
+            request.method, request.url, headers, request.body, request.wiring, request.service
         )
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
-        key, host = ("key", self.identity), request.pieces()[1]
+        key = ("key", self.identity)
         while True:
             trial: _Trial = yield Shared(
-                key, lambda: _try(request, now), still=lambda each: each.accepted or each.stands(now)
+                key, partial(_try, request, now), still=lambda each: each.accepted or each.stands(now)
             )
             if trial.request is request or trial.accepted or trial.stands(now):
                 break
-            if trial.request.pieces()[1] == host:
+            if trial.request.pieces()[1] == request.pieces()[1]:
                 break
             # What was tried elsewhere says nothing of the key: no reply, or one that was not about it.
         if trial.accepted and trial.request is not request and not trial.stands(now):
             # At each host by another: one that hangs is not to hold up the others.
             trial = yield Shared(
-                (*key, host), lambda: _try(request, now), still=lambda each: each.stands(now)
+                (*key, request.pieces()[1]), lambda: _try(request, now), still=lambda each: each.stands(now)
             )
             if trial.rejected:
                 yield from _remember(key, request, now)
@@ -185,7 +189,7 @@ class KeyPair:
             assert response is not None
             return response
         if not trial.accepted:
-            what = f"{request.service or host} {request.method}"
+            what = f"{request.service or request.pieces()[1]} {request.method}"
         if trial.rejected:
             ago = max(now - trial.at, 0.0)
             raise CredentialsRejected(
@@ -240,6 +244,11 @@ _PLAIN = ("iam", "sts")
 _SIGNED = ("host", "content-type", "x-project-id", "x-domain-id", "x-security-token", "workspace", "region")
 
 
+@lru_cache(maxsize=64)  # those of a connection have few
+def _to_sign(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return {name: value for name, value in headers if name.lower() in _SIGNED}
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token of IAM, sent with each request.
@@ -263,8 +272,12 @@ class Token:
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Add the token."""
-        return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
+        return self.proven(request, now)
         yield
+
+    def proven(self, request: HttpRequest, now: float) -> HttpRequest:
+        """The same."""
+        return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it."""
@@ -289,6 +302,10 @@ class Anonymous:
         """As it is."""
         return request
         yield
+
+    def proven(self, request: HttpRequest, now: float) -> HttpRequest:
+        """As it is."""
+        return request
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it."""

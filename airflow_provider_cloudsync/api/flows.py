@@ -88,6 +88,10 @@ class Cloud:
     user_agent: str = "airflow-provider-cloudsync"
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
+    #: What its calls have in common: made once, and found again in those that `until` and `once` make of it.
+    _ways: dict[tuple[str, str, str], _Way] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def url(self, service: str) -> str:
         """Where a service answers."""
@@ -102,11 +106,30 @@ class Cloud:
 
     def until(self, deadline: float) -> Cloud:
         """The same, but no attempt waits past the deadline (seconds since the epoch)."""
-        return replace(self, give_up_at=deadline)
+        return self._as_patient(give_up_at=deadline)
 
     def once(self, *, patience: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
-        return replace(self, attempts=1, patience=self.patience if patience is None else patience)
+        return self._as_patient(attempts=1, patience=self.patience if patience is None else patience)
+
+    def _as_patient(self, **changes: Any) -> Cloud:
+        other = replace(self, **changes)
+        object.__setattr__(other, "_ways", self._ways)
+        return other
+
+
+@dataclass(slots=True)
+class _Way:
+    """What all calls of a service have in common, of those that name one project or account, or none.
+
+    :param base: the URL before the path.
+    :param headers: of requests without any of their own; they share them.
+    :param fixed: those among them that no request has its own of.
+    """
+
+    base: str
+    headers: Mapping[str, str]
+    fixed: Mapping[str, str]
 
 
 def call(cloud: Cloud, request: Request) -> Flow[Reply]:
@@ -114,16 +137,32 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
 
     :raises CloudSyncError: what the last attempt ended with.
     """
-    prepared = yield from _prepare(cloud, request)
+    whose, known = _whose(cloud, request)
+    within = known or ""
+    if whose and not within:
+        # First, since it costs nothing: where there is no address, nothing has to be looked up.
+        cloud.url(request.service)
+        find = cloud.find_project if whose == _PROJECT_HEADER else cloud.find_domain
+        within = yield from beforehand(find(cloud))
+    way = _way(cloud, request.service, whose, within)
+    prepared = _prepare(cloud, request, way, within)
     credentials = cloud.credentials
+    turn = Turn(
+        _counted(cloud, request, way.base),
+        request.quota,
+        claim=(credentials.identity, prepared.method, prepared.url, prepared.body),
+    )
     attempt = 0
     in_doubt = renewed = False
     while True:
         attempt += 1
         try:
-            yield from _wait_for_turn(cloud, request, prepared)
+            if (wait := (yield turn)) > 0:
+                yield from _wait_for_turn(cloud, request, turn, wait)
             # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
-            proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
+            proven = credentials.proven(prepared, cloud.clock())
+            if proven is None:
+                proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
             response: Response | None = None
             refusal: CredentialsRejected | None = None
             try:
@@ -144,7 +183,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             reply = read(request, response, cloud.clock(), credentials.advice)
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent:
-                yield from _hold_the_others(cloud, request, error)
+                yield from _hold_the_others(turn, error)
             delay = delay_for(error, attempt, repeatable=request.repeatable)
             if in_doubt:
                 error.leave_in_doubt()
@@ -156,42 +195,38 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             log.info("Attempt %d of %s: %s Again in %.1f s.", attempt, request.operation, error, delay)
             yield Pause(delay, retry_of=request.service)
         else:
-            log.debug(
-                "%s %s: %d (request id %s)",
-                request.service,
-                request.operation,
-                reply.status,
-                reply.request_id,
-            )
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug(
+                    "%s %s: %d (request id %s)",
+                    request.service,
+                    request.operation,
+                    reply.status,
+                    reply.request_id,
+                )
             return reply
 
 
-def _counted(cloud: Cloud, request: Request) -> Hashable:
+def _counted(cloud: Cloud, request: Request, base: str) -> Hashable:
     """What a quota is kept for."""
     by_address = request.quota is not None and request.quota.by_address
-    return cloud.url(request.service), request.operation, "" if by_address else cloud.credentials.identity
+    return base, request.operation, "" if by_address else cloud.credentials.identity
 
 
-def _hold_the_others(cloud: Cloud, request: Request, refusal: Throttled) -> Flow[None]:
+def _hold_the_others(turn: Turn, refusal: Throttled) -> Flow[None]:
     """What one is refused for, the others need not try; and what the refusal says of the quota is kept to."""
     told = Quota(refusal.limit, refusal.window) if refusal.limit and refusal.window else None
     window = refusal.retry_after
-    if window is None and request.quota is not None:
-        window = request.quota.seconds
-    yield Hold(_counted(cloud, request), None if window is None else min(window, LONGEST), told)
+    if window is None and turn.quota is not None:
+        window = turn.quota.seconds
+    yield Hold(turn.key, None if window is None else min(window, LONGEST), told)
 
 
-def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flow[None]:
-    turn = Turn(
-        _counted(cloud, request),
-        request.quota,
-        claim=(cloud.credentials.identity, prepared.method, prepared.url, prepared.body),
-    )
-    began = None
+def _wait_for_turn(cloud: Cloud, request: Request, turn: Turn, wait: float) -> Flow[None]:
+    """:param wait: seconds, as it was told at first."""
+    began = cloud.clock()
     # Asked again after each pause: a refusal may have come in between, and holds for all.
-    while (wait := (yield turn)) > 0:
+    while wait > 0:
         now = cloud.clock()
-        began = now if began is None else began
         patience = began + cloud.patience - now
         if cloud.give_up_at is not None:
             patience = min(patience, cloud.give_up_at - now)
@@ -206,36 +241,48 @@ def _wait_for_turn(cloud: Cloud, request: Request, prepared: HttpRequest) -> Flo
             )
         log.debug("%s waits %.0f s for its turn, to keep the service's quota.", request.operation, wait)
         yield Pause(wait)
+        wait = yield turn
 
 
-def _prepare(cloud: Cloud, request: Request) -> Flow[HttpRequest]:
-    path = request.path
+_PROJECT_HEADER, _DOMAIN_HEADER = "X-Project-Id", "X-Domain-Id"
+
+
+def _whose(cloud: Cloud, request: Request) -> tuple[str, str | None]:
+    """The header that tells whose resources a request is about, and its value, if that is known; "": none is needed."""
+    if "{project_id}" in request.path:
+        return _PROJECT_HEADER, cloud.project_id
+    if request.service in ACCOUNT_WIDE:
+        return _DOMAIN_HEADER, cloud.domain_id
+    return "", ""
+
+
+def _prepare(cloud: Cloud, request: Request, way: _Way, within: str) -> HttpRequest:
+    headers = way.headers
+    if request.headers:
+        own = {name: value.strip() for name, value in request.headers.items()}
+        headers = {**headers, **own, **way.fixed}
+    url = way.base + request.path.replace("{project_id}", within)
+    if request.query:
+        url += "?" + canonical_query(request.query)
+    body = b"" if request.json is None else json.dumps(request.json).encode()
+    return HttpRequest(request.method, url, headers, body, cloud.wiring, request.service)
+
+
+def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
+    known = cloud._ways.get((service, whose, within))
+    if known is not None:
+        return known
+    base = cloud.url(service)
+    # As signed: left to the libraries, a default port would be dropped.
+    fixed = {"Host": urlsplit(base).netloc, **({whose: within} if whose else {})}
     headers = {
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",  # the bound on a reply's size is to hold for what it unpacks to, too
         "User-Agent": cloud.user_agent,
-        **{name: value.strip() for name, value in request.headers.items()},
+        **fixed,
     }
-    # First, since it costs nothing: where there is no address, nothing has to be looked up.
-    base = cloud.url(request.service)
-    if "{project_id}" in path:
-        project_id = cloud.project_id or (yield from beforehand(cloud.find_project(cloud)))
-        path = path.replace("{project_id}", project_id)
-        headers["X-Project-Id"] = project_id
-    elif request.service in ACCOUNT_WIDE:
-        headers["X-Domain-Id"] = cloud.domain_id or (yield from beforehand(cloud.find_domain(cloud)))
-    # As signed: left to the libraries, a default port would be dropped.
-    headers["Host"] = urlsplit(base).netloc
-    query = canonical_query(request.query)
-    body = b"" if request.json is None else json.dumps(request.json).encode()
-    return HttpRequest(
-        method=request.method,
-        url=base + path + ("?" + query if query else ""),
-        headers=headers,
-        body=body,
-        wiring=cloud.wiring,
-        service=request.service,
-    )
+    way = cloud._ways[service, whose, within] = _Way(base, headers, fixed)
+    return way
 
 
 def beforehand(flow: Flow[T]) -> Flow[T]:

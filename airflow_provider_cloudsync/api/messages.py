@@ -43,7 +43,8 @@ class Quota:
     by_address: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+# What each call makes is not frozen: to make one that is costs several times as much.
+@dataclass(slots=True)
 class Request:
     """One call of an API, before it is known where it goes and as whom.
 
@@ -92,10 +93,11 @@ class Wiring:
     allow_http: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
     """One request as it goes out. Headers can hold a signature or a token, so they are left out of its repr.
 
+    :param headers: others may have the same ones: never to be changed.
     :param service: what it is for, as in the endpoint table; empty where that is not known.
     """
 
@@ -116,9 +118,9 @@ class HttpRequest:
         return scheme, host, slash + path, query
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
-    """One reply as it came in; header names are lower case."""
+    """One reply as it came in. Its headers are to be asked for by names in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -136,7 +138,7 @@ class Pause:
     retry_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shared:
     """Run a flow once for all who ask for the same key in this process (under asyncio: in this event loop).
 
@@ -186,7 +188,7 @@ class Conceal:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """Ask whether a call may be sent without going over its quota. Whoever asks in this process is in one queue.
 

@@ -49,29 +49,32 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What a service says.
 
     :param data: the JSON of the body, None where there is no body.
     :param request_id: what the service's support asks for; empty where the reply has none.
-    :param date: the service's own clock, seconds since the epoch; None where the reply does not tell.
-    :param headers: of the reply, names in lower case. A token may be among them, so they are left out of its repr.
+    :param headers: of the reply. A token may be among them, so they are left out of its repr.
     """
 
     status: int
     data: Any = field(repr=False)
     request_id: str
-    date: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def date(self) -> float | None:
+        """The service's own clock, seconds since the epoch; None where the reply does not tell."""
+        return _time(self.headers.get("date", ""))
 
     def field(self, name: str, kind: type | tuple[type, ...]) -> Any:
         """One field that the reply must have, of the type that it must be of.
 
         :raises UnreadableReply: if it is missing or something else. Missing is never taken for "false" or "none".
         """
-        value = self.data.get(name) if isinstance(self.data, Mapping) else None
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        value = self.data.get(name) if isinstance(self.data, dict) else None
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise UnreadableReply(
                 f'The reply (request id {self.request_id or "unknown"}) has no usable "{name}", so it says nothing.'
             )
@@ -96,11 +99,11 @@ def read(request: Request, response: Response, now: float | None = None, advice:
                 f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON: "
                 f"{_excerpt(response.body, 120)}."
             )
-        if isinstance(data, Mapping) and any(
-            str(data.get(key) or "") not in _GOOD_CODES for key in _CODES[:2]
-        ):
-            raise _error(ApiError, request, response, *find_error(data), request_id)
-        return Reply(response.status, data, request_id, date_of(response), response.headers)
+        if isinstance(data, dict):
+            code, other = data.get("error_code"), data.get("errorCode")
+            if (code and str(code) not in _GOOD_CODES) or (other and str(other) not in _GOOD_CODES):
+                raise _error(ApiError, request, response, *find_error(data), request_id)
+        return Reply(response.status, data, request_id, response.headers)
     code, detail = find_error(data)
     if not parsed:
         detail = _excerpt(response.body, 400)
@@ -134,7 +137,7 @@ def find_error(data: Any, depth: int = 8) -> tuple[str, str]:
 
     :param depth: how deep to look; a stranger decides how deep a reply goes.
     """
-    if isinstance(data, Mapping):
+    if isinstance(data, dict):
         code = next((data[key] for key in _CODES if isinstance(data.get(key), str | int)), "")
         text = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), "")
         if code != "" or text:
@@ -203,10 +206,14 @@ def throttle_window(text: str) -> float | None:
 
 
 def _parse(body: bytes) -> tuple[bool, Any]:
+    try:
+        return True, json.loads(body.decode())
+    except (ValueError, RecursionError):
+        pass
     if not body.strip():
         return True, None
     try:
-        return True, json.loads(body)
+        return True, json.loads(body)  # in another encoding, or with a mark of it
     except (ValueError, RecursionError):
         return False, None
 
@@ -220,9 +227,9 @@ def _excerpt(body: bytes, length: int) -> str:
 
 def _request_id(response: Response, data: Any) -> str:
     found = response.headers.get("x-request-id") or response.headers.get("x-iam-trace-id")
-    if not found and isinstance(data, Mapping) and isinstance(data.get("request_id"), str):
+    if not found and isinstance(data, dict) and isinstance(data.get("request_id"), str):
         found = data["request_id"]
-    return one_line(found or "", 100)
+    return one_line(found, 100) if found else ""
 
 
 def date_of(response: Response) -> float | None:

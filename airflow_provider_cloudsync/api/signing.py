@@ -40,21 +40,35 @@ def canonical_path(path: str) -> str:
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     """The query string, sorted by name and then value *before* encoding; an empty value keeps its ``=``."""
-    return "&".join(f"{encode(name)}={encode(value)}" for name, value in sorted(pairs))
+    return "&".join([f"{encode(name)}={encode(value)}" for name, value in sorted(pairs)])
 
 
 class _Signable(dict[str, str]):
-    """What `signable` made: it need not be made again by the next stage."""
+    """What `signable` made: it need not be made again by the next stage.
 
-    __slots__ = ()
+    :ivar lines: as they stand in the canonical request.
+    :ivar names: as they stand there, and beside the signature.
+    """
+
+    __slots__ = ("lines", "names")
+
+    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(headers)
+        self.lines = "".join([f"{name}:{value}\n" for name, value in self.items()])
+        self.names = ";".join(self)
 
 
-def signable(headers: Mapping[str, str]) -> Mapping[str, str]:
+def signable(headers: Mapping[str, str]) -> _Signable:
     """The headers that take part: lower-case names in order, values stripped; names with ``_`` are left out."""
     if type(headers) is _Signable:
         return headers
     kept = {name.lower(): value.strip() for name, value in headers.items() if "_" not in name}
     return _Signable(sorted(kept.items()))
+
+
+@lru_cache(maxsize=64)  # all requests of a second to one host have the same
+def _dated(headers: tuple[tuple[str, str], ...], date: str) -> _Signable:
+    return signable({**dict(headers), DATE_HEADER: date})
 
 
 def body_digest(body: bytes) -> str:
@@ -71,9 +85,8 @@ def canonical_request(
     :param digest: what `body_digest` says of the body.
     """
     signed = signable(headers)
-    lines = "".join([f"{name}:{value}\n" for name, value in signed.items()])
-    names = ";".join(signed)
-    return f"{method.upper()}\n{canonical_path(path)}\n{canonical_query(query)}\n{lines}\n{names}\n{digest}"
+    asked = canonical_query(query) if query else ""
+    return f"{method.upper()}\n{canonical_path(path)}\n{asked}\n{signed.lines}\n{signed.names}\n{digest}"
 
 
 def string_to_sign(canonical: str, date: str, info: str = "") -> str:
@@ -104,7 +117,7 @@ def signature(secret_key: str, text: str) -> str:
 def authorization(access_key: str, headers: Mapping[str, str], signed: str, info: str = "") -> str:
     """The value of the ``Authorization`` header (there is no comma after the algorithm)."""
     who = f"{DERIVED} Credential={access_key}/{info}" if info else f"{ALGORITHM} Access={access_key}"
-    return f"{who}, SignedHeaders={';'.join(signable(headers))}, Signature={signed}"
+    return f"{who}, SignedHeaders={signable(headers).names}, Signature={signed}"
 
 
 def format_date(now: float) -> str:
@@ -136,7 +149,7 @@ def sign(
     :param derive_for: region and service, to sign with a key that is derived for them.
     """
     date = format_date(now)
-    dated = signable({**headers, DATE_HEADER: date})
+    dated = _dated(tuple(headers.items()), date)
     canonical = canonical_request(method, path, query, dated, body_digest(body))
     info = "" if derive_for is None else derivation_info(date, *derive_for)
     key = derived_key(access_key, secret_key, info) if info else secret_key

@@ -490,7 +490,7 @@ HOLDERS = {
     "conceal": Conceal(MARK),
     "request": REQUEST,
     "response": RESPONSE,
-    "reply": Reply(200, {"x": MARK}, "id", None, {"x-subject-token": MARK}),
+    "reply": Reply(200, {"x": MARK}, "id", {"x-subject-token": MARK}),
     "wiring": ASK.wiring,
 }
 

@@ -154,6 +154,10 @@ class SignIn(ABC):
             ask = replace(ask, credentials=Anonymous(self.identity))
         return ask.once().until(ask.clock() + _TURN_SOON)
 
+    def proven(self, request: HttpRequest, now: float) -> None:
+        """Not without asking what is good just now."""
+        return None
+
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added, signed in if need be."""
         lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)

@@ -1,0 +1,97 @@
+"""Ending what takes too long, with one alarm for all that an event loop has under way.
+
+A timer for each request, set anew with each part of the reply, costs more than the request's signature.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from types import TracebackType
+
+
+class Deadlines:
+    """Those of one event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._under_way: set[Deadline] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._under_way)
+
+    def within(self, seconds: float) -> Deadline:
+        """A context whose body is ended by a `TimeoutError` if it takes longer."""
+        return Deadline(self, seconds)
+
+    def close(self) -> None:
+        """Nothing is under way any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm, self._rings_at = None, math.inf
+
+    def _ring_by(self, at: float) -> None:
+        if at < self._rings_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm, self._rings_at = self._loop.call_at(at, self._ring), at
+
+    def _ring(self) -> None:
+        self._alarm, self._rings_at = None, math.inf
+        now = self._loop.time()
+        for each in list(self._under_way):
+            if each.at <= now:
+                each.end()
+        left = [each.at for each in self._under_way]
+        if left:
+            self._ring_by(min(left))
+
+
+class Deadline:
+    """One of them; see `Deadlines.within`.
+
+    :ivar at: when the body is ended, by the loop's clock. May be moved by `move`.
+    """
+
+    __slots__ = ("_all", "_is_over", "_latest", "_others", "_task", "at")
+
+    def __init__(self, all_of: Deadlines, seconds: float) -> None:
+        self._all = all_of
+        self._is_over = False
+        self._latest = self.at = all_of._loop.time() + seconds
+
+    def __enter__(self) -> Deadline:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._others = task.cancelling()
+        everyone = self._all
+        everyone._under_way.add(self)
+        if self.at < everyone._rings_at:
+            everyone._ring_by(self.at)
+        return self
+
+    def move(self, seconds: float) -> None:
+        """From now on it has so many seconds, but never more than at first."""
+        everyone = self._all
+        self.at = min(self._latest, everyone._loop.time() + seconds)
+        if self.at < everyone._rings_at:
+            everyone._ring_by(self.at)
+
+    def end(self) -> None:
+        """It is too late."""
+        self._is_over = True
+        self._all._under_way.discard(self)
+        self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._is_over:
+            self._all._under_way.discard(self)
+        elif self._task.uncancel() <= self._others and kind is asyncio.CancelledError:
+            # Nobody else wants the task to end.
+            raise TimeoutError from error
