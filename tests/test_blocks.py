@@ -6,6 +6,7 @@ import configparser
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -16,10 +17,11 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
-from airflow.providers.common.compat.sdk import Connection, conf
+from airflow.providers.common.compat.sdk import BaseHook, conf
 
 from airflow_provider_cloudsync.emulator import Emulator
 from airflow_provider_cloudsync.emulator.services import SERVICES
@@ -75,7 +77,8 @@ def json_(block: Block, tmp_path: Path) -> None:
         extra = dict(data.get("extra", {}))
         if isinstance(extra.get("verify"), str):
             extra["verify"] = str(certificate)
-        connection = Connection.from_json(json.dumps({**data, "extra": extra}), conn_id="of_a_guide")
+        with patch.dict(os.environ, {"AIRFLOW_CONN_OF_A_GUIDE": json.dumps({**data, "extra": extra})}):
+            connection = BaseHook.get_connection("of_a_guide")
         assert read_connection(connection, clock=lambda: 0.0).credentials
     elif set(data) <= SECTIONS:
         with Emulator(data, stepped=True) as emulator:

@@ -306,8 +306,8 @@ def test_a_connection_that_is_away_makes_no_green_task_red(world, monkeypatch, c
 
 
 def test_a_reference_that_airflow_cannot_resolve_makes_no_green_task_red(world, caplog) -> None:
-    class Events(dict):
-        def __missing__(self, key: Any) -> Any:
+    class Events:
+        def __getitem__(self, key: Any) -> Any:
             raise RuntimeError("no such asset")
 
     task = MrsSyncIamUsersOperator(task_id="t", cluster_id="c", user_names=["alice"], outlets=[MRS])
