@@ -199,8 +199,7 @@ class AsyncShares:
         """
         now = self._clock()
         keeps = max_age > 0 or still is not None
-        found = self.find(key, max_age=max_age, still=still)
-        if found is not NOTHING:
+        if keeps and (found := self.known(key, max_age, still)) is not NOTHING:
             return found
         entry = self._entries.get(key)
         if entry is None:
@@ -215,12 +214,12 @@ class AsyncShares:
         finally:
             self._leave(key, entry, future)
 
-    def find(self, key: Hashable, *, max_age: float = 0.0, still: Still | None = None) -> Any:
-        """What `get` would return at once; `NOTHING` where it would wait."""
-        if still is None and max_age <= 0:
-            return NOTHING
+    def known(self, key: Hashable, max_age: float, still: Still | None) -> Any:
+        """What `get` returns without waiting; `NOTHING` if it would wait."""
         found = self._kept.find(key, self._clock(), max_age, still)
-        if still is None and found is not NOTHING:
+        if (
+            still is None and found is not NOTHING
+        ):  # what says of itself whether it is good, such as a token, is no look
             self._shared(1)
         return found
 

@@ -97,7 +97,7 @@ async def _drive(flow: Flow[T]) -> T:
                 elif isinstance(message, Hold):
                     _turns.hold(message)
                     result = None
-                elif isinstance(message, Shared) and (found := pool.kept(message)) is not NOTHING:
+                elif isinstance(message, Shared) and (found := pool.known(message)) is not NOTHING:
                     result = found
                 else:
                     result = await pool.begin(message)
@@ -173,9 +173,11 @@ class _Pool:
             session, self.session = self.session, None
             await session.close()
 
-    def kept(self, message: Shared) -> Any:
-        """A result that may be taken, without waiting; else `NOTHING`."""
-        return self.shares.find(message.key, max_age=message.max_age, still=message.still)
+    def known(self, message: Shared) -> Any:
+        """A result that may be taken, without a turn of the loop; or `NOTHING`."""
+        if message.still is None and message.max_age <= 0:
+            return NOTHING
+        return self.shares.known(message.key, message.max_age, message.still)
 
     async def _send_first(self, request: HttpRequest) -> Response:
         await make_ready()

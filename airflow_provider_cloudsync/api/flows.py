@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_cloudsync.api.credentials import Credentials
+from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
 from airflow_provider_cloudsync.api.messages import (
     Flow,
@@ -88,21 +88,24 @@ class Cloud:
     user_agent: str = "airflow-provider-cloudsync"
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
-    #: What its calls have in common: made once, and found again in those that `until` and `once` make of it.
-    _ways: dict[tuple[str, str, str], _Way] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
+    _made: _Made = field(init=False, repr=False, compare=False, default_factory=lambda: _Made())
 
     def url(self, service: str) -> str:
         """Where a service answers."""
         return base_url(service, self.region, overrides=self.endpoints, everywhere=self.endpoint)
 
     @property
-    def scope(self) -> Hashable:
+    def scope(self) -> str:
         """Who asks where and how: what two tasks must have in common to share a reply."""
+        made = self._made
+        if not made.scope:
+            made.scope = self._scope()
+        return made.scope
+
+    def _scope(self) -> str:
         within = (self.region, self.project_id, self.domain_id, self.enterprise_project_id)
         places = (self.endpoint, *sorted(self.endpoints.items()))
-        return (self.credentials.identity, self.wiring, within, places)
+        return fingerprint(repr((self.credentials.identity, astuple(self.wiring), within, places)))
 
     def until(self, deadline: float) -> Cloud:
         """The same, but no attempt waits past the deadline (seconds since the epoch)."""
@@ -114,8 +117,20 @@ class Cloud:
 
     def _as_patient(self, **changes: Any) -> Cloud:
         other = replace(self, **changes)
-        object.__setattr__(other, "_ways", self._ways)
+        object.__setattr__(other, "_made", self._made)
         return other
+
+
+@dataclass(slots=True)
+class _Made:
+    """What was made of a `Cloud` once, since each look wants it; those that `until` and `once` make have it, too.
+
+    :param scope: empty: not yet.
+    :param ways: service, header of the project or account, and its value -> what its calls have in common.
+    """
+
+    scope: str = ""
+    ways: dict[tuple[str, str, str], _Way] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -269,7 +284,8 @@ def _prepare(cloud: Cloud, request: Request, way: _Way, within: str) -> HttpRequ
 
 
 def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
-    known = cloud._ways.get((service, whose, within))
+    ways = cloud._made.ways
+    known = ways.get((service, whose, within))
     if known is not None:
         return known
     base = cloud.url(service)
@@ -281,7 +297,7 @@ def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
         "User-Agent": cloud.user_agent,
         **fixed,
     }
-    way = cloud._ways[service, whose, within] = _Way(base, headers, fixed)
+    way = ways[service, whose, within] = _Way(base, headers, fixed)
     return way
 
 
