@@ -122,7 +122,7 @@ def own(results: Mapping[Any, Any], part: Any) -> Any:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Wish:
     """What somebody waits for.
 
@@ -197,31 +197,45 @@ class AsyncShares:
         :param still: whether an earlier result may be taken, instead of its age.
         :param wait: seconds from now at which the result is wanted. It comes sooner where another wants it sooner.
         """
-        now = self._clock()
-        keeps = max_age > 0 or still is not None
-        if keeps and (found := self.known(key, max_age, still)) is not NOTHING:
+        found = self.known(key, max_age, still)
+        if found is not NOTHING:
             return found
-        entry = self._entries.get(key)
-        if entry is None:
-            whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
-            entry = self._entries[key] = _Entry(whole)
-        if entry.served is not None and (still is not None or now - entry.began < max_age):
-            future = self._join(key, entry, entry.served, _Wish(_WHOLE, now, now))
-        else:
-            future = self._join(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+        future = self.join(key, work, max_age=max_age, wait=wait, still=still)
         try:
             return await future
         finally:
-            self._leave(key, entry, future)
+            self.leave(key, future)
 
     def known(self, key: Hashable, max_age: float, still: Still | None) -> Any:
         """What `get` returns without waiting; `NOTHING` if it would wait."""
+        if still is None and max_age <= 0:
+            return NOTHING
         found = self._kept.find(key, self._clock(), max_age, still)
         if (
             still is None and found is not NOTHING
         ):  # what says of itself whether it is good, such as a token, is no look
             self._shared(1)
         return found
+
+    def join(
+        self,
+        key: Hashable,
+        work: Work,
+        *,
+        max_age: float = 0.0,
+        wait: float = 0.0,
+        still: Still | None = None,
+    ) -> asyncio.Future[Any]:
+        """What `get` waits for, where nothing is known. Whoever has it calls `leave` when it has waited for it."""
+        now = self._clock()
+        entry = self._entries.get(key)
+        if entry is None:
+            keeps = max_age > 0 or still is not None
+            whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
+            entry = self._entries[key] = _Entry(whole)
+        if entry.served is not None and (still is not None or now - entry.began < max_age):
+            return self._join(key, entry, entry.served, _Wish(_WHOLE, now, now))
+        return self._join(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
 
     async def _whole(
         self, key: Hashable, work: Work, max_age: float | None, keeps: bool, parts: Sequence[Any]
@@ -234,7 +248,18 @@ class AsyncShares:
     async def get_part(
         self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
     ) -> Any:
-        """What `work` brings for a part, of the work that is done for all who want a part of the same key.
+        """What `work` brings for a part; see `join_part`."""
+        future = self.join_part(key, part, work, wait=wait, soonest=soonest)
+        try:
+            return await future
+        finally:
+            self.leave(key, future)
+
+    def join_part(
+        self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
+    ) -> asyncio.Future[Any]:
+        """To be waited for, and left then: what `work` brings for a part, of the work that is done for all who want a
+        part of the same key.
 
         :param work: is told the parts that are wanted; returns part -> result or error, perhaps of more parts.
         :param wait: seconds from now at which it is wanted.
@@ -244,11 +269,7 @@ class AsyncShares:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-        future = self._join(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
-        try:
-            return await future
-        finally:
-            self._leave(key, entry, future)
+        return self._join(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
 
     def _join(
         self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish
@@ -259,7 +280,11 @@ class AsyncShares:
             self._wake(key, entry, wish.latest)
         return future
 
-    def _leave(self, key: Hashable, entry: _Entry, future: asyncio.Future[Any]) -> None:
+    def leave(self, key: Hashable, future: asyncio.Future[Any]) -> None:
+        """Wait no longer, whether there was a result or not."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return
         entry.waiting.pop(future, None)
         if entry.served is not None:
             entry.served.pop(future, None)

@@ -97,8 +97,16 @@ async def _drive(flow: Flow[T]) -> T:
                 elif isinstance(message, Hold):
                     _turns.hold(message)
                     result = None
-                elif isinstance(message, Shared) and (found := pool.known(message)) is not NOTHING:
-                    result = found
+                elif isinstance(message, (Shared, Together)):
+                    result = pool.known(message)
+                    if result is NOTHING:
+                        key, future = message.key, pool.join(message)
+                        del message  # it may be an hour until there is another
+                        try:
+                            result = await future
+                        finally:
+                            pool.shares.leave(key, future)
+                            del future
                 else:
                     result = await pool.begin(message)
             except CloudSyncError as error:
@@ -173,11 +181,30 @@ class _Pool:
             session, self.session = self.session, None
             await session.close()
 
-    def known(self, message: Shared) -> Any:
+    def known(self, message: Shared | Together) -> Any:
         """A result that may be taken, without a turn of the loop; or `NOTHING`."""
-        if message.still is None and message.max_age <= 0:
+        if isinstance(message, Together):
             return NOTHING
         return self.shares.known(message.key, message.max_age, message.still)
+
+    def join(self, message: Shared | Together) -> asyncio.Future[Any]:
+        """What brings the result. Not a coroutine, since a thousand waits would each have one."""
+        if isinstance(message, Together):
+            together = message.make
+            return self.shares.join_part(
+                message.key,
+                message.part,
+                lambda parts: _drive(together(parts)),
+                wait=message.wait,
+                soonest=message.soonest,
+            )
+        return self.shares.join(
+            message.key,
+            partial(_drive_made, message.make),
+            max_age=message.max_age,
+            wait=message.wait,
+            still=message.still,
+        )
 
     async def _send_first(self, request: HttpRequest) -> Response:
         await make_ready()
@@ -185,27 +212,10 @@ class _Pool:
             self.session = _open_async_session()
         return await _asend(self.session, request)
 
-    def begin(self, message: HttpRequest | Pause | Shared | Together | Conceal) -> Awaitable[Any]:
-        """What is to be awaited. Without a coroutine of its own, since a thousand waits would each have one."""
+    def begin(self, message: HttpRequest | Pause | Conceal) -> Awaitable[Any]:
+        """What is to be awaited."""
         if isinstance(message, HttpRequest):
             return self._send_first(message)
         if isinstance(message, Pause):
             return asyncio.sleep(_counted(message))
-        if isinstance(message, Conceal):
-            return aconceal(message.secret)
-        if isinstance(message, Together):
-            together = message.make
-            return self.shares.get_part(
-                message.key,
-                message.part,
-                lambda parts: _drive(together(parts)),
-                wait=message.wait,
-                soonest=message.soonest,
-            )
-        return self.shares.get(
-            message.key,
-            partial(_drive_made, message.make),
-            max_age=message.max_age,
-            wait=message.wait,
-            still=message.still,
-        )
+        return aconceal(message.secret)

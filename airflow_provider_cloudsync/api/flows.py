@@ -113,7 +113,14 @@ class Cloud:
 
     def once(self, *, patience: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
-        return self._as_patient(attempts=1, patience=self.patience if patience is None else patience)
+        patience = self.patience if patience is None else patience
+        if self.give_up_at is not None:
+            return self._as_patient(attempts=1, patience=patience)
+        # All waits of a connection have one between them.
+        known = self._made.once.get(patience)
+        if known is None:
+            known = self._made.once[patience] = self._as_patient(attempts=1, patience=patience)
+        return known
 
     def _as_patient(self, **changes: Any) -> Cloud:
         other = replace(self, **changes)
@@ -127,10 +134,12 @@ class _Made:
 
     :param scope: empty: not yet.
     :param ways: service, header of the project or account, and its value -> what its calls have in common.
+    :param once: patience -> the one without second attempts and without an end.
     """
 
     scope: str = ""
     ways: dict[tuple[str, str, str], _Way] = field(default_factory=dict)
+    once: dict[float, Cloud] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
