@@ -84,6 +84,8 @@ class Wait:
     :param gauge: whether the waits that go on are shown, too: where they are in one process.
     """
 
+    __slots__ = ("_gauge", "_phase", "_service")
+
     def __init__(self, service: str, *, gauge: bool = False) -> None:
         self._service = service
         self._gauge = gauge

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,12 +75,13 @@ TRIGGERS: Mapping[str, Callable[[int, float], Any]] = {
 }
 
 
-def wait(name: str, interval: float) -> Callable[[int], Awaitable[bool]]:
+def wait(name: str, interval: float) -> Callable[[int, list[float]], Coroutine[Any, Any, None]]:
     """See `benchmarks._waits`."""
 
-    async def one(number: int) -> bool:
+    async def one(number: int, ended: list[float]) -> None:
         async for event in TRIGGERS[name](number, interval).run():
-            return event.payload.get("status", "success") == "success"
-        return False
+            assert event.payload.get("status", "success") == "success"
+            ended.append(time.monotonic())
+            return
 
     return one

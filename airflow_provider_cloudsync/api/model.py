@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
@@ -136,7 +138,13 @@ class Ticket:
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("an object is expected")
-    return {sys.intern(name): each for name, each in value.items()}  # the names are the same in all tickets
+    return _read(json.dumps(value))
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> dict[str, Any]:
+    """Not to be changed: a thousand tickets in one process may be of one target, and have this one between them."""
+    return {sys.intern(name): each for name, each in json.loads(text).items()}
 
 
 def _list(value: Any) -> list[Any]:

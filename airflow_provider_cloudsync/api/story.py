@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_cloudsync.api.model import Progress
+from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Target
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 
 log = logging.getLogger(__name__)
@@ -22,11 +22,19 @@ class Story:
     apart from what the looks show that bring something, for it may come and go.
     """
 
-    subject: str
+    service: Service[Any]
+    target: Target
     #: What was told last, and when.
-    told: tuple[Any, float] = (None, 0.0)
-    told_fault: tuple[Any, float] = (None, 0.0)
+    told: tuple[Phase, str] | None = None
+    told_at: float = 0.0
+    told_fault: tuple[Any, ...] | None = None
+    told_fault_at: float = 0.0
     warned: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """Named anew for each line, since there are few."""
+        return self.service.describe(self.target)
 
     def tell(self, progress: Progress, now: float, fault: CloudSyncError | None = None) -> None:
         """Write what a look came to.
@@ -38,20 +46,18 @@ class Story:
             log.warning("%s: %s", self.subject, progress.warning)
         if self._is_news(progress, now, fault):
             log.info("%s: %s. %s", self.subject, progress.phase.value, progress.why)
-        else:
+        elif log.isEnabledFor(logging.DEBUG):
             log.debug("%s: still %s.", self.subject, progress.phase.value)
 
     def _is_news(self, progress: Progress, now: float, fault: CloudSyncError | None) -> bool:
-        if fault is None:
-            slot, news = "told", (progress.phase, progress.why)
-        else:
-            slot, news = "told_fault", _kind(fault)
-        before, at = getattr(self, slot)
-        if news == before and now - at < _HEARTBEAT:
+        if fault is not None:
+            kind = type(fault), getattr(fault, "status", None), getattr(fault, "code", None)
+            if kind == self.told_fault and now - self.told_fault_at < _HEARTBEAT:
+                return False
+            self.told_fault, self.told_fault_at = kind, now
+            return True
+        what = progress.phase, progress.why
+        if what == self.told and now - self.told_at < _HEARTBEAT:
             return False
-        setattr(self, slot, (news, now))
+        self.told, self.told_at = what, now
         return True
-
-
-def _kind(fault: CloudSyncError) -> tuple[Any, ...]:
-    return type(fault), getattr(fault, "status", None), getattr(fault, "code", None)

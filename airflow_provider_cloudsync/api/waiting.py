@@ -301,7 +301,7 @@ def until_done(
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
     looks = Looks(cloud, service, ticket.target)
-    story = Story(service.describe(ticket.target))
+    story = Story(service, ticket.target)
     misses = 0
     known: Progress | None = None
     told: Progress | None = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -27,7 +29,6 @@ from airflow_provider_cloudsync.exceptions import (
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.flows import Cloud
-    from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ TRIGGER_VERSION = 1
 #: What a trigger's cancellation says from Airflow 3.3 on where `SyncTrigger.on_kill` follows.
 _ON_KILL_FOLLOWS = "__airflow_user_action__"
 _LOOK_UP_AGAIN = 10.0
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +142,17 @@ class SyncTrigger(BaseTrigger):
         # As text: a thousand waits are in one process, and this takes a tenth of the memory.
         self._ticket: str | Ticket = json.dumps(ticket)
         self.deadline = deadline
-        self.cloudsync_conn_id = cloudsync_conn_id
+        # A thousand waits have few connections between them.
+        self.cloudsync_conn_id = (
+            sys.intern(cloudsync_conn_id) if type(cloudsync_conn_id) is str else cloudsync_conn_id
+        )
         self.region = region
         self.project_id = project_id
         self.poll_interval = poll_interval
         self.not_before = not_before
         self.try_number = try_number
         self.version = version
-        self.unknown = unknown
+        self.unknown: Mapping[str, Any] = unknown or _NONE
 
     @property
     def ticket(self) -> Any:
@@ -228,14 +233,13 @@ class SyncTrigger(BaseTrigger):
         return self._ticket
 
     async def _wait(self, ticket: Ticket) -> Progress:
+        from airflow_provider_cloudsync import transport
         from airflow_provider_cloudsync.api.services import find_service
         from airflow_provider_cloudsync.api.waiting import until_done
-        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
         service = find_service(ticket.service)
-        hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
         with metrics.Wait(ticket.service, gauge=True) as wait:
-            cloud = await self._cloud(hook)
+            cloud = await self._cloud()
             while True:
                 waiting = until_done(
                     cloud,
@@ -246,9 +250,9 @@ class SyncTrigger(BaseTrigger):
                     not_before=self.not_before,
                 )
                 try:
-                    progress = await hook.arun(waiting)
+                    progress = await transport.arun(waiting)
                 except CredentialsRejected:
-                    before, cloud = cloud, await self._cloud(hook, anew=True)
+                    before, cloud = cloud, await self._cloud(anew=True)
                     if cloud.credentials.identity == before.credentials.identity:
                         raise
                     log.info(
@@ -258,8 +262,11 @@ class SyncTrigger(BaseTrigger):
                     wait.ended(progress.phase)
                     return progress
 
-    async def _cloud(self, hook: CloudSyncHook, *, anew: bool = False) -> Cloud:
+    async def _cloud(self, *, anew: bool = False) -> Cloud:
         """The connection. Looking it up asks Airflow, which may be restarting just now; that is borne, too."""
+        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+        hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
         while True:
             try:
                 return await hook.acloud(anew=anew)
