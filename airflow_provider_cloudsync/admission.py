@@ -20,19 +20,27 @@ class Admission:
 
     def __init__(self) -> None:
         self._queue: deque[tuple[Context, Callable[[], object]]] = deque()
+        self._begun = 0
 
     def admit(self, what: Callable[[], object]) -> None:
-        """Have it called soon, in the order in which they came, and in the context of who asks: of its task's log."""
-        if not self._queue:
+        """Have it called now or soon, in the order in which they came, and in the context of who asks: of its task's
+        log.
+        """
+        if not self._begun:
             asyncio.get_running_loop().call_soon(self._next)
-        self._queue.append((copy_context(), what))
+        if self._begun < _AT_ONCE:
+            self._begun += 1
+            what()
+        else:
+            self._queue.append((copy_context(), what))
 
     def _next(self) -> None:
         queue = self._queue
+        self._begun = min(_AT_ONCE, len(queue))
         try:
-            for _ in range(min(_AT_ONCE, len(queue))):
+            for _ in range(self._begun):
                 context, what = queue.popleft()
                 context.run(what)
         finally:
-            if queue:
+            if self._begun:
                 asyncio.get_running_loop().call_soon(self._next)

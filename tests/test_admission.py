@@ -65,6 +65,8 @@ def test_one_that_raises_does_not_hold_up_the_others() -> None:
     async def main() -> list[int]:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         admission, found = Admission(), []
+        for _ in range(4):  # these begin at once
+            admission.admit(lambda: None)
         admission.admit(lambda: 1 / 0)
         for number in range(10):
             admission.admit(lambda number=number: found.append(number))
