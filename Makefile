@@ -71,6 +71,15 @@ endef
 .venv/dist/ready-%: constraints/dist.txt
 	$(call tools,$<)
 
+# What drives a browser is the same for each Airflow, so it is a folder that their Pythons look into. What it depends on
+# (greenlet) every Airflow brings.
+BROWSER := .venv/browser/ready
+$(BROWSER): constraints/browser.txt | $(NEWEST)
+	@echo "== installing what drives a browser into $(@D)"
+	@rm -rf $(@D)
+	@.venv/newest/bin/python -m pip install -qq --no-deps --target $(@D) -r $<
+	@touch $@
+
 # $(call in_venv,name,command): with an empty AIRFLOW_HOME that goes away again
 in_venv = @home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
   AIRFLOW_HOME="$$home" VIRTUAL_ENV="$(CURDIR)/.venv/$(1)" PATH="$(CURDIR)/.venv/$(1)/bin:$$PATH" $(2)
@@ -137,9 +146,33 @@ endif
 # Not part of `make test`: it wants servers of its own, and takes some minutes. See docs/deployment.md.
 .PHONY: e2e-celery
 e2e-celery: $(subst newest,celery,$(NEWEST))  ## workers, triggerers, PostgreSQL and Redis, and some of them killed
-	$(call in_venv,celery,python -m tests.e2e.debian)
+	$(call in_venv,celery,python -m tests.e2e.debian postgresql redis-server)
 	@echo "== the distributed deployment, Airflow $(AIRFLOW_NEWEST)"
 	$(call in_venv,celery,pytest -q -s -m celery -o faulthandler_timeout=1800 tests/e2e/test_celery.py)
+
+# Not part of `make test` either: it wants a browser.
+.PHONY: e2e-browser screenshots browser-newest browser-oldest
+e2e-browser:  ## the form, the buttons, assets and the grid in a browser; its pictures are in build/screenshots
+	@$(MAKE) -j1 browser-newest browser-oldest
+screenshots: export CLOUDSYNC_SCREENSHOTS := 1
+screenshots: e2e-browser  ## the same, and its pictures become those of the guides
+
+# $(call in_browser,newest|oldest,Airflow's version)
+define in_browser
+	$(call in_venv,$(1),python -m tests.e2e.debian chromium)
+	@echo "== in a browser, Airflow $(2)"
+	$(call in_venv,$(1),PYTHONPATH="$(CURDIR)/$(dir $(BROWSER))" pytest -q -m browser tests/e2e/test_browser.py)
+endef
+
+browser-newest: $(NEWEST) $(BROWSER)
+	$(call in_browser,newest,$(AIRFLOW_NEWEST))
+ifneq ($(OLDEST),)
+browser-oldest: $(OLDEST) $(BROWSER)
+	$(call in_browser,oldest,$(AIRFLOW_OLDEST))
+else
+browser-oldest:
+	@echo "!! $@ SKIPPED: Airflow $(AIRFLOW_OLDEST) needs Python 3.11 or 3.12, and neither was found"
+endif
 
 # --- every Airflow on every Python ---------------------------------------------------------------
 # A cell is a pair of the two, such as 3.1-py3.12. Airflow 2.11 and 3.0 run on Python up to 3.12.
@@ -232,13 +265,14 @@ define pin
 	  $(3) } > $(1)
 endef
 
-# $(call beside,file,requirements): the same for what comes on top of the newest environment, without what is in that
+# $(call beside,file,requirements,target): the same for what a target needs on top of the newest environment, without
+# what is in that
 define beside
 	@echo "== resolving $(1)"
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	$(firstword $(OLDEST_PY)) -m venv "$$tmp"; \
 	"$$tmp/bin/python" -m pip install -qq -r constraints/newest.txt $(2); \
-	{ echo "# What \`make e2e-celery\` needs beside constraints/newest.txt. Made by \`make constraints\`: do not edit."; \
+	{ echo "# What \`make $(3)\` needs beside constraints/newest.txt. Made by \`make constraints\`: do not edit."; \
 	  "$$tmp/bin/python" -m pip freeze --all --exclude setuptools | grep -vxFf constraints/newest.txt; } > $(1)
 endef
 
@@ -259,7 +293,7 @@ constraints-tools:
 	$(call pin_tools,dist)
 
 .PHONY: constraints
-constraints: pins-newest pins-celery pins-oldest pins-3.0 pins-3.1 pins-3.2 constraints-tools  ## resolve all pins afresh
+constraints: pins-newest pins-celery pins-browser pins-oldest pins-3.0 pins-3.1 pins-3.2 constraints-tools  ## resolve all pins afresh
 
 .PHONY: pins-newest pins-oldest
 pins-newest:
@@ -268,7 +302,10 @@ pins-oldest:
 	$(call pin,constraints/oldest.txt,apache-airflow==$(AIRFLOW_OLDEST) $(FLOORS))
 .PHONY: pins-celery
 pins-celery: pins-newest
-	$(call beside,constraints/celery.txt,$(DISTRIBUTED))
+	$(call beside,constraints/celery.txt,$(DISTRIBUTED),e2e-celery)
+.PHONY: pins-browser
+pins-browser: pins-newest
+	$(call beside,constraints/browser.txt,playwright,e2e-browser)
 # The minors between: the last release of each.
 pins-%:
 	$(call pin,constraints/$*.txt,apache-airflow==$*.* $(REQUIRES_$*),echo '$(ONLY_313)';)

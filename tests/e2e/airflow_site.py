@@ -24,6 +24,8 @@ MARKER = "CLOUDSYNC_SITE"
 HEARTBEAT_AGE = 30.0
 #: What a component that works at something writes its heartbeats as.
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
+#: What a component that can be asked for something answers to anybody.
+PATHS = {"api-server": "/api/v2/version", "webserver": "/health"}
 #: What Airflow calls a component on its command line, where that is not its own name.
 COMMANDS = {"worker": ("celery", "worker")}
 
@@ -44,6 +46,7 @@ class AirflowSite(OwnPlace):
     :param env: more environment variables, such as connections, or another executor with what it needs.
     :param components: those to start, instead of the usual: "scheduler", "triggerer", "worker", ...; of a kind that
         there is more than one of with a number each, as in "worker-1".
+    :param page: with the web page, for `USER` with `password`; Airflow 3 has it anyway, on its API server.
     :param database: where the metadata is.
     :param port: where the API server listens; some free one if not given.
     :param say: is told each step, as short text.
@@ -58,6 +61,7 @@ class AirflowSite(OwnPlace):
         env: Mapping[str, str] | None = None,
         *,
         components: Iterable[str] | None = None,
+        page: bool = False,
         database: Database | None = None,
         port: int | None = None,
         say: Callable[[str], None] = lambda text: None,
@@ -69,6 +73,8 @@ class AirflowSite(OwnPlace):
         self.url = f"http://127.0.0.1:{port or free_port()}"
         usual = ("scheduler", "triggerer", *(("dag-processor", "api-server") if self.is_3 else ()))
         self._components = usual if components is None else tuple(components)
+        if page and not self.is_3:
+            self._components += ("webserver",)
         self._database = database
         self._extra = dict(env or {})
         self._say = say
@@ -204,6 +210,7 @@ class AirflowSite(OwnPlace):
         # Logs are read from the disk; two of a kind would want the same port to serve them.
         options = {
             "api-server": ["--workers", "1"],
+            "webserver": ["--workers", "1"],
             "scheduler": ["-s"],
             "triggerer": ["-s"],
             "worker": ["-s", "--celery-hostname", component],
@@ -242,6 +249,10 @@ class AirflowSite(OwnPlace):
         self._say(f"Airflow {self.version}: making its database")
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
         self.database.make(lambda: self.processes.run("migrate", migrate, self._boot_timeout))
+        if "webserver" in self._components:
+            names = [f"--{name}={USER}" for name in ("username", "firstname", "lastname", "email")]
+            create = [*migrate[:3], "users", "create", "--role=Admin", *names, f"--password={self.password}"]
+            self.processes.run("user", create, self._boot_timeout)
         self._say(f"starting {', '.join(self._components) or 'nothing else'}")
         for component in self._components:
             self.start(component)
@@ -258,11 +269,13 @@ class AirflowSite(OwnPlace):
         )
         if not jobs <= Counter(dict(alive)):
             return False
-        if "api-server" in self._components:
-            try:
-                _OPENER.open(f"{self.url}/api/v2/version", timeout=10).close()
-            except OSError:
-                return False
+        return all(self._answers(PATHS[name]) for name in self._components if name in PATHS)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            _OPENER.open(self.url + path, timeout=10).close()
+        except OSError:
+            return False
         return True
 
     def _tasks(self, runs: Iterable[Run]) -> list[TaskResult]:

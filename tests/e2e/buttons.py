@@ -10,6 +10,17 @@ from typing import Any
 from tests.e2e.airflow_site import AirflowSite
 from tests.e2e.records import TaskResult
 
+CONSOLE = "https://console.huaweicloud.com/"
+#: Task -> page of the console, in the region of the emulator's connection.
+PAGES = {
+    "example_cloudsync_pipeline.quiet": "dew/?region=cn-north-4",
+    "example_cloudsync_pipeline.users_synced": "mrs/?region=cn-north-4",
+    "example_cloudsync_pipeline.inventory_synced": "coc/?region=cn-north-4",
+    "example_cloudsync_pipeline.events_requested": "hss2/?region=cn-north-4",
+    "example_cloudsync_pipeline.members_synced": "dayu/?region=cn-north-4&workspace=example-workspace",
+    "example_cloudsync_pipeline.audible": "dew/?region=cn-north-4",
+}
+
 Buttons = dict[str, dict[str, str | None]]
 
 

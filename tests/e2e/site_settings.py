@@ -56,6 +56,7 @@ AIRFLOW_3 = {
 AIRFLOW_2 = {
     "CORE__EXECUTOR": "LocalExecutor",
     "SCHEDULER__DAG_DIR_LIST_INTERVAL": "300",
+    "WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
 }
 
 
@@ -91,6 +92,8 @@ def settings(home: Path, dags: Path, url: str, database_url: str, *, is_3: bool)
             "API__PORT": url.rpartition(":")[2],
             "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
         }
+    else:
+        own |= {"WEBSERVER__BASE_URL": url, "WEBSERVER__WEB_SERVER_PORT": url.rpartition(":")[2]}
     chosen = BOTH | (AIRFLOW_3 if is_3 else AIRFLOW_2) | own
     env = inherited() | {f"AIRFLOW__{name}": value for name, value in chosen.items()}
     env |= {"AIRFLOW_HOME": str(home), "TMPDIR": str(temp), "SCARF_ANALYTICS": "false"}

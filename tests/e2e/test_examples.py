@@ -5,22 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.airflow_site import AirflowSite
-from tests.e2e.buttons import buttons
+from tests.e2e.buttons import CONSOLE, PAGES, buttons
 from tests.e2e.demo import EXAMPLES, TIMEOUT, complaint, declared_deferrable
 from tests.e2e.emulator_process import EmulatorProcess
 from tests.e2e.records import TaskResult
 
 pytestmark = pytest.mark.e2e
-
-#: Task -> page of the console, in the region of the emulator's connection.
-PAGES = {
-    "example_cloudsync_pipeline.quiet": "dew/?region=cn-north-4",
-    "example_cloudsync_pipeline.users_synced": "mrs/?region=cn-north-4",
-    "example_cloudsync_pipeline.inventory_synced": "coc/?region=cn-north-4",
-    "example_cloudsync_pipeline.events_requested": "hss2/?region=cn-north-4",
-    "example_cloudsync_pipeline.members_synced": "dayu/?region=cn-north-4&workspace=example-workspace",
-    "example_cloudsync_pipeline.audible": "dew/?region=cn-north-4",
-}
 
 
 def test_every_example_ends_well_and_really_defers() -> None:
@@ -44,7 +34,7 @@ def assert_buttons(site: AirflowSite, tasks: list[TaskResult]) -> None:
     }
     pages = {name: url for name, links in found.items() for url in links.values()}
     assert {name: url for name, url in pages.items() if name in PAGES} == {
-        name: f"https://console.huaweicloud.com/{page}" for name, page in PAGES.items()
+        name: CONSOLE + page for name, page in PAGES.items()
     }
     ours = {f"{task.dag_id}.{task.name}" for task in tasks if "cloudsync_conn_id" in task.fields}
     assert set(pages) == ours
