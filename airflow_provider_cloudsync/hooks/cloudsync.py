@@ -12,11 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_cloudsync.api.credentials import secrets_of
-from airflow_provider_cloudsync.api.endpoints import check_url, is_ours, service_at
-from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
-from airflow_provider_cloudsync.api.signing import canonical_query
+from airflow_provider_cloudsync import api
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidConnection, InvalidParameter
@@ -25,6 +21,9 @@ from airflow_provider_cloudsync.masking import aconceal, conceal
 # DAG files import hooks, to use them in tasks. What a hook does its work with is imported when it does.
 if TYPE_CHECKING:
     import requests
+
+    from airflow_provider_cloudsync.api.flows import Cloud
+    from airflow_provider_cloudsync.api.messages import Flow, HttpRequest
 
 T = TypeVar("T")
 
@@ -82,7 +81,7 @@ class CloudSyncHook(BaseHook):
         except AirflowNotFoundException:
             raise self._no_connection() from None
         cloud = self._cloud(connection)
-        for secret in secrets_of(cloud.credentials):
+        for secret in api.credentials.secrets_of(cloud.credentials):
             conceal(secret)  # Airflow knows those of the connection, but not those that a machine has
         return cloud
 
@@ -117,7 +116,7 @@ class CloudSyncHook(BaseHook):
             connection = await get_async_connection(self.cloudsync_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
-        for secret in secrets_of(self._cloud(connection).credentials):
+        for secret in api.credentials.secrets_of(self._cloud(connection).credentials):
             await aconceal(secret)
         return connection
 
@@ -158,14 +157,16 @@ class CloudSyncHook(BaseHook):
 
         def authorize(bare: HttpRequest) -> HttpRequest:
             parts = urlsplit(bare.url)
-            check_url(f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.wiring.allow_http)
-            if not is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
+            api.endpoints.check_url(
+                f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.wiring.allow_http
+            )
+            if not api.endpoints.is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
                 raise InvalidConnection(
                     f"{shown(parts.netloc)} is none of Huawei Cloud's hosts, and the connection does not name it: it "
                     "is not to see a token or a signature. If it is meant, name it in the connection's endpoints."
                 )
             # What is signed is the canonical query, so that is what has to be sent.
-            query = canonical_query(parse_qsl(parts.query, keep_blank_values=True))
+            query = api.signing.canonical_query(parse_qsl(parts.query, keep_blank_values=True))
             url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
             headers = {**bare.headers, "Host": parts.netloc}
             project_id = cloud.project_id
@@ -173,7 +174,7 @@ class CloudSyncHook(BaseHook):
                 project_id = transport.run(cloud.find_project(cloud))  # its tokens are for one project
             if project_id in parts.path.split("/"):
                 headers.setdefault("X-Project-Id", project_id)
-            service = service_at(parts.netloc, cloud.endpoints)
+            service = api.endpoints.service_at(parts.netloc, cloud.endpoints)
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
             return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
@@ -208,7 +209,7 @@ class CloudSyncHook(BaseHook):
             )
         if not (method.isascii() and method.isalpha()):
             raise InvalidParameter(f"method must be one of HTTP, such as GET, not {shown(method)}.")
-        request = Request(
+        request = api.messages.Request(
             method=method.upper(),
             service=service,
             operation=f"{method.upper()} {path}",
@@ -218,7 +219,7 @@ class CloudSyncHook(BaseHook):
             headers=dict(headers or {}),
             json=json,
         )
-        return self.run(call(self.cloud, request)).data
+        return self.run(api.flows.call(self.cloud, request)).data
 
     def test_connection(self) -> tuple[bool, str]:
         """Where the connection leads and what is allowed there, for the button in Airflow's form: harmless reads only.

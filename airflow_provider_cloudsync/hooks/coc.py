@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_provider_cloudsync.api.services import coc_calls
-from airflow_provider_cloudsync.api.services.coc_calls import SyncTask, VendorAccount
+from typing import TYPE_CHECKING
+
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.services.coc_calls import SyncTask, VendorAccount
 
 
 class CocHook(CloudSyncHook):
@@ -21,8 +25,10 @@ class CocHook(CloudSyncHook):
         :param account_id: the vendor's own id of the account; None: every account of the vendor.
         """
         task, _ = self.run(
-            coc_calls.sync_resources(
-                self.cloud, coc_calls.checked_vendor(vendor), coc_calls.checked_account(account_id)
+            services.coc_calls.sync_resources(
+                self.cloud,
+                services.coc_calls.checked_vendor(vendor),
+                services.coc_calls.checked_account(account_id),
             )
         )
         return task
@@ -36,10 +42,10 @@ class CocHook(CloudSyncHook):
         :param account_id: only accounts of exactly this id.
         """
         return self.run(
-            coc_calls.list_vendor_accounts(
+            services.coc_calls.list_vendor_accounts(
                 self.cloud,
-                None if vendor is None else coc_calls.checked_vendor(vendor),
-                coc_calls.checked_account(account_id),
+                None if vendor is None else services.coc_calls.checked_vendor(vendor),
+                services.coc_calls.checked_account(account_id),
             )
         )
 
@@ -50,5 +56,7 @@ class CocHook(CloudSyncHook):
         :param resource_type: only this type.
         """
         return self.run(
-            coc_calls.count_resources(self.cloud, coc_calls.checked_vendor(vendor), resource_type)
+            services.coc_calls.count_resources(
+                self.cloud, services.coc_calls.checked_vendor(vendor), resource_type
+            )
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from airflow_provider_cloudsync.api.services import dataarts
-from airflow_provider_cloudsync.api.services.dataarts import MemberSyncFilters, MemberSyncTask
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.services.dataarts import MemberSyncFilters, MemberSyncTask
 
 
 class DataArtsHook(CloudSyncHook):
@@ -18,7 +20,7 @@ class DataArtsHook(CloudSyncHook):
         :param workspace: id of the workspace.
         :param task_id: id of the task.
         """
-        return self.run(dataarts.get_member_sync_task(self.cloud, workspace, task_id))
+        return self.run(services.dataarts.get_member_sync_task(self.cloud, workspace, task_id))
 
     def list_member_sync_tasks(
         self, workspace: str, **filters: Unpack[MemberSyncFilters]
@@ -29,4 +31,4 @@ class DataArtsHook(CloudSyncHook):
         :param filters: ``cluster_type``, ``cluster_name``, ``sync_status``, ``schedule_status``, ``order_by``,
             ``order_by_asc``, as the service defines them.
         """
-        return self.run(dataarts.list_member_sync_tasks(self.cloud, workspace, **filters))
+        return self.run(services.dataarts.list_member_sync_tasks(self.cloud, workspace, **filters))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_provider_cloudsync.api.services import hss
-from airflow_provider_cloudsync.api.services.hss import ClusterEvent, SyncCreated
+from typing import TYPE_CHECKING
+
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+
+if TYPE_CHECKING:
+    from airflow_provider_cloudsync.api.services.hss import ClusterEvent, SyncCreated
 
 
 class HssHook(CloudSyncHook):
@@ -23,20 +27,26 @@ class HssHook(CloudSyncHook):
 
         :return: ``synched``: whether the service created a task for it, and no more. False comes without an error.
         """
-        target = hss.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
-        created, _ = self.run(hss.sync_events(self.cloud, target))
+        target = services.hss.events_target(
+            cluster_id=cluster_id, enterprise_project_id=enterprise_project_id
+        )
+        created, _ = self.run(services.hss.sync_events(self.cloud, target))
         return created
 
     def list_cluster_events(
         self, *, cluster_id: str | None = None, enterprise_project_id: str | None = None
     ) -> list[ClusterEvent]:
         """All protection events (ListClusterEvents), 200 a page. Over 1,000 events it takes a minute per 1,000."""
-        target = hss.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
-        return self.run(hss.list_cluster_events(self.cloud, target))
+        target = services.hss.events_target(
+            cluster_id=cluster_id, enterprise_project_id=enterprise_project_id
+        )
+        return self.run(services.hss.list_cluster_events(self.cloud, target))
 
     def get_cluster_events_update_time(
         self, *, cluster_id: str | None = None, enterprise_project_id: str | None = None
     ) -> int | None:
         """When the events were updated last, in milliseconds since the epoch; None: never (ListClusterEvents)."""
-        target = hss.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
-        return self.run(hss.get_last_update_time(self.cloud, target))
+        target = services.hss.events_target(
+            cluster_id=cluster_id, enterprise_project_id=enterprise_project_id
+        )
+        return self.run(services.hss.get_last_update_time(self.cloud, target))

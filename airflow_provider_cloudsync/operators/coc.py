@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_target
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
@@ -25,7 +25,7 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
     """
 
     template_fields: Sequence[str] = ("vendor", "account_id", *CloudSyncOperator.template_fields)
-    service: ClassVar[Startable[Any]] = RESOURCE_SYNC
+    service: ClassVar[Startable[Any]] = services.named("coc")
 
     def __init__(self, *, vendor: str, account_id: str | NotGiven = NOT_GIVEN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,7 +34,7 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
 
     def target(self) -> Target:
         account_id = given(self.account_id, "account_id", otherwise="every account would be synchronized")
-        return resources_target(self.vendor, account_id=account_id)
+        return services.coc.resources_target(self.vendor, account_id=account_id)
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
         return {

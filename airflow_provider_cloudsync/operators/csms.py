@@ -9,16 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_cloudsync.api.services.csms import (
-    CONSOLE,
-    Change,
-    Memory,
-    create,
-    delete,
-    described,
-    update,
-)
-from airflow_provider_cloudsync.api.services.csms_calls import checked_name, checked_settings
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.services.parameters import iso, literal_id
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
@@ -28,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_cloudsync.api.messages import Flow
+    from airflow_provider_cloudsync.api.services.csms import Change, Memory
     from airflow_provider_cloudsync.api.services.csms_calls import Notification
 
 #: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
@@ -75,14 +67,14 @@ class CsmsEventOperator(CloudOperator):
         """The flow that changes the event."""
 
     def subject(self) -> str:
-        return described(self.name)
+        return services.csms.described(self.name)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the event, and tell what it was like before and is now."""
         with self.clear_errors():
-            checked_name(self.name)
+            services.csms_calls.checked_name(self.name)
             wanted = self.wanted()
-            self.show_console(context, CONSOLE, {"name": self.name})
+            self.show_console(context, services.csms.CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
             of = json.dumps([type(self).__name__, self.name, wanted, *where])
 
@@ -104,7 +96,7 @@ class CsmsEventOperator(CloudOperator):
             return None
         try:
             left = json.loads(stored)
-            memory = Memory.of(left["memory"]) if left["of"] == of else None
+            memory = services.csms.Memory.of(left["memory"]) if left["of"] == of else None
         except (ValueError, TypeError, KeyError) as error:
             self.log.warning("What an earlier try stored can't be read, and is not used: %r", error)
             return None
@@ -169,7 +161,7 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         self.state = state
 
     def wanted(self) -> dict[str, Any]:
-        wanted = checked_settings(
+        wanted = services.csms_calls.checked_settings(
             state=self.state, event_types=self.event_types, notification=self.notification
         )
         if len(wanted) < 3:  # a template that rendered to None
@@ -177,7 +169,7 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         return wanted
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return create(
+        return services.csms.create(
             self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
         )
 
@@ -219,14 +211,14 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
 
     def wanted(self) -> dict[str, Any]:
         left = "would be left as it is"
-        return checked_settings(
+        return services.csms_calls.checked_settings(
             state=given(self.state, "state", otherwise=f"it {left}"),
             event_types=given(self.event_types, "event_types", otherwise="they would be left as they are"),
             notification=given(self.notification, "notification", otherwise=f"it {left}"),
         )
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return update(
+        return services.csms.update(
             self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
         )
 
@@ -247,7 +239,7 @@ class CsmsDeleteEventOperator(CsmsEventOperator):
         return {}
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return delete(
+        return services.csms.delete(
             self.hook.cloud,
             self.name,
             ignore_missing=self.ignore_missing,

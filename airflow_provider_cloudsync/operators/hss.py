@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
@@ -31,7 +31,7 @@ class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
         "enterprise_project_id",
         *CloudSyncOperator.template_fields,
     )
-    service: ClassVar[Startable[Any]] = EVENT_SYNC
+    service: ClassVar[Startable[Any]] = services.named("hss")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
         self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
 
     def target(self) -> Target:
-        return events_target(
+        return services.hss.events_target(
             cluster_id=given(self.cluster_id, "cluster_id", otherwise="every cluster would be synchronized"),
             enterprise_project_id=given(
                 self.enterprise_project_id,

@@ -7,16 +7,9 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.mrs import (
-    IAM_CANCEL,
-    IAM_SYNC,
-    SETTLE,
-    iam_cancel_target,
-    iam_sync_target,
-    names_or_all,
-)
-from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.api.services.parameters import IAM_SETTLE, literal_id, names_or_all
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 
 _RENDERERS = {"user_names": "json", "group_names": "json"}
@@ -47,7 +40,7 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         *CloudSyncOperator.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = _RENDERERS
-    service: ClassVar[Startable[Any]] = IAM_SYNC
+    service: ClassVar[Startable[Any]] = services.named("mrs")
 
     def __init__(
         self,
@@ -56,7 +49,7 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         user_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
         group_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
         sync_all: bool = False,
-        settle_time: timedelta | float = SETTLE,
+        settle_time: timedelta | float = IAM_SETTLE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,7 +63,7 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         self.settle_time = waits.seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
-        return iam_sync_target(
+        return services.mrs.iam_sync_target(
             self.cluster_id,
             user_names=waits.given(self.user_names, "user_names", otherwise=_NO_USERS),
             group_names=waits.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
@@ -107,7 +100,7 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         *CloudSyncOperator.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = _RENDERERS
-    service: ClassVar[Startable[Any]] = IAM_CANCEL
+    service: ClassVar[Startable[Any]] = services.named("mrs-cancel")
 
     def __init__(
         self,
@@ -126,7 +119,7 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         self.group_names = group_names
 
     def target(self) -> Target:
-        return iam_cancel_target(
+        return services.mrs.iam_cancel_target(
             self.cluster_id,
             user_names=waits.given(self.user_names, "user_names", otherwise=_NO_USERS),
             group_names=waits.given(self.group_names, "group_names", otherwise=_NO_GROUPS),

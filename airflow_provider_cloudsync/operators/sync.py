@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cloudsync import metrics, waits
+from airflow_provider_cloudsync import api, metrics, waits
 from airflow_provider_cloudsync.api.model import (
     TICKET_VERSION,
     Phase,
@@ -23,7 +23,6 @@ from airflow_provider_cloudsync.api.model import (
     Ticket,
 )
 from airflow_provider_cloudsync.api.services.parameters import one_of
-from airflow_provider_cloudsync.api.waiting import adopt, begin, left_behind, resume, until_done
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
 
@@ -120,7 +119,7 @@ class CloudSyncOperator(CloudOperator):
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
         if self._sent:
-            self.log.warning("The task was ended. %s", left_behind(self.service, self.target()))
+            self.log.warning("The task was ended. %s", api.waiting.left_behind(self.service, self.target()))
 
     def _follow(
         self, context: Context, ticket: Ticket, deadline: float, progress: Progress | None = None
@@ -158,7 +157,7 @@ class CloudSyncOperator(CloudOperator):
     def _begin(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
         self._sent = True
         ticket = self.hook.run(
-            begin(
+            api.waiting.begin(
                 self.hook.cloud.until(deadline),
                 self.service,
                 queued.target,
@@ -185,7 +184,7 @@ class CloudSyncOperator(CloudOperator):
             self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         with metrics.Wait(self.service.name) as wait:
             progress = self.run_with_present_key(
-                lambda cloud: until_done(
+                lambda cloud: api.waiting.until_done(
                     cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
                 )
             )
@@ -212,7 +211,9 @@ class CloudSyncOperator(CloudOperator):
         if not has_memory(context):
             adopted = None
             if self._may_adopt(context):
-                adopted = self.hook.run(adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
+                adopted = self.hook.run(
+                    api.waiting.adopt(cloud, self.service, parts[0], later=tuple(parts[1:]))
+                )
             if adopted is None:
                 if self.is_retry(context):
                     self.log.warning(
@@ -230,7 +231,7 @@ class CloudSyncOperator(CloudOperator):
                 return first, None
             if ended:
                 return left, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
-            ticket, found = self.hook.run(resume(cloud, self.service, left))
+            ticket, found = self.hook.run(api.waiting.resume(cloud, self.service, left))
             if found is None:
                 return ticket, None
             if found.phase is Phase.SUCCEEDED and not self.is_retry(context):

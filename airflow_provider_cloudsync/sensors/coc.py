@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_watch_target
 from airflow_provider_cloudsync.api.services.parameters import literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
@@ -33,7 +33,7 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         "synced_after",
         *CloudSyncSensor.template_fields,
     )
-    service: ClassVar[Service[Any]] = RESOURCE_SYNC
+    service: ClassVar[Service[Any]] = services.named("coc")
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         self.synced_after = literal_time(synced_after, "synced_after")
 
     def target(self) -> Target:
-        return resources_watch_target(
+        return services.coc.resources_watch_target(
             self.vendor,
             account_id=given(self.account_id, "account_id", otherwise="every account would be waited for"),
             synced_after=rendered(

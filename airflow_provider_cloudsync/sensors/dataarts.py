@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time, one_of
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.waits import rendered
@@ -36,7 +36,7 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         "synced_after",
         *CloudSyncSensor.template_fields,
     )
-    service: ClassVar[Service[Any]] = MEMBER_SYNC
+    service: ClassVar[Service[Any]] = services.named("dataarts")
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         after = rendered(
             self.synced_after, "synced_after", left_out=self.any_run, otherwise="any old run would count"
         )
-        return member_sync_target(
+        return services.dataarts.member_sync_target(
             self.workspace,
             self.sync_task_id,
             synced_after=after,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_watch_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
@@ -30,7 +30,7 @@ class HssClusterEventsSensor(CloudSyncSensor):
         "enterprise_project_id",
         *CloudSyncSensor.template_fields,
     )
-    service: ClassVar[Service[Any]] = EVENT_SYNC
+    service: ClassVar[Service[Any]] = services.named("hss")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class HssClusterEventsSensor(CloudSyncSensor):
         self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
 
     def target(self) -> Target:
-        return events_watch_target(
+        return services.hss.events_watch_target(
             cluster_id=given(self.cluster_id, "cluster_id", otherwise="an update of any cluster would count"),
             enterprise_project_id=given(
                 self.enterprise_project_id,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_watch_target
 from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
@@ -32,7 +32,7 @@ class MrsIamSyncSensor(CloudSyncSensor):
         *CloudSyncSensor.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"user_names": "json", "group_names": "json"}
-    service: ClassVar[Service[Any]] = IAM_SYNC
+    service: ClassVar[Service[Any]] = services.named("mrs")
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class MrsIamSyncSensor(CloudSyncSensor):
         self.group_names = group_names
 
     def target(self) -> Target:
-        return iam_watch_target(
+        return services.mrs.iam_watch_target(
             self.cluster_id,
             user_names=given(self.user_names, "user_names", otherwise="no user would be waited for"),
             group_names=given(self.group_names, "group_names", otherwise="no group would be waited for"),

@@ -17,10 +17,9 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_cloudsync import metrics, waits
+from airflow_provider_cloudsync import api, metrics, waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import iso
-from airflow_provider_cloudsync.api.waiting import check
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         return ticket
 
     def _look(self, ticket: Ticket) -> Progress:
-        progress = self.run_with_present_key(lambda cloud: check(cloud, self.service, ticket))
+        progress = self.run_with_present_key(lambda cloud: api.waiting.check(cloud, self.service, ticket))
         if progress.phase is not Phase.RUNNING:
             metrics.count("waits", service=self.service.name, phase=progress.phase)
         if progress != self._told:

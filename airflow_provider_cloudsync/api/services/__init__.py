@@ -12,6 +12,14 @@ from airflow_provider_cloudsync.exceptions import InvalidEvent
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.model import Probe, Service
+    from airflow_provider_cloudsync.api.services import coc as coc
+    from airflow_provider_cloudsync.api.services import coc_calls as coc_calls
+    from airflow_provider_cloudsync.api.services import csms as csms
+    from airflow_provider_cloudsync.api.services import csms_calls as csms_calls
+    from airflow_provider_cloudsync.api.services import dataarts as dataarts
+    from airflow_provider_cloudsync.api.services import hss as hss
+    from airflow_provider_cloudsync.api.services import mrs as mrs
+    from airflow_provider_cloudsync.api.services import mrs_calls as mrs_calls
 
     PROBES: dict[str, Probe]
     SERVICES: dict[str, Service[Any]]
@@ -28,7 +36,14 @@ _WAITED_FOR = {
 _PROBED = {"mrs": "mrs_calls", "dataarts": "dataarts", "hss": "hss", "coc": "coc", "csms": "csms"}
 
 
+#: What hooks, operators and sensors have as ``services.mrs``: it is imported when it is used, and not when a DAG file
+#: is parsed.
+_WHEN_USED = ("coc", "coc_calls", "csms", "csms_calls", "dataarts", "hss", "mrs", "mrs_calls")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _WHEN_USED:
+        return import_module(f"{__name__}.{name}")
     if name == "SERVICES":
         return {each: find_service(each) for each in _WAITED_FOR}
     if name == "PROBES":
@@ -48,6 +63,19 @@ def find_service(name: str) -> Service[Any]:
         raise InvalidEvent(f'This release has no service "{name}" (it has: {known}).') from None
     found: Service[Any] = _of(*where)
     return found
+
+
+def named(name: str) -> Any:
+    """For a class attribute: the service of that name, imported when it is used."""
+    return _Named(name)
+
+
+class _Named:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return find_service(self._name)
 
 
 def _of(module: str, name: str) -> Any:

@@ -26,7 +26,7 @@ from airflow_provider_cloudsync.api.services.mrs_calls import (
     send_cancel,
     send_sync,
 )
-from airflow_provider_cloudsync.api.services.parameters import identifier, names
+from airflow_provider_cloudsync.api.services.parameters import IAM_SETTLE, identifier, names, names_or_all
 from airflow_provider_cloudsync.api.waiting import begin, until_done
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -35,8 +35,6 @@ from airflow_provider_cloudsync.exceptions import (
     SyncFailed,
 )
 
-#: Seconds after a start in which a flag that is down may only mean that the run is not up yet.
-SETTLE = 10.0
 _CONSOLE = Console("the operation log of the cluster in the MRS console", "mrs", "mrs")
 _NO_REASON = f"The service gives no reason here: look at {_CONSOLE}"
 #: States of a cluster in which no synchronization can run any more.
@@ -55,7 +53,7 @@ def iam_sync_target(
     user_names: Any = None,
     group_names: Any = None,
     sync_all: bool = False,
-    settle: float = SETTLE,
+    settle: float = IAM_SETTLE,
 ) -> dict[str, Any]:
     """What to synchronize, checked.
 
@@ -73,21 +71,6 @@ def iam_sync_target(
         "sync_all": bool(sync_all),
         "settle": settle,
     }
-
-
-def names_or_all(*, sync_all: bool | None, named: bool) -> None:
-    """Either names or everything.
-
-    :param sync_all: None where there is no everything.
-    :raises InvalidParameter: for both, and for neither.
-    """
-    if sync_all and named:
-        raise InvalidParameter(
-            "Name users and groups, or set sync_all=True; both at once contradict each other."
-        )
-    if not (sync_all or named):
-        everything = "" if sync_all is None else ", or set sync_all=True"
-        raise InvalidParameter(f"Name users or groups in user_names or group_names{everything}.")
 
 
 def iam_cancel_target(cluster_id: str, *, user_names: Any = None, group_names: Any = None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 #: From 2001 to 2286, in seconds and in milliseconds. Another number is something else, such as a date in digits.
 _FROM, _TO, _MS_FROM, _MS_TO = 10**9, 10**10, 10**12, 10**13
+#: Seconds after a start of an IAM user sync in which a flag that is down may only mean that the run is not up yet.
+IAM_SETTLE = 10.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -142,3 +144,18 @@ def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
     raise InvalidParameter(
         f"{name} must be {' or '.join(repr(choice) for choice in choices)}, not {shown(value)}."
     )
+
+
+def names_or_all(*, sync_all: bool | None, named: bool) -> None:
+    """Either names or everything.
+
+    :param sync_all: None where there is no everything.
+    :raises InvalidParameter: for both, and for neither.
+    """
+    if sync_all and named:
+        raise InvalidParameter(
+            "Name users and groups, or set sync_all=True; both at once contradict each other."
+        )
+    if not (sync_all or named):
+        everything = "" if sync_all is None else ", or set sync_all=True"
+        raise InvalidParameter(f"Name users or groups in user_names or group_names{everything}.")
