@@ -9,6 +9,9 @@ import asyncio
 import math
 from types import TracebackType
 
+#: Two rings are at least so far apart (seconds), since each looks at all that is under way.
+_APART = 0.01
+
 
 class Deadlines:
     """Those of one event loop."""
@@ -47,7 +50,7 @@ class Deadlines:
                 each.end()
         left = [each.at for each in self._under_way]
         if left:
-            self._ring_by(min(left))
+            self._ring_by(max(min(left), now + _APART))
 
 
 class Deadline:

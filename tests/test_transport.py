@@ -14,13 +14,13 @@ import ssl
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync import receiving, sending, transport
+from airflow_provider_cloudsync import asending, receiving, sending, transport
 from airflow_provider_cloudsync.api.messages import (
     Flow,
     HttpRequest,
@@ -478,6 +478,62 @@ def numbered(peer: Peer) -> None:
     """Answer each request with the number of the connection."""
     while peer.read() is not None:
         peer.send(raw_reply(str(peer.number).encode()))
+
+
+class TestTheLimitOfConnections:
+    """Of an event loop, for each host."""
+
+    @pytest.fixture(autouse=True)
+    def _one(self, monkeypatch) -> None:
+        monkeypatch.setattr(asending, "_CONNECTIONS", 1)
+
+    @staticmethod
+    async def _busy(url: str, other: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Any, Response]:
+        """What becomes of another request while one has the only connection, and of the next one after both."""
+        first = asyncio.create_task(transport.arun(one(http(url))))
+        for _ in range(500):
+            session = transport._pool().session
+            if session is not None and session.host(url).connections.locked():
+                break
+            await asyncio.sleep(0.01)
+        found = await other()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return found, await transport.arun(one(http(url)))
+
+    def test_who_finds_none_free_has_sent_nothing_when_the_time_is_up(self, serve):
+        server = serve(silent, answers(raw_reply()))
+
+        async def waits_in_vain() -> TransportError:
+            with pytest.raises(TransportError, match="no connection in time") as raised:
+                await transport.arun(one(http(server.url, "POST", b"{}", HASTY)))
+            return raised.value
+
+        error, reply = asyncio.run(self._busy(server.url, waits_in_vain))
+        assert (error.sent, error.lasting) == (False, False)
+        assert (reply.status, len(server.requests)) == (200, 2)
+
+    def test_who_is_cancelled_while_waiting_takes_no_place(self, serve):
+        server = serve(silent, answers(raw_reply()))
+
+        async def is_cancelled() -> None:
+            waiting = asyncio.create_task(transport.arun(one(http(server.url))))
+            await asyncio.sleep(0.05)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+        _, reply = asyncio.run(self._busy(server.url, is_cancelled))
+        assert (reply.status, len(server.requests)) == (200, 2)
+
+    def test_one_host_does_not_wait_for_another(self, serve):
+        server, elsewhere = serve(silent, answers(raw_reply())), serve()
+
+        async def goes_elsewhere() -> Response:
+            return await transport.arun(one(http(elsewhere.url)))
+
+        other, _ = asyncio.run(self._busy(server.url, goes_elsewhere))
+        assert other.status == 200
 
 
 def test_a_connection_is_used_again(serve, drive):
