@@ -199,7 +199,7 @@ class Turn:
 
     key: Hashable
     quota: Quota | None
-    claim: Hashable
+    claim: Hashable = field(repr=False)  # a sign-in has a password in its body
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync import get_provider_info
+from airflow_provider_cloudsync.api import services
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = Path(__file__).with_name("typed_tasks.py")
@@ -27,6 +28,12 @@ NOT_FOR_TASKS = {
     "get_ui_field_behaviour",
     "look_again",
     "run",
+}
+
+
+#: What hooks import for type checkers only, since DAG files import hooks.
+FOR_TYPE_CHECKERS = {"requests": importlib.import_module("requests")} | {
+    name: value for each in services._WHEN_USED for name, value in vars(getattr(services, each)).items()
 }
 
 
@@ -56,8 +63,7 @@ def vague(hint: Any, name: str) -> list[str]:
 
 @pytest.mark.parametrize("function", calls())
 def test_types_are_told(function: Any) -> None:
-    # requests is imported for type checkers only
-    hints = typing.get_type_hints(function, localns={"requests": importlib.import_module("requests")})
+    hints = typing.get_type_hints(function, localns=FOR_TYPE_CHECKERS)
     assert set(hints) == {*inspect.signature(function).parameters, "return"} - {"self"}
     assert function.__doc__
     if function.__name__ not in OPEN:
