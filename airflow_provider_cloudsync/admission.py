@@ -15,7 +15,8 @@ class Admission:
     """A queue before whatever begins work in an event loop.
 
     A thousand timers that end in the same moment would be one turn of the loop, in which nothing else is seen to, for a
-    good part of a second. Behind this queue they take a turn each, and none waits for longer than the others' work.
+    good part of a second. Behind this queue they take turns, a few in each, and none waits for longer than the others'
+    work.
     """
 
     def __init__(self) -> None:

@@ -33,8 +33,8 @@ async def make_ready() -> None:
 class Session:
     """What all flows of an event loop send with.
 
-    The library's own timers and its own limit of connections are off: its timers cost a fifth of a call, and what
-    waits for a connection has not been sent, which only we can tell.
+    The library's own limit of connections is off, and so are its timers but for the one of a new connection: they cost
+    a fifth of a call, and that what waits for a free connection has not been sent only we can tell.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Session:
 class _Host:
     """Where requests go: one that hangs is not to take the connections of the others.
 
-    :ivar is_near: whether it is this machine, without a proxy and, as a rule, without TLS.
+    :ivar is_near: whether it is this machine, asked without TLS: there is no proxy to look for.
     """
 
     __slots__ = ("connections", "is_near")
@@ -101,11 +101,17 @@ async def asend(session: Session, request: HttpRequest) -> Response:
         if proxy is not None or not request.url.startswith("http:"):
             context = ssl_context(authorities(wiring, request))
     sent = False
+    connections, within = host.connections, session.deadlines.within
     try:
-        with session.deadlines.within(wiring.connect_timeout + TRICKLE * wiring.read_timeout) as deadline:
-            await host.connections.acquire()
-            try:
-                sent = True
+        if connections.locked():
+            # Apart from the time of the request itself: it is not to be sent when there is none left for its reply.
+            with within(wiring.connect_timeout + TRICKLE * wiring.read_timeout):
+                await connections.acquire()
+        else:
+            await connections.acquire()  # without a turn of the loop
+        try:
+            sent = True
+            with within(wiring.connect_timeout + TRICKLE * wiring.read_timeout) as deadline:
                 deadline.move(wiring.connect_timeout + wiring.read_timeout)
                 reply = await session.http.request(
                     request.method,
@@ -122,9 +128,9 @@ async def asend(session: Session, request: HttpRequest) -> Response:
                 except BaseException:
                     reply.close()
                     raise
-            finally:
-                host.connections.release()
-            return complete(request, Response(reply.status, reply.headers, body))
+        finally:
+            connections.release()
+        return complete(request, Response(reply.status, reply.headers, body))
     except Exception as error:
         verdict = _verdict(error, sent=sent)
         if verdict is None:
@@ -136,12 +142,13 @@ async def asend(session: Session, request: HttpRequest) -> Response:
 def _timeout(connect: float) -> aiohttp.ClientTimeout:
     import aiohttp
 
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect)
+    # It counts from the look-up of the host's name to the end of TLS, and not where a connection stands already.
+    return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
 async def _body(reply: aiohttp.ClientResponse, request: HttpRequest, deadline: Deadline) -> bytes:
     content = reply.content
-    if content.is_eof() and content.exception() is None:  # as nearly all are: it came with its headers
+    if content.is_eof() and content.exception() is None:  # as with nearly all: it came with the headers
         body = content.read_nowait()
         bound(len(body), request)
         return body

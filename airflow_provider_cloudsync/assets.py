@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from airflow_provider_cloudsync.api.services.coc_calls import checked_account, checked_vendor
-from airflow_provider_cloudsync.api.services.csms_calls import checked_name
+from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
@@ -202,7 +201,7 @@ def _region(value: Any) -> str:
 def _account(value: Any) -> str:
     if value is None:
         raise InvalidParameter("account_id is None; for all accounts there is coc_vendor.")
-    return _no_dots(checked_account(value) or "", "account_id")
+    return _no_dots(services.coc_calls.checked_account(value) or "", "account_id")
 
 
 def _no_dots(value: str, name: str) -> str:
@@ -217,7 +216,7 @@ _CHECKS: dict[str, Callable[[Any], str]] = {
     "cluster_id": lambda value: identifier(value, "cluster_id"),
     "workspace": lambda value: identifier(value, "workspace"),
     "sync_task_id": lambda value: identifier(value, "sync_task_id"),
-    "vendor": lambda value: _no_dots(checked_vendor(value), "vendor"),
+    "vendor": lambda value: _no_dots(services.coc_calls.checked_vendor(value), "vendor"),
     "account_id": _account,
-    "name": checked_name,
+    "name": lambda value: services.csms_calls.checked_name(value),
 }

@@ -31,7 +31,7 @@ class Deadlines:
         return Deadline(self, seconds)
 
     def close(self) -> None:
-        """Nothing is under way any more."""
+        """To be called when nothing is under way any more."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm, self._rings_at = None, math.inf
@@ -42,8 +42,12 @@ class Deadlines:
                 self._alarm.cancel()
             self._alarm, self._rings_at = self._loop.call_at(at, self._ring), at
 
-    def _ring(self) -> None:
+    def _ring(self, turns: int = 2) -> None:
         self._alarm, self._rings_at = None, math.inf
+        if turns:
+            # Where the loop stood still, what was waited for may be there already: whoever is woken by it goes first.
+            self._loop.call_soon(self._ring, turns - 1)
+            return
         now = self._loop.time()
         for each in list(self._under_way):
             if each.at <= now:

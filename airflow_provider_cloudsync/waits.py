@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
@@ -187,8 +188,6 @@ class Waiter:
         :param service: the service's name, as in a ticket.
         :param happened: plain JSON; goes under ``cloudsync`` into the event's extra.
         """
-        from airflow_provider_cloudsync import assets
-
         identified = assets.identify(service, target)
         uris = [
             (outlet, uri) for outlet in self.outlets if isinstance(uri := getattr(outlet, "uri", None), str)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -177,3 +179,24 @@ def test_closed_it_leaves_no_timer() -> None:
         return sum(not timer.cancelled() for timer in loop._scheduled if timer._callback == deadlines._ring)
 
     assert run(main) == 0
+
+
+def test_what_has_come_while_the_loop_stood_still_is_taken() -> None:
+    """The reply is there, and so is the alarm: in the same turn of the loop."""
+
+    async def main() -> str:
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)
+            there.setblocking(False)
+
+            async def body(_: Deadline) -> None:
+                await asyncio.get_running_loop().sock_recv(here, 1)
+
+            task = asyncio.create_task(held(Deadlines(), SOON, body))
+            await asyncio.sleep(0)
+            there.send(b"x")
+            time.sleep(4 * SOON)  # noqa: ASYNC251 (somebody else's work)
+            return await task
+
+    assert run(main) == "in time"

@@ -675,6 +675,14 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_has_not():
 class TestProxy:
     TARGET = "http://service.invalid/path?a=1"
 
+    def test_one_that_opens_no_tunnel(self, serve):
+        """Nothing of the request has left then. The blocking library does not tell, and it counts as sent there."""
+        proxy = serve(silent)
+        wiring = replace(HASTY, proxy=proxy.url)
+        request = http("https://service.invalid/path", "POST", b"{}", wiring)
+        assert outcome(lambda flow: asyncio.run(transport.arun(flow)), request) == NEVER_LEFT
+        assert proxy.requests[0].line.startswith("CONNECT ")
+
     def test_of_the_connection(self, serve, drive):
         proxy = serve()
         assert outcome(drive, http(self.TARGET, wiring=replace(QUICK, proxy=proxy.url))) == (200, b"{}")

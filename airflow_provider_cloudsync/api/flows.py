@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
@@ -56,7 +57,7 @@ def _no_domain(cloud: Cloud) -> Flow[str]:
     yield
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Cloud:
     """Where to go, as whom, and how patiently: all that a flow needs besides what it is about.
 
@@ -117,9 +118,10 @@ class Cloud:
         if self.give_up_at is not None:
             return self._as_patient(attempts=1, patience=patience)
         # All waits of a connection have one between them.
-        known = self._made.once.get(patience)
+        made = self._made
+        known = made.once.get(patience)
         if known is None:
-            known = self._made.once[patience] = self._as_patient(attempts=1, patience=patience)
+            known = made.once[patience] = self._as_patient(attempts=1, patience=patience)
         return known
 
     def _as_patient(self, **changes: Any) -> Cloud:
@@ -139,7 +141,7 @@ class _Made:
 
     scope: str = ""
     ways: dict[tuple[str, str, str], _Way] = field(default_factory=dict)
-    once: dict[float, Cloud] = field(default_factory=dict)
+    once: WeakValueDictionary[float, Cloud] = field(default_factory=WeakValueDictionary)
 
 
 @dataclass(slots=True)
@@ -147,13 +149,13 @@ class _Way:
     """What all calls of a service have in common, of those that name one project or account, or none.
 
     :param base: the URL before the path.
-    :param headers: of requests without any of their own; they share them.
-    :param fixed: those among them that no request has its own of.
+    :param headers: of a request that brings none itself; shared, and never changed.
+    :param fixed: names, in lower case, of those that a request can't override.
     """
 
     base: str
     headers: Mapping[str, str]
-    fixed: Mapping[str, str]
+    fixed: frozenset[str]
 
 
 def call(cloud: Cloud, request: Request) -> Flow[Reply]:
@@ -161,8 +163,8 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
 
     :raises CloudSyncError: what the last attempt ended with.
     """
-    whose, known = _whose(cloud, request)
-    within = known or ""
+    whose, named = _whose(cloud, request)
+    within = named or ""
     if whose and not within:
         # First, since it costs nothing: where there is no address, nothing has to be looked up.
         cloud.url(request.service)
@@ -283,8 +285,10 @@ def _whose(cloud: Cloud, request: Request) -> tuple[str, str | None]:
 def _prepare(cloud: Cloud, request: Request, way: _Way, within: str) -> HttpRequest:
     headers = way.headers
     if request.headers:
-        own = {name: value.strip() for name, value in request.headers.items()}
-        headers = {**headers, **own, **way.fixed}
+        own = {
+            name: value.strip() for name, value in request.headers.items() if name.lower() not in way.fixed
+        }
+        headers = {**headers, **own}
     url = way.base + request.path.replace("{project_id}", within)
     if request.query:
         url += "?" + canonical_query(request.query)
@@ -306,7 +310,7 @@ def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
         "User-Agent": cloud.user_agent,
         **fixed,
     }
-    way = ways[service, whose, within] = _Way(base, headers, fixed)
+    way = ways[service, whose, within] = _Way(base, headers, frozenset(map(str.lower, fixed)))
     return way
 
 

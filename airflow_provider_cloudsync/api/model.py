@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -90,16 +91,16 @@ class Ticket:
     hold: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON, for a trigger or a store."""
+        """As plain JSON, for a trigger or a store. It belongs to whoever asks: nothing in it is the ticket's own."""
         return {
             "version": TICKET_VERSION,
             "service": self.service,
-            "target": dict(self.target),
+            "target": deepcopy(dict(self.target)),
             "stage": self.stage.value,
             "started_at": self.started_at,
-            "baseline": dict(self.baseline),
-            "later": [dict(target) for target in self.later],
-            "receipt": dict(self.receipt),
+            "baseline": deepcopy(dict(self.baseline)),
+            "later": [deepcopy(dict(target)) for target in self.later],
+            "receipt": deepcopy(dict(self.receipt)),
             "hold": self.hold,
         }
 
@@ -138,7 +139,9 @@ class Ticket:
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("an object is expected")
-    return _read(json.dumps(value))
+    if not all(isinstance(name, str) for name in value):
+        raise TypeError("names are expected to be text")
+    return _read(json.dumps(dict(value)))
 
 
 @lru_cache(maxsize=64)

@@ -155,9 +155,10 @@ class CloudSyncOperator(CloudOperator):
         return Ticket(self.service.name, target, Stage.QUEUED, time.time(), later=later)
 
     def _begin(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
+        begin = api.waiting.begin  # imported before anything is said to be sent
         self._sent = True
         ticket = self.hook.run(
-            api.waiting.begin(
+            begin(
                 self.hook.cloud.until(deadline),
                 self.service,
                 queued.target,

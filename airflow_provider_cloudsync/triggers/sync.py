@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -38,7 +37,8 @@ TRIGGER_VERSION = 1
 #: What a trigger's cancellation says from Airflow 3.3 on where `SyncTrigger.on_kill` follows.
 _ON_KILL_FOLLOWS = "__airflow_user_action__"
 _LOOK_UP_AGAIN = 10.0
-_NONE: Mapping[str, Any] = MappingProxyType({})
+#: Never changed; all triggers have it between them.
+_NONE: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api.model import Stage, Ticket
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
 from airflow_provider_cloudsync.exceptions import InvalidEvent
 from airflow_provider_cloudsync.triggers.sync import Report, SyncTrigger
 
@@ -51,6 +53,28 @@ def test_a_stopped_wait_says_what_goes_on(caplog, monkeypatch, stage, cause, say
 def test_so_does_one_that_a_user_ended(caplog) -> None:
     asyncio.run(_trigger(Stage.STARTED).on_kill())
     assert "IAM user sync of MRS cluster c goes on in the cloud" in caplog.text
+
+
+def test_it_can_be_copied_and_pickled() -> None:
+    trigger = _trigger(Stage.STARTED)
+    for other in (copy.deepcopy(trigger), pickle.loads(pickle.dumps(trigger))):
+        assert other.serialize() == trigger.serialize()
+
+
+def test_what_it_gives_away_is_not_what_it_keeps() -> None:
+    """A listener may change an event; tickets of one target have it between them."""
+    trigger = _trigger(Stage.STARTED)
+    mine, others = trigger._read(), _trigger(Stage.STARTED)._read()
+    assert mine.target is others.target
+    given = trigger.serialize()[1]["ticket"]
+    given["target"]["user_names"].append("mallory")
+    given["baseline"]["missing_users"] = ["mallory"]
+    Report(trigger.ticket, 1.0, 1, Progress(Phase.RUNNING, "")).to_json()["ticket"]["target"][
+        "user_names"
+    ].clear()
+    assert mine.target["user_names"] == others.target["user_names"] == ["alice"]
+    assert not mine.baseline
+    assert not mine.receipt
 
 
 @pytest.mark.parametrize("more", [{"version": 99}, {"patience": "endless"}], ids=["version", "argument"])

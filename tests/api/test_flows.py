@@ -161,6 +161,22 @@ class TestPreparing:
         assert sent.headers["workspace"] == "w"
         assert ";workspace;" in sent.headers["Authorization"]
 
+    @pytest.mark.parametrize("written", [str, str.lower, str.upper])
+    def test_headers_of_the_request_change_neither_the_host_nor_the_project(self, written):
+        own = {written("Host"): "elsewhere.example", written("X-Project-Id"): "p2", "User-Agent": "mine"}
+        sent = self.sent(replace(READ, headers=own)).headers
+        names = [name.lower() for name in sent]
+        assert len(names) == len(set(names))
+        assert (sent["Host"], sent["X-Project-Id"]) == ("mrs.cn-north-4.myhuaweicloud.com", "p1")
+        assert sent["User-Agent"] == "mine"
+
+    def test_a_request_with_headers_leaves_those_of_the_next_alone(self):
+        driver = Driver([answer(), answer()])
+        cloud = driver.cloud()
+        for headers in ({"workspace": "w"}, {}):
+            driver.run(call(cloud, replace(READ, headers=headers)))
+        assert ["workspace" in sent.headers for sent in driver.sent] == [True, False]
+
     def test_the_wiring_travels_along(self):
         wiring = Wiring(read_timeout=5.0, proxy="http://p")
         assert self.sent(READ, wiring=wiring).wiring is wiring
