@@ -101,18 +101,19 @@ async def asend(session: Session, request: HttpRequest) -> Response:
         if proxy is not None or not request.url.startswith("http:"):
             context = ssl_context(authorities(wiring, request))
     sent = False
-    connections, within = host.connections, session.deadlines.within
+    connections = host.connections
+    in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
+    first = wiring.connect_timeout + wiring.read_timeout
     try:
-        if connections.locked():
-            # Apart from the time of the request itself: it is not to be sent when there is none left for its reply.
-            with within(wiring.connect_timeout + TRICKLE * wiring.read_timeout):
+        with session.deadlines.within(in_all, first) as deadline:
+            if connections.locked():
                 await connections.acquire()
-        else:
-            await connections.acquire()  # without a turn of the loop
-        try:
-            sent = True
-            with within(wiring.connect_timeout + TRICKLE * wiring.read_timeout) as deadline:
-                deadline.move(wiring.connect_timeout + wiring.read_timeout)
+                # It is not to be sent with no time left for its reply.
+                deadline.begin_anew(in_all, first)
+            else:
+                await connections.acquire()  # without a turn of the loop
+            try:
+                sent = True
                 reply = await session.http.request(
                     request.method,
                     session.url(request.url, encoded=True),
@@ -124,12 +125,17 @@ async def asend(session: Session, request: HttpRequest) -> Response:
                     proxy=proxy,
                 )
                 try:
-                    body = await _body(reply, request, deadline)
+                    content = reply.content
+                    if content.is_eof() and content.exception() is None:
+                        body = content.read_nowait()  # as with nearly all: it came with the headers
+                        bound(len(body), request)
+                    else:
+                        body = await _body(reply, request, deadline)
                 except BaseException:
                     reply.close()
                     raise
-        finally:
-            connections.release()
+            finally:
+                connections.release()
         return complete(request, Response(reply.status, reply.headers, body))
     except Exception as error:
         verdict = _verdict(error, sent=sent)
@@ -148,10 +154,6 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 
 async def _body(reply: aiohttp.ClientResponse, request: HttpRequest, deadline: Deadline) -> bytes:
     content = reply.content
-    if content.is_eof() and content.exception() is None:  # as with nearly all: it came with the headers
-        body = content.read_nowait()
-        bound(len(body), request)
-        return body
     announced = reply.headers.get("content-length", "")
     if announced.isdecimal() and "content-encoding" not in reply.headers:
         bound(int(announced), request)

@@ -26,9 +26,12 @@ class Deadlines:
         """How many are under way."""
         return len(self._under_way)
 
-    def within(self, seconds: float) -> Deadline:
-        """A context whose body is ended by a `TimeoutError` if it takes longer."""
-        return Deadline(self, seconds)
+    def within(self, seconds: float, first: float = math.inf) -> Deadline:
+        """A context whose body is ended by a `TimeoutError` if it takes longer.
+
+        :param first: seconds that it has at first, if it is not to be moved.
+        """
+        return Deadline(self, seconds, first)
 
     def close(self) -> None:
         """To be called when nothing is under way any more."""
@@ -65,10 +68,16 @@ class Deadline:
 
     __slots__ = ("_all", "_is_over", "_latest", "_others", "_task", "at")
 
-    def __init__(self, all_of: Deadlines, seconds: float) -> None:
+    def __init__(self, all_of: Deadlines, seconds: float, first: float) -> None:
         self._all = all_of
         self._is_over = False
-        self._latest = self.at = all_of._loop.time() + seconds
+        self.begin_anew(seconds, first)
+
+    def begin_anew(self, seconds: float, first: float) -> None:
+        """As if it began now; for one that is never sooner than before."""
+        now = self._all._loop.time()
+        self._latest = now + seconds
+        self.at = self._latest if first > seconds else now + first
 
     def __enter__(self) -> Deadline:
         task = asyncio.current_task()

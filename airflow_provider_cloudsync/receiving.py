@@ -17,7 +17,8 @@ CHUNK = 64 * 1024
 
 def complete(request: HttpRequest, response: Response) -> Response:
     """The response, if all of it came."""
-    _count(request, response.status)
+    if metrics.are_on():
+        _count(request, response.status)
     announced = response.headers.get("content-length", "")
     as_announced = not announced.isdecimal() or len(response.body) == int(announced)
     if not as_announced and request.method != "HEAD" and "content-encoding" not in response.headers:
@@ -32,8 +33,7 @@ def without_reply(request: HttpRequest, error: Exception, *, sent: bool, lasting
 
 
 def _count(request: HttpRequest, status: int | None) -> None:
-    if metrics.are_on():
-        metrics.count("requests", service=request.service or "other", outcome=metrics.outcome_of(status))
+    metrics.count("requests", service=request.service or "other", outcome=metrics.outcome_of(status))
 
 
 def bound(size: int, request: HttpRequest) -> None:

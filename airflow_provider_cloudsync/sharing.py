@@ -208,12 +208,13 @@ class AsyncShares:
 
     def known(self, key: Hashable, max_age: float, still: Still | None) -> Any:
         """What `get` returns without waiting; `NOTHING` if it would wait."""
-        if still is None and max_age <= 0:
+        if still is not None:
+            # What says of itself whether it is good, such as a token, is no look, and is not counted.
+            return self._kept.find(key, 0.0, 0.0, still)
+        if max_age <= 0:
             return NOTHING
-        found = self._kept.find(key, self._clock(), max_age, still)
-        if (
-            still is None and found is not NOTHING
-        ):  # what says of itself whether it is good, such as a token, is no look
+        found = self._kept.find(key, self._clock(), max_age, None)
+        if found is not NOTHING:
             self._shared(1)
         return found
 

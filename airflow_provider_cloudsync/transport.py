@@ -98,7 +98,9 @@ async def _drive(flow: Flow[T]) -> T:
                     _turns.hold(message)
                     result = None
                 elif isinstance(message, (Shared, Together)):
-                    result = pool.known(message)
+                    result = NOTHING
+                    if isinstance(message, Shared):
+                        result = pool.shares.known(message.key, message.max_age, message.still)
                     if result is NOTHING:
                         key, future = message.key, pool.join(message)
                         del message  # it may be an hour until there is another
@@ -180,12 +182,6 @@ class _Pool:
         if self.session is not None:
             session, self.session = self.session, None
             await session.close()
-
-    def known(self, message: Shared | Together) -> Any:
-        """A result that may be taken, without a turn of the loop; or `NOTHING`."""
-        if isinstance(message, Together):
-            return NOTHING
-        return self.shares.known(message.key, message.max_age, message.still)
 
     def join(self, message: Shared | Together) -> asyncio.Future[Any]:
         """What brings the result. Not a coroutine, since a thousand waits would each have one."""

@@ -16,6 +16,8 @@ _PATH = f"/v2/{PROJECT_ID}/clusters/{_CLUSTER}/iam-sync"
 _IN_FLIGHT = 64
 #: Ours and the bare calls take turns, so that a slow moment of the machine slows both.
 _TURNS = 40
+#: Calls that each of those in flight makes in a turn: that they begin and end together is not to count.
+_EACH = 5
 
 
 def blocking(url: str, calls: int) -> tuple[float, float]:
@@ -76,8 +78,8 @@ def in_flight(url: str, calls: int) -> tuple[float, float]:
             # All flows of a loop share a session while there is one: as in a triggerer, it is not opened for each turn.
             staying = asyncio.create_task(hook.arun(_staying()))
             await _costs(ours, 2), await _costs(bare, 2)
-            each = calls // _TURNS // _IN_FLIGHT
-            turns = [(await _costs(ours, each), await _costs(bare, each)) for _ in range(_TURNS)]
+            count = calls // _EACH // _IN_FLIGHT
+            turns = [(await _costs(ours, _EACH), await _costs(bare, _EACH)) for _ in range(count)]
             staying.cancel()
         return median(cost for cost, _ in turns), median(cost for _, cost in turns)
 
@@ -110,7 +112,7 @@ def _row(figure: str, found: list[tuple[float, float]], reach: str, reached: Cal
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.call", description=__doc__)
-    parser.add_argument("--calls", type=int, default=4000, help="calls of each kind in each process")
+    parser.add_argument("--calls", type=int, default=8000, help="calls of each kind in each process")
     parser.add_argument("--repeat", type=int, default=3, help="processes")
     asked = parser.parse_args(arguments)
     with serving() as server:

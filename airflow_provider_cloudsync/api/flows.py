@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -173,10 +173,12 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
     way = _way(cloud, request.service, whose, within)
     prepared = _prepare(cloud, request, way, within)
     credentials = cloud.credentials
+    quota, identity = request.quota, credentials.identity
     turn = Turn(
-        _counted(cloud, request, way.base),
-        request.quota,
-        claim=(credentials.identity, prepared.method, prepared.url, prepared.body),
+        # What a quota is kept for.
+        (way.base, request.operation, "" if quota is not None and quota.by_address else identity),
+        quota,
+        claim=(identity, prepared.method, prepared.url, prepared.body),
     )
     attempt = 0
     in_doubt = renewed = False
@@ -230,12 +232,6 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                     reply.request_id,
                 )
             return reply
-
-
-def _counted(cloud: Cloud, request: Request, base: str) -> Hashable:
-    """What a quota is kept for."""
-    by_address = request.quota is not None and request.quota.by_address
-    return base, request.operation, "" if by_address else cloud.credentials.identity
 
 
 def _hold_the_others(turn: Turn, refusal: Throttled) -> Flow[None]:
