@@ -137,10 +137,8 @@ class Ticket:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise TypeError("an object is expected")
-    if not all(isinstance(name, str) for name in value):
-        raise TypeError("names are expected to be text")
     return _read(json.dumps(dict(value)))
 
 
