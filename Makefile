@@ -115,26 +115,29 @@ check: lint unit-newest  ## lint and the unit tests on the newest Airflow
 test:  ## everything: lint, unit and end-to-end tests on the newest and the oldest Airflow
 	@$(MAKE) -j2 venvs
 	@$(MAKE) -j1 lint
-	@$(MAKE) -j2 --output-sync=target unit-newest unit-oldest
+	@$(MAKE) -j2 --output-sync=target unit-newest unit-oldest NOT_ON_NEWEST=$(if $(OLDEST),tests/api) NOT_ON_OLDEST=tests/emulator
 	@$(MAKE) -j2 --output-sync=target e2e-newest e2e-oldest
 
 .PHONY: venvs
 venvs: $(NEWEST) $(OLDEST)
 
+# What has nothing to do with the version of Airflow is done once, and by itself each target does nearly all.
+NOT_ON_NEWEST :=
+NOT_ON_OLDEST := tests/api/test_properties.py
+
 .PHONY: unit-newest e2e-newest
 unit-newest: $(NEWEST)
 	@echo "== unit tests, Airflow $(AIRFLOW_NEWEST)"
-	$(call in_venv,newest,pytest -q)
+	$(call in_venv,newest,pytest -q $(NOT_ON_NEWEST:%=--ignore %))
 e2e-newest: $(NEWEST)
 	@echo "== end-to-end tests, Airflow $(AIRFLOW_NEWEST)"
 	$(call in_venv,newest,pytest -q -m e2e --ignore tests/e2e/test_soak.py tests/e2e)
 
 .PHONY: unit-oldest e2e-oldest
 ifneq ($(OLDEST),)
-# What has nothing to do with the version of Airflow is done once.
 unit-oldest: $(OLDEST)
 	@echo "== unit tests, Airflow $(AIRFLOW_OLDEST)"
-	$(call in_venv,oldest,pytest -q --ignore tests/api/test_properties.py)
+	$(call in_venv,oldest,pytest -q $(NOT_ON_OLDEST:%=--ignore %))
 e2e-oldest: $(OLDEST)
 	@echo "== end-to-end tests, Airflow $(AIRFLOW_OLDEST)"
 	$(call in_venv,oldest,pytest -q -m e2e --ignore tests/e2e/test_hundred.py tests/e2e)
