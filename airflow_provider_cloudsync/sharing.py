@@ -246,16 +246,6 @@ class AsyncShares:
             self._kept.keep(key, began, result, max_age)
         return {_WHOLE: result}
 
-    async def get_part(
-        self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
-    ) -> Any:
-        """What `work` brings for a part; see `join_part`."""
-        future = self.join_part(key, part, work, wait=wait, soonest=soonest)
-        try:
-            return await future
-        finally:
-            self.leave(key, future)
-
     def join_part(
         self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
     ) -> asyncio.Future[Any]:

@@ -97,18 +97,20 @@ async def _drive(flow: Flow[T]) -> T:
                 elif isinstance(message, Hold):
                     _turns.hold(message)
                     result = None
+                elif (
+                    isinstance(message, Shared)
+                    and (found := pool.shares.known(message.key, message.max_age, message.still))
+                    is not NOTHING
+                ):
+                    result = found
                 elif isinstance(message, (Shared, Together)):
-                    result = NOTHING
-                    if isinstance(message, Shared):
-                        result = pool.shares.known(message.key, message.max_age, message.still)
-                    if result is NOTHING:
-                        key, future = message.key, pool.join(message)
-                        del message  # it may be an hour until there is another
-                        try:
-                            result = await future
-                        finally:
-                            pool.shares.leave(key, future)
-                            del future
+                    key, future = message.key, pool.join(message)
+                    del message  # it may be an hour until there is another
+                    try:
+                        result = await future
+                    finally:
+                        pool.shares.leave(key, future)
+                        del future
                 else:
                     result = await pool.begin(message)
             except CloudSyncError as error:

@@ -546,10 +546,19 @@ class Common:
         }
 
 
+async def of_common(shares: AsyncShares, part: str, work: Any, **when: float) -> Any:
+    """A part of it, as a driver waits for it."""
+    future = shares.join_part("key", part, work, **when)
+    try:
+        return await future
+    finally:
+        shares.leave("key", future)
+
+
 def want(
     shares: AsyncShares, work: Common, part: str, wait: float = 0, soonest: float = 0
 ) -> asyncio.Task[Any]:
-    return asyncio.create_task(shares.get_part("key", part, work, wait=wait, soonest=soonest))
+    return asyncio.create_task(of_common(shares, part, work, wait=wait, soonest=soonest))
 
 
 class TestParts:
@@ -633,7 +642,7 @@ class TestParts:
                 return {}
 
             with pytest.raises(RuntimeError, match="nothing for 'a'"):
-                await shares.get_part("key", "a", forgetful)
+                await of_common(shares, "a", forgetful)
 
         play(scenario)
 

@@ -276,7 +276,7 @@ class Token:
         yield
 
     def proven(self, request: HttpRequest, now: float) -> HttpRequest:
-        """The same."""
+        """The request with the token in its headers."""
         return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:

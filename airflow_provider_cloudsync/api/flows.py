@@ -244,7 +244,11 @@ def _hold_the_others(turn: Turn, refusal: Throttled) -> Flow[None]:
 
 
 def _wait_for_turn(cloud: Cloud, request: Request, turn: Turn, wait: float) -> Flow[None]:
-    """:param wait: seconds, as it was told at first."""
+    """Wait until the call may be sent.
+
+    :param wait: seconds, as it was told at first.
+    :raises Throttled: if that is longer than whoever calls is patient.
+    """
     began = cloud.clock()
     # Asked again after each pause: a refusal may have come in between, and holds for all.
     while wait > 0:

@@ -100,7 +100,7 @@ def read(request: Request, response: Response, now: float | None = None, advice:
                 f"{_excerpt(response.body, 120)}."
             )
         if isinstance(data, dict):
-            code, other = data.get("error_code"), data.get("errorCode")
+            code, other = data.get(_CODES[0]), data.get(_CODES[1])
             if (code and str(code) not in _GOOD_CODES) or (other and str(other) not in _GOOD_CODES):
                 raise _error(ApiError, request, response, *find_error(data), request_id)
         return Reply(response.status, data, request_id, response.headers)

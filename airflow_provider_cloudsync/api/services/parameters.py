@@ -29,8 +29,6 @@ def identifier(value: Any, name: str) -> str:
 
     Nothing else may stand there, so that no id can lead to another path.
     """
-    if isinstance(value, str) and _ID.fullmatch(value):
-        return value
     value = number_as_text(value)
     if is_id(value):
         return str(value)
