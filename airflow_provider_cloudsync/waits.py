@@ -45,7 +45,8 @@ _NAME_THEIR_SUBJECT = (InvalidParameter, InvalidEvent, SyncFailed, WaitTimedOut)
 _FIRST_LOOK = 6.0
 #: Our own deadline comes first; Airflow's timeout of the deferral is there for a triggerer that is stuck.
 _BACKSTOP = 300.0
-#: By so much our deadline comes before Airflow's ``execution_timeout``, so that the message is the one that says why.
+#: By so much our deadline comes before Airflow's ``execution_timeout``, so that the message is the one that says why: a
+#: last look, and a triggerer that has other things to do, fit in. Of a short time it is a fifth at the most.
 _HEAD_START = 5.0
 
 
@@ -66,12 +67,19 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def deadline(timeout: float, execution_timeout: timedelta | None) -> float:
-    """When a wait that begins now is over, in seconds since the epoch: the earlier of the two."""
+def deadline(timeout: float, execution_timeout: timedelta | None, began: datetime | None) -> float:
+    """When a wait that begins now is over, in seconds since the epoch: the earlier of the two.
+
+    :param began: when the try began, as Airflow has it. Airflow 2.11 counts ``execution_timeout`` of a deferred task
+        from there, and not from here: loading the DAG file comes between. None: that is not known.
+    """
+    now = time.time()
+    end = now + timeout
     if execution_timeout is not None:
         limit = execution_timeout.total_seconds()
-        timeout = min(timeout, limit - min(_HEAD_START, limit / 10))
-    return time.time() + timeout
+        since = now if began is None else min(now, began.timestamp())
+        end = min(end, since + limit - min(_HEAD_START, limit / 5))
+    return end
 
 
 class NotGiven(Enum):

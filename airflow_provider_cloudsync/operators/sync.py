@@ -89,10 +89,13 @@ class CloudSyncOperator(CloudOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
+        return self._execute(context, began=context["ti"].start_date)
+
+    def _execute(self, context: Context, began: datetime | None) -> dict[str, Any] | None:
         with self.clear_errors():
             parts = self.service.split(self.target())
             self.show_console(context, self.service.console, parts[0])
-            deadline = waits.deadline(self.timeout, self.execution_timeout)
+            deadline = waits.deadline(self.timeout, self.execution_timeout, began)
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)
 
@@ -102,8 +105,8 @@ class CloudSyncOperator(CloudOperator):
 
         report = Report.from_json(event)
         if report.try_number != context["ti"].try_number:
-            # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
-            return self.execute(context)
+            # Airflow 3.0 resumes a retry with the report, and the start date, of the try before, and executes it not.
+            return self._execute(context, began=None)
         with self.clear_errors():
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended

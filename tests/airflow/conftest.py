@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -117,7 +118,12 @@ class World:
         self._monkeypatch.setattr(transport, "_asend", asending)
 
     def context(self, try_number: int = 1, *, store: bool = False, max_tries: int = 0) -> dict[str, Any]:
-        ti = SimpleNamespace(try_number=try_number, max_tries=max_tries, xcom_push=self._push)
+        ti = SimpleNamespace(
+            try_number=try_number,
+            max_tries=max_tries,
+            start_date=datetime.fromtimestamp(self.emulator.clock.now(), UTC),
+            xcom_push=self._push,
+        )
         found: dict[str, Any] = {"ti": ti}
         if store:
             found["task_state_store"] = self.store

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.waits import NOT_GIVEN, given, rendered
 
@@ -42,3 +45,27 @@ def test_rendered_is_none_only_where_none_was_written() -> None:
     assert rendered(None, "synced_after", left_out=True, otherwise=HARM) is None
     with pytest.raises(InvalidParameter, match=f"synced_after is a template that rendered to None.*{HARM}"):
         rendered(None, "synced_after", left_out=False, otherwise=HARM)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "execution_timeout", "began", "end"),
+    [
+        pytest.param(600, None, 0, 600, id="timeout"),
+        pytest.param(600, None, 40, 600, id="timeout runs from the execution"),
+        pytest.param(600, 300, 0, 295, id="before execution_timeout"),
+        pytest.param(600, 300, 40, 255, id="execution_timeout runs from the start of the try"),
+        pytest.param(600, 300, -40, 295, id="not from a start to come, by another machine's clock"),
+        pytest.param(600, 300, None, 295, id="a start that is not known"),
+        pytest.param(600, 20, 0, 16, id="a short one"),
+        pytest.param(200, 300, 40, 200, id="the earlier of the two"),
+    ],
+)
+def test_deadline(monkeypatch, timeout, execution_timeout, began, end) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr(waits, "time", SimpleNamespace(time=lambda: now))
+    found = waits.deadline(
+        timeout,
+        None if execution_timeout is None else timedelta(seconds=execution_timeout),
+        None if began is None else datetime.fromtimestamp(now - began, UTC),
+    )
+    assert found - now == end

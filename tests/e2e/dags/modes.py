@@ -43,7 +43,7 @@ def wait(name: str, sync_task: str, **more: Any) -> DataArtsMemberSyncTaskSensor
 
 with DAG("modes", start_date=BEGIN, schedule=None, catchup=False):
     # What takes longest comes first.
-    late = sync("late", execution_timeout=timedelta(seconds=20), priority_weight=9)
+    late = sync("late", execution_timeout=timedelta(seconds=25), priority_weight=9)
     sync("late_deferred", execution_timeout=timedelta(seconds=35), deferrable=True, priority_weight=9)
     late >> sync("if_failed", trigger_rule="one_failed", deferrable=True)
     late >> sync("if_well")
