@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -18,6 +19,12 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 #: As users have it in their own conftest.
 pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
+
+
+def pytest_collection_finish() -> None:
+    """Spare each later collection, which some tests ask for, all that Airflow has loaded."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

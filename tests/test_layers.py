@@ -162,45 +162,75 @@ def test_the_emulator_knows_the_signing_and_nothing_else_of_the_package() -> Non
         assert not any(name.split(".")[0] == "airflow" for name in imports(path)), path
 
 
-def loaded_by(code: str) -> set[str]:
-    """The modules that a fresh interpreter has after it ran the code."""
-    script = f"import sys\n{code}\nprint('\\n'.join(['', '=====', *sys.modules]))"
+#: Prints what is loaded by each of some statements, each run in a child of its own. All start from what was run first.
+_FORKING = """
+import os, sys
+exec(sys.argv[1])
+floor = set(sys.modules)
+for statement in sys.argv[2:]:
+    child = os.fork()
+    if not child:
+        exec(statement)
+        print("LOADED", *(set(sys.modules) - floor), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(statement)
+"""
+
+
+def loaded_by(*statements: str, after: str = "pass") -> list[set[str]]:
+    """The modules that each statement makes a fresh interpreter load.
+
+    :param after: what has been run before.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _FORKING, after, *statements],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return set(done.stdout.split("=====\n")[1].split())
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return [set(names) for mark, *names in filter(None, lines) if mark == "LOADED"]
 
 
 MODULES = [name for name in RANK if name.split(".")[0] in ("hooks", "operators", "sensors", "triggers")]
+#: What Airflow itself loads for any operator, sensor, hook or trigger.
+FLOOR = """
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException, AirflowSensorTimeout, BaseHook, BaseOperator, BaseSensorOperator, conf
+)
+import airflow.triggers.base
+"""
 
 
 @pytest.fixture(scope="module")
-def floor() -> set[str]:
-    """What Airflow itself loads for any operator, sensor, hook or trigger."""
-    return loaded_by(
-        "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, "
-        "AirflowFailException, AirflowSensorTimeout, conf\nimport airflow.triggers.base"
-    )
+def loaded() -> dict[str, set[str]]:
+    """What each module loads above the floor."""
+    sets = loaded_by(*(f"import {PACKAGE}.{module}" for module in MODULES), after=FLOOR)
+    return dict(zip(MODULES, sets, strict=True))
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_importing_loads_no_http_library(module: str, floor: set[str]) -> None:
+def test_importing_loads_no_http_library(module: str, loaded: dict[str, set[str]]) -> None:
     """Both are imported by the first call. Airflow 2.11 loads requests by itself; that is not ours to mend."""
-    ours = loaded_by(f"import {PACKAGE}.{module}") - floor
-    roots = {name.split(".")[0] for name in ours}
+    assert f"{PACKAGE}.{module}".removesuffix(".__init__") in loaded[module]
+    roots = {name.split(".")[0] for name in loaded[module]}
     assert not roots & {"requests", "urllib3", "aiohttp", "httpx", "yarl", "pendulum", "huaweicloudsdkcore"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("hooks")])
-def test_importing_an_operator_loads_no_hook_and_few_modules(module: str, floor: set[str]) -> None:
-    ours = loaded_by(f"import {PACKAGE}.{module}") - floor
+def test_importing_an_operator_loads_no_hook_and_few_modules(
+    module: str, loaded: dict[str, set[str]]
+) -> None:
+    ours = loaded[module]
     assert not {name for name in ours if name.startswith((f"{PACKAGE}.hooks.", f"{PACKAGE}.transport"))}
     assert {name for name in ours if name.startswith(f"{PACKAGE}.emulator")} == set()
     assert len(ours) <= 60, sorted(ours)
 
 
 def test_provider_info_imports_nothing_of_airflow() -> None:
-    names = loaded_by(f"from {PACKAGE} import get_provider_info\nget_provider_info()")
+    (names,) = loaded_by(f"from {PACKAGE} import get_provider_info\nget_provider_info()")
     assert {name for name in names if name.startswith(PACKAGE)} == {PACKAGE, f"{PACKAGE}.connection_form"}
     assert not {name for name in names if name.split(".")[0] in ("airflow", "json", "requests")}
 
