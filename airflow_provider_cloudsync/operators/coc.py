@@ -41,6 +41,6 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
             "vendor": target["vendor"],
             "account_id": target["account_id"],
             # Not known of a run that was taken up without a ticket.
-            "accounts": len(ticket.baseline.get("accounts", ())) or None,
+            "accounts": len(services.coc.accounts_before(ticket) or ()) or None,
             **super().result(target, ticket),
         }

@@ -469,12 +469,7 @@ def check_damaged(world: Any, scene: Scene, event: Any, changed: Any) -> None:
         "ticket",
         "ticket.target",
         "ticket.later",
-        pytest.param(
-            "ticket.baseline",
-            marks=pytest.mark.xfail(
-                strict=True, reason="red, but by a TypeError, where COC's accounts are none"
-            ),
-        ),
+        "ticket.baseline",
     ],
 )
 def test_a_damaged_report_is_never_more_than_an_error(start_world, part) -> None:

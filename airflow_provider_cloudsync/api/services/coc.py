@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.api.services.coc_calls import (
 )
 from airflow_provider_cloudsync.api.services.parameters import epoch_ms, iso, ms_or_none
 from airflow_provider_cloudsync.api.text import one_line, shown
-from airflow_provider_cloudsync.exceptions import CloudSyncError
+from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 _CONSOLE = Console("the COC console, at the vendor's accounts", SERVICE, "coc")
 #: Seconds after a start in which the rows may not show it yet.
@@ -177,16 +177,14 @@ class ResourceSync:
         return False
 
     def evidence(self, ticket: Ticket, seen: Seen) -> bool:
-        rows = seen.of_target(ticket.target)
-        return any(row.is_under_way or _is_new(ticket, row) for row in rows)
+        rows, known = seen.of_target(ticket.target), accounts_before(ticket)
+        return any(row.is_under_way or _is_new(known, row) for row in rows)
 
     def leaves_trace(self, ticket: Ticket) -> bool:
         # sync_date moves with each run. But an account that waits for its first one looks the same before and after,
         # and of a date that can't be read nobody knows what it does.
-        return all(
-            status != "waiting" and not isinstance(date, str)
-            for status, date in ticket.baseline["accounts"].values()
-        )
+        known = accounts_before(ticket) or {}
+        return all(status != "waiting" and not isinstance(date, str) for status, date in known.values())
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
@@ -197,7 +195,8 @@ class ResourceSync:
     def _judge(self, ticket: Ticket, seen: Seen, rows: list[AccountSeen]) -> Progress:
         if not rows:
             return _no_account(ticket.target, seen)
-        gone, warning = _vanished(ticket, rows), ""
+        known, warning = accounts_before(ticket), ""
+        gone = sorted({*(known or ())} - {row.row_id for row in rows})
         open_: list[str] = []
         failed = [f'the one with COC\'s id "{one_line(each, 64)}" is no longer there' for each in gone]
         of = len(rows) + len(gone)
@@ -210,9 +209,9 @@ class ResourceSync:
                 warning = (
                     f"The sync_date {date} can't be read, so it is hard to tell a new run from an old one."
                 )
-            if _is_newcomer(ticket, row):
+            if _is_newcomer(known, row):
                 warning = f"{row.label} was added since the start; it is not waited for."
-            elif row.sync_status not in ("success", "failed") or not _counts(ticket, row):
+            elif row.sync_status not in ("success", "failed") or not _counts(ticket, known, row):
                 open_.append(f"{row.label} {_state(row)}")
             elif _is_just_changed(row, seen.now):
                 open_.append(f"{row.label} changed only just now")
@@ -238,11 +237,31 @@ def _no_account(target: Target, seen: Seen) -> Progress:
     return Progress(Phase.FAILED, f"COC has no account {wanted} of {vendor} ({has}).")
 
 
-def _is_new(ticket: Ticket, row: AccountSeen) -> bool:
+#: Status and date of each account before the start; None if it was not asked for: what a run ends with that was adopted
+#: while it was seen running is its own.
+Known = Mapping[str, tuple[Any, Any]] | None
+
+
+def accounts_before(ticket: Ticket) -> Known:
+    """What a ticket says of it.
+
+    :raises InvalidEvent: if that can't be read any more.
+    """
+    accounts = ticket.baseline.get("accounts")
+    if accounts is None:
+        return None
+    try:
+        return {name: (status, date) for name, (status, date) in accounts.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidEvent(
+            "The ticket is damaged: what COC showed before the start can't be read. Clear the task to start it anew."
+        ) from error
+
+
+def _is_new(known: Known, row: AccountSeen) -> bool:
     """Whether a row shows what was not there before the start."""
-    known = ticket.baseline.get("accounts")
     if known is None:
-        return True  # a run that was adopted while it was seen running: what it ends with is its own
+        return True
     status, date = known.get(row.row_id, (None, None))
     if isinstance(row.sync_date, int) and isinstance(date, int):
         moved = row.sync_date > date
@@ -252,17 +271,16 @@ def _is_new(ticket: Ticket, row: AccountSeen) -> bool:
     return moved or (row.sync_status == "failed" and status not in (None, "failed"))
 
 
-def _counts(ticket: Ticket, row: AccountSeen) -> bool:
+def _counts(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
     """Whether the end that a row shows is of a run that was asked for."""
     if ticket.stage is not Stage.WATCHING:
-        return _is_new(ticket, row)
+        return _is_new(known, row)
     after = ticket.target["synced_after"]
     return after is None or (isinstance(row.sync_date, int) and row.sync_date >= after)
 
 
-def _is_newcomer(ticket: Ticket, row: AccountSeen) -> bool:
+def _is_newcomer(known: Known, row: AccountSeen) -> bool:
     """Whether it came after the start and no run has touched it: nobody was asked to synchronize it."""
-    known = ticket.baseline.get("accounts")
     return known is not None and row.row_id not in known and row.sync_date is None
 
 
@@ -271,11 +289,6 @@ def _is_just_changed(row: AccountSeen, now: int | None) -> bool:
     if now is None or not isinstance(row.sync_date, int):
         return False
     return abs(now - row.sync_date) < _STATUS_LAG * 1000
-
-
-def _vanished(ticket: Ticket, rows: list[AccountSeen]) -> list[str]:
-    """COC's ids of the accounts that were there at the start and are not now."""
-    return sorted({*(ticket.baseline.get("accounts") or ())} - {row.row_id for row in rows})
 
 
 def _state(row: AccountSeen) -> str:
