@@ -21,6 +21,7 @@ from airflow_provider_cloudsync.hooks import last_resort
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from tests.airflow.ways import AGENCY_URN, OTHER_PROJECT, account, connection, project_of
+from tests.certificates import make_certificate
 
 CONNECTION = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
 SECRET_KEY = "CANARYofthesecretkey0123456789abcdefghij"
@@ -302,6 +303,8 @@ def test_the_secret_is_wrong(start_world, place, monkeypatch, tmp_path, way, mod
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("where", ["refused", "TLS"])
 def test_nobody_is_there(start_world, place, monkeypatch, tmp_path, way, where, mode) -> None:
+    # One authority instead of the usual 140: each of very many connections reads them.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", make_certificate(tmp_path, "127.0.0.1").path)
     world = start_world({"c": {}}, **scene())
     url = world.emulator.url.replace("http://", "https://") if where == "TLS" else "http://127.0.0.1:1"
     endpoints = {"metadata": url} if way == "ecs" else None
