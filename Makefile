@@ -115,10 +115,10 @@ check: lint unit-newest  ## lint and the unit tests on the newest Airflow
 test:  ## everything: lint, unit and end-to-end tests on the newest and the oldest Airflow
 	@$(MAKE) -j2 venvs
 	@$(MAKE) -j1 lint
-	@$(MAKE) -j2 --output-sync=target $(LONGEST_FIRST) NOT_ON_NEWEST=$(if $(OLDEST),tests/api) NOT_ON_OLDEST=tests/emulator
+	@$(MAKE) -j2 --output-sync=target $(TESTS) NOT_ON_NEWEST=$(if $(OLDEST),tests/api) NOT_ON_OLDEST=tests/emulator
 
-# Two at a time. End-to-end tests wait now and then, while unit tests do not.
-LONGEST_FIRST := e2e-newest unit-oldest e2e-oldest unit-newest
+# Two at a time. Beside end-to-end tests, which wait now and then, unit tests leave no processor idle.
+TESTS := e2e-newest unit-oldest e2e-oldest unit-newest
 
 .PHONY: venvs
 venvs: $(NEWEST) $(OLDEST)

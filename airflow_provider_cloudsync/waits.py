@@ -67,11 +67,18 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def deadline(timeout: float, execution_timeout: timedelta | None, began: datetime | None) -> float:
+def began(context: Context) -> datetime | None:
+    """When the try began, as Airflow has it; None where nobody says, as in a test of a DAG."""
+    start = getattr(context.get("ti"), "start_date", None)
+    return start if isinstance(start, datetime) else None
+
+
+def deadline(timeout: float, execution_timeout: timedelta | None, began: datetime | None = None) -> float:
     """When a wait that begins now is over, in seconds since the epoch: the earlier of the two.
 
-    :param began: when the try began, as Airflow has it. Airflow 2.11 counts ``execution_timeout`` of a deferred task
-        from there, and not from here: loading the DAG file comes between. None: that is not known.
+    :param began: for a wait in the triggerer: when the try began. Airflow 2.11 counts its ``execution_timeout`` from
+        there, and not from here: loading the DAG file comes between. Later versions do not end it, so that it does no
+        harm to be early.
     """
     now = time.time()
     end = now + timeout

@@ -89,12 +89,10 @@ class CloudSyncOperator(CloudOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Take up what an earlier try left behind, or start anew; then follow it to the end."""
-        return self._execute(context, began=context["ti"].start_date)
-
-    def _execute(self, context: Context, began: datetime | None) -> dict[str, Any] | None:
         with self.clear_errors():
             parts = self.service.split(self.target())
             self.show_console(context, self.service.console, parts[0])
+            began = waits.began(context) if self.deferrable else None
             deadline = waits.deadline(self.timeout, self.execution_timeout, began)
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)
@@ -105,8 +103,8 @@ class CloudSyncOperator(CloudOperator):
 
         report = Report.from_json(event)
         if report.try_number != context["ti"].try_number:
-            # Airflow 3.0 resumes a retry with the report, and the start date, of the try before, and executes it not.
-            return self._execute(context, began=None)
+            # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
+            return self.execute(context)
         with self.clear_errors():
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
@@ -235,7 +233,13 @@ class CloudSyncOperator(CloudOperator):
                 return first, None
             if ended:
                 return left, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
-            ticket, found = self.hook.run(api.waiting.resume(cloud, self.service, left))
+            try:
+                ticket, found = self.hook.run(api.waiting.resume(cloud, self.service, left))
+            except InvalidEvent as error:
+                if self.is_retry(context):
+                    raise  # what it is about may go on; a cleared task is asked to start anew
+                self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
+                return first, None
             if found is None:
                 return ticket, None
             if found.phase is Phase.SUCCEEDED and not self.is_retry(context):

@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -80,9 +80,6 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
-        return self._execute(context, began=context["ti"].start_date)
-
-    def _execute(self, context: Context, began: datetime | None) -> Any:
         if not self.deferrable:
             try:
                 return super().execute(context)
@@ -92,7 +89,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSensorTimeout(f"{self.subject()}: {late}{seen}") from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
-            deadline = waits.deadline(float(self.timeout), self.execution_timeout, began)
+            deadline = waits.deadline(float(self.timeout), self.execution_timeout, waits.began(context))
             ticket = self._ticket(context)
             if not self._conclude(context, self._look(ticket)):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
@@ -104,8 +101,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
         report = Report.from_json(event)
         if report.try_number != context["ti"].try_number:
-            # Airflow 3.0 resumes a retry with the report, and the start date, of the try before, and executes it not.
-            self._execute(context, began=None)
+            # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
+            self.execute(context)
             return
         with self._skipping():
             if isinstance(report.ended, WaitTimedOut):

@@ -21,6 +21,7 @@ from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
     InvalidConnection,
+    InvalidEvent,
     InvalidParameter,
     SyncFailed,
     TransportError,
@@ -670,6 +671,21 @@ class TestRetries:
         world.store["cloudsync_ticket"] = json.dumps(kept)
         with contextlib.suppress(CloudSyncError):
             world.run(sync(), world.context(2, store=True))
+
+    @pytest.mark.parametrize("accounts", [5, [5], {"row-1": None}, {"row-1": ["success"]}], ids=str)
+    def test_a_baseline_that_can_t_be_read_is_for_the_user_to_clear(self, start, accounts) -> None:
+        world = start({"seconds": 300})
+        with pytest.raises(WaitTimedOut):
+            world.run(sync(timeout=60), world.context(1, store=True))
+        kept = json.loads(world.store["cloudsync_ticket"])
+        kept["ticket"]["baseline"] = {"accounts": accounts}
+        world.store["cloudsync_ticket"] = json.dumps(kept)
+        with pytest.raises(InvalidEvent, match="Clear the task"):
+            world.run(sync(), world.context(2, store=True))
+        assert world.starts == 1
+        world.emulator.advance(600)
+        world.run(sync(), world.context(3, store=True, max_tries=2))
+        assert world.starts == 2
 
 
 # --- secrets -------------------------------------------------------------------------------------------------------

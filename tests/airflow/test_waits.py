@@ -6,6 +6,7 @@ import copy
 import pickle
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_rendered_is_none_only_where_none_was_written() -> None:
         pytest.param(600, None, 40, 600, id="timeout runs from the execution"),
         pytest.param(600, 300, 0, 295, id="before execution_timeout"),
         pytest.param(600, 300, 40, 255, id="execution_timeout runs from the start of the try"),
-        pytest.param(600, 300, -40, 295, id="not from a start to come, by another machine's clock"),
+        pytest.param(600, 300, -40, 295, id="not from a start to come, by a clock that was set back"),
         pytest.param(600, 300, None, 295, id="a start that is not known"),
         pytest.param(600, 20, 0, 16, id="a short one"),
         pytest.param(200, 300, 40, 200, id="the earlier of the two"),
@@ -69,3 +70,18 @@ def test_deadline(monkeypatch, timeout, execution_timeout, began, end) -> None:
         None if began is None else datetime.fromtimestamp(now - began, UTC),
     )
     assert found - now == end
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {},
+        {"ti": None},
+        {"ti": SimpleNamespace()},
+        {"ti": SimpleNamespace(start_date=None)},
+        {"ti": MagicMock()},
+    ],
+    ids=["nothing", "no ti", "no date", "none yet", "a mock"],
+)
+def test_a_test_of_a_dag_need_not_say_when_the_try_began(context) -> None:
+    assert waits.began(context) is None

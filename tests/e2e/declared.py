@@ -29,5 +29,6 @@ def _is_deferrable(task: Any) -> bool:
 
 
 if __name__ == "__main__":
-    print()
-    print(json.dumps(declared(sys.argv[1])))
+    found = json.dumps(declared(sys.argv[1]))
+    # Airflow may log into the same output, before and after.
+    print(f"\nDECLARED {found}")

@@ -87,10 +87,8 @@ def declared_deferrable(site: AirflowSite) -> dict[str, list[str]]:
     """The tasks that were asked to wait in the triggerer, by DAG id."""
     command = [sys.executable, str(Path(__file__).with_name("declared.py")), str(site.dags)]
     output = site.processes.run("declared", command, timeout=60.0)
-    # Where Airflow logs all it can, lines of that come too, before and after.
-    found: dict[str, list[str]] = json.loads(
-        next(line for line in reversed(output.splitlines()) if line.startswith("{"))
-    )
+    (line,) = (line for line in output.splitlines() if line.startswith("DECLARED "))
+    found: dict[str, list[str]] = json.loads(line.removeprefix("DECLARED "))
     return found
 
 

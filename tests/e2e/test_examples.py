@@ -100,6 +100,8 @@ def test_every_task_of_ours_has_a_button_and_no_other(outcome: dict[str, Any]) -
 def test_tokens_were_renewed_and_none_was_used_after_its_end(outcome: dict[str, Any]) -> None:
     calls = Counter(entry["operation"] for entry in outcome["journal"])
     assert calls["KeystoneCreateUserTokenByPassword"] >= 4
+    # In one process, so with one token after another.
+    assert max(task.seconds or 0 for task in outcome["tasks"] if task.deferred) > 2 * LIFE
     assert not [entry["operation"] for entry in outcome["journal"] if entry["status"] == 401]
 
 

@@ -16,8 +16,9 @@ from tests.e2e.emulator_process import EmulatorProcess
 
 pytestmark = pytest.mark.e2e
 
-#: Instances of the mapped task. A worker takes seconds of a processor for each; see `test_hundred` for more.
-MAPPED = int(os.environ.get("MAPPED", "6"))
+#: Instances of the mapped task, more than may run at a time. A worker takes seconds of a processor for each; see
+#: `test_hundred` for more.
+MAPPED = int(os.environ.get("MAPPED", "9"))
 HOUR = 3600.0
 #: Seconds of a sync; if it were much less, Airflow would fail a task that it resumes too soon, were the machine busy.
 SHORT = {"seconds": 10}
