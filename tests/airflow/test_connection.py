@@ -568,7 +568,7 @@ class TestAsync:
                 lambda _, complaint: complaints.append(complaint)
             )
             try:
-                await asyncio.wait_for(CloudSyncHook().acloud(), 2)
+                await asyncio.wait_for(CloudSyncHook().acloud(), 10)
             finally:
                 gc.collect()
 
