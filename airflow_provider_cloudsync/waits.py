@@ -67,7 +67,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def began(context: Context) -> datetime | None:
+def start_of_try(context: Context) -> datetime | None:
     """When the try began, as Airflow has it; None where nobody says, as in a test of a DAG."""
     start = getattr(context.get("ti"), "start_date", None)
     return start if isinstance(start, datetime) else None

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 TICKET_KEY = "cloudsync_ticket"
 #: What an earlier try started longer ago than that (seconds) says nothing to the one who clears the task today.
 _TICKET_AGE = 86_400.0
+_UNREADABLE = "What an earlier try stored can't be read, and is not used: %s"
 
 
 class CloudSyncOperator(CloudOperator):
@@ -92,7 +93,7 @@ class CloudSyncOperator(CloudOperator):
         with self.clear_errors():
             parts = self.service.split(self.target())
             self.show_console(context, self.service.console, parts[0])
-            began = waits.began(context) if self.deferrable else None
+            began = waits.start_of_try(context) if self.deferrable else None
             deadline = waits.deadline(self.timeout, self.execution_timeout, began)
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)
@@ -238,7 +239,7 @@ class CloudSyncOperator(CloudOperator):
             except InvalidEvent as error:
                 if self.is_retry(context):
                     raise  # what it is about may go on; a cleared task is asked to start anew
-                self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
+                self.log.warning(_UNREADABLE, error)
                 return first, None
             if found is None:
                 return ticket, None
@@ -283,7 +284,7 @@ class CloudSyncOperator(CloudOperator):
                     f"can't read what it left. What it started may go on: look at {self.service.console}, then clear "
                     "the task, which starts it anew."
                 ) from None
-            self.log.warning("What an earlier try stored can't be read, and is not used: %s", error)
+            self.log.warning(_UNREADABLE, error)
             return None, False
         now = self._of_now(ticket, parts) if whole == self._fingerprint(parts) else None
         if now is None:

@@ -89,7 +89,9 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSensorTimeout(f"{self.subject()}: {late}{seen}") from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
-            deadline = waits.deadline(float(self.timeout), self.execution_timeout, waits.began(context))
+            deadline = waits.deadline(
+                float(self.timeout), self.execution_timeout, waits.start_of_try(context)
+            )
             ticket = self._ticket(context)
             if not self._conclude(context, self._look(ticket)):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)

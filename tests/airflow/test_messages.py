@@ -293,5 +293,5 @@ def test_a_connection_is_what_such_an_error_is_about(start_world, job: Job, extr
     task = job.make(**more)
     task.cloudsync_conn_id = "of_the_team"
     with pytest.raises(InvalidConnection) as raised:
-        task.execute({"ti": SimpleNamespace(try_number=1, max_tries=0, start_date=None)})
+        task.execute({"ti": SimpleNamespace(try_number=1, max_tries=0)})
     check(raised.value, ('"of_the_team"',), why)

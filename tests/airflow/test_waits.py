@@ -84,4 +84,4 @@ def test_deadline(monkeypatch, timeout, execution_timeout, began, end) -> None:
     ids=["nothing", "no ti", "no date", "none yet", "a mock"],
 )
 def test_a_test_of_a_dag_need_not_say_when_the_try_began(context) -> None:
-    assert waits.began(context) is None
+    assert waits.start_of_try(context) is None

@@ -358,7 +358,7 @@ class Life:
         return all(run.is_over(now) for start in self.cloud.starts for run in start.runs)
 
     def _try(self, number: int, most: int) -> tuple[str, str]:
-        ti = SimpleNamespace(try_number=number, max_tries=most, start_date=None, xcom_push=lambda **_: None)
+        ti = SimpleNamespace(try_number=number, max_tries=most, xcom_push=lambda **_: None)
         context: dict[str, Any] = {"ti": ti}
         if self.story.store:
             context["task_state_store"] = self.store

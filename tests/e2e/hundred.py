@@ -39,7 +39,7 @@ def start(cluster: str) -> int:
         task_id="mapped", cluster_id=cluster, user_names=["alice"], wait_for_completion=False
     )
     try:
-        ti = SimpleNamespace(try_number=1, max_tries=0, start_date=None, xcom_push=lambda **_: None)
+        ti = SimpleNamespace(try_number=1, max_tries=0, xcom_push=lambda **_: None)
         task.execute({"ti": ti})
     except Exception:
         traceback.print_exc()

@@ -91,7 +91,7 @@ class TestActions:
             assert raw.recv(100).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
         client.emulator.stop()
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 20  # aiohttp, left to itself, gives such a reply a minute
 
     def test_stall_drops_in_the_end(self, client):
         client.emulator.faults([{"stall": 0.05}])
