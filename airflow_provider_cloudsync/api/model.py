@@ -40,12 +40,17 @@ class Progress:
     :param warning: something that the user should know although it decides nothing; logged once.
     :param run: of a sync that somebody else starts: the service's own time of the run that is judged, in ms since the
         epoch. It tells one run from another. None where the service tells no time.
+    :param confirm_for: seconds for which later polls have to come to the same end before it counts. 0: one poll decides.
+    :param absent: whether it failed because the target was not found. Nothing is known about the run itself then, so a
+        retry must look before it starts.
     """
 
     phase: Phase
     why: str
     warning: str = ""
     run: int | None = None
+    confirm_for: float = 0.0
+    absent: bool = False
 
     @property
     def in_full(self) -> str:
