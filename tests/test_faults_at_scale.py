@@ -15,10 +15,10 @@ from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Wiring
 from airflow_provider_cloudsync.api.model import Stage, Ticket
+from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_watch_target
 from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
 from airflow_provider_cloudsync.api.signins.password import Password
-from airflow_provider_cloudsync.api.waiting import until_done
 from airflow_provider_cloudsync.emulator import Emulator, scenario
 from airflow_provider_cloudsync.exceptions import WaitTimedOut
 from tests.peers import Peer, Server

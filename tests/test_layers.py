@@ -18,12 +18,14 @@ ROOT = Path(__file__).parents[1]
 #: same for each service.
 TIERS = [
     ["exceptions", "connection_form", "api.__init__", "api.text"],
-    ["__init__"],
+    ["__init__", "api.times"],
+    ["api.clocks"],
     ["api.messages", "api.model"],
     ["api.credentials", "api.signing", "api.endpoints", "api.replies", "api.retries"],
     ["api.consoles"],
     ["api.flows"],
     ["api.looks", "api.story"],
+    ["api.polling"],
     ["api.waiting"],
     ["api.services.parameters"],
     ["api.services.*_calls"],

@@ -27,9 +27,10 @@ from airflow_provider_cloudsync.api.messages import (
     Turn,
 )
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
+from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.services import hss
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target, events_watch_target
-from airflow_provider_cloudsync.api.waiting import begin, until_done
+from airflow_provider_cloudsync.api.waiting import begin
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Throttled, WaitTimedOut
 from airflow_provider_cloudsync.turns import Turns
 from tests.stepped import World, worlds

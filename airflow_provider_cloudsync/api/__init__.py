@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api import endpoints as endpoints
     from airflow_provider_cloudsync.api import flows as flows
     from airflow_provider_cloudsync.api import messages as messages
+    from airflow_provider_cloudsync.api import polling as polling
     from airflow_provider_cloudsync.api import signing as signing
     from airflow_provider_cloudsync.api import waiting as waiting
 
 #: What hooks, operators and sensors have as ``api.flows``: it is imported when it is used, and not when a DAG file is
 #: parsed.
-_WHEN_USED = ("credentials", "endpoints", "flows", "messages", "signing", "waiting")
+_WHEN_USED = ("credentials", "endpoints", "flows", "messages", "polling", "signing", "waiting")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
 from airflow_provider_cloudsync.api.messages import (
@@ -72,6 +73,8 @@ class Cloud:
     :param give_up_at: no pause between attempts reaches past this time (seconds since the epoch).
     :param patience: seconds that one call waits for its turn under a quota; then it is given up, and was not sent.
     :param user_agent: sent with each request; not signed.
+    :param fresh: whether nothing that was looked up before is to be used, as for the reason that a wait ends with.
+    :param monotonic: seconds that never go back, to bound a wait while the clock is set; None: `clock`.
     """
 
     credentials: Credentials
@@ -87,6 +90,8 @@ class Cloud:
     give_up_at: float | None = None
     patience: float = LONGEST
     user_agent: str = "airflow-provider-cloudsync"
+    fresh: bool = False
+    monotonic: Callable[[], float] | None = None
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
     _made: _Made = field(init=False, repr=False, compare=False, default_factory=lambda: _Made())
@@ -115,7 +120,7 @@ class Cloud:
     def once(self, *, patience: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
         patience = self.patience if patience is None else patience
-        if self.give_up_at is not None:
+        if self.give_up_at is not None or self.fresh:
             return self._as_patient(attempts=1, patience=patience)
         # All waits of a connection have one between them.
         made = self._made
@@ -123,6 +128,14 @@ class Cloud:
         if known is None:
             known = made.once[patience] = self._as_patient(attempts=1, patience=patience)
         return known
+
+    def uncached(self) -> Cloud:
+        """The same, using nothing that was looked up before."""
+        return self._as_patient(fresh=True)
+
+    def elapsed(self) -> float:
+        """Seconds from some moment on, which setting the machine's clock does not change."""
+        return (self.monotonic or self.clock)()
 
     def _as_patient(self, **changes: Any) -> Cloud:
         other = replace(self, **changes)
@@ -193,8 +206,9 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                 proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
             response: Response | None = None
             refusal: CredentialsRejected | None = None
+            sent_at = cloud.clock()
             try:
-                response = yield from credentials.send(proven, cloud.clock())
+                response = yield from credentials.send(proven, sent_at)
             except CredentialsRejected as known:  # others have seen that; it was not sent
                 refusal = known
             if not renewed and (response is None or rejects_proof(response)):
@@ -209,6 +223,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                 assert refusal is not None
                 raise refusal
             reply = read(request, response, cloud.clock(), credentials.advice)
+            reply.sent_at, reply.received_at = sent_at, cloud.clock()
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent:
                 yield from _hold_the_others(turn, error)
@@ -340,8 +355,8 @@ def pages(
 
 def dated_pages(
     cloud: Cloud, request: Request, *, items: str, limit: int, total: str = "total", most: int | None = None
-) -> Flow[tuple[list[Any], float | None]]:
-    """The same, with the service's own clock at the last page (seconds since the epoch), where it tells."""
+) -> Flow[tuple[list[Any], ServiceClock]]:
+    """The same, with the service's own clock at the last page."""
     found: list[Any] = []
     while len(found) < _MOST_ITEMS:
         # By what came, not by what was asked for: a service may have a lower limit of its own.
@@ -353,7 +368,7 @@ def dated_pages(
         count = reply.data.get(total)
         told = isinstance(count, int) and count != most
         if not page or (len(found) >= count if told else len(page) < limit):
-            return found, reply.date
+            return found, reply.clock
     raise _endless(request, len(found))
 
 

@@ -31,13 +31,17 @@ class Looks:
         what = service.group(target) if is_gatherable(service) else service.key(target)
         self._key = ("looks", service.name, cloud.scope, what)
 
-    def after(self, wait: float) -> Shared | Together:
-        """A look that is wanted in so many seconds."""
+    def after(self, wait: float, *, last: bool = False) -> Shared | Together:
+        """A look that is wanted in so many seconds.
+
+        :param last: whether the reason that it shows is what the wait ends with: nothing in it is to be of earlier.
+        """
         if is_gatherable(self._service):
             all_of = partial(_look_at_all, self._cloud, self._service, self._key[-1])
             # In the second half of a pause a look that others want comes as a gift.
             return Together(self._key, self._service.key(self._target), all_of, wait, soonest=wait / 2)
-        return Shared(self._key, partial(look, self._cloud, self._service, self._target), wait=wait)
+        cloud, key = (self._cloud.uncached(), (*self._key, "last")) if last else (self._cloud, self._key)
+        return Shared(key, partial(look, cloud, self._service, self._target), wait=wait)
 
 
 def _look_at_all(

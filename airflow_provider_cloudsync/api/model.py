@@ -23,6 +23,14 @@ Seen = TypeVar("Seen")
 
 #: Written into every ticket; a reader refuses what it was not made for, rather than guess.
 TICKET_VERSION = 1
+#: Seconds for which an end has to show before it counts: a success, a failure, and that something is not there.
+#: One poll can show a state that is just being written, or a list that lacks a row.
+CONFIRM_SUCCESS, CONFIRM_FAILURE, CONFIRM_ABSENCE = 5.0, 15.0, 30.0
+#: Seconds by which a state may lag behind the time of its run. Not documented; 38 s were seen between a ``sync_time``
+#: and the first log line of its run (fact sheet, section 5).
+STATE_LAG = 45.0
+#: Key in the baseline of a ticket: the run, or the rows, that were seen under way during the wait.
+RAN_KEY = "ran"
 
 
 class Phase(StrEnum):
@@ -40,7 +48,8 @@ class Progress:
     :param warning: something that the user should know although it decides nothing; logged once.
     :param run: of a sync that somebody else starts: the service's own time of the run that is judged, in ms since the
         epoch. It tells one run from another. None where the service tells no time.
-    :param confirm_for: seconds for which later polls have to come to the same end before it counts. 0: one poll decides.
+    :param confirm_for: seconds for which later polls have to come to the same end before it counts; 0: one poll
+        decides.
     :param absent: whether it failed because the target was not found. Nothing is known about the run itself then, so a
         retry must look before it starts.
     """
@@ -182,6 +191,11 @@ class Service(Protocol[Seen]):
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
         """What the service shows now."""
+
+    def learn(self, ticket: Ticket, seen: Seen) -> Ticket:
+        """The ticket with what this poll shows and later polls may not, such as that a run was under way; the same
+        ticket where there is nothing to learn.
+        """
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """What that means for the ticket. `now` is when the look began, in seconds since the epoch."""

@@ -10,12 +10,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any
 
+from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.messages import Request, Response
 from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.api.times import http_date
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, Throttled, UnreadableReply
 
 _CODES = ("error_code", "errorCode", "code")
@@ -56,17 +56,26 @@ class Reply:
     :param data: the JSON of the body, None where there is no body.
     :param request_id: what the service's support asks for; empty where the reply has none.
     :param headers: of the reply. A token may be among them, so they are left out of its repr.
+    :param sent_at: when the request was sent, and
+    :param received_at: when the reply was there: seconds since the epoch, by this machine's clock.
     """
 
     status: int
     data: Any = field(repr=False)
     request_id: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sent_at: float | None = None
+    received_at: float | None = None
 
     @property
     def date(self) -> float | None:
         """The service's own clock, seconds since the epoch; None where the reply does not tell."""
-        return _time(self.headers.get("date", ""))
+        return http_date(self.headers.get("date", ""))
+
+    @property
+    def clock(self) -> ServiceClock:
+        """The service's clock, and how far this machine's is from it."""
+        return ServiceClock.measured(self.date, self.sent_at, self.received_at)
 
     def field(self, name: str, kind: type | tuple[type, ...]) -> Any:
         """One field that the reply must have, of the type that it must be of.
@@ -234,15 +243,7 @@ def _request_id(response: Response, data: Any) -> str:
 
 def date_of(response: Response) -> float | None:
     """The clock of whoever replied, in seconds since the epoch; None where the reply does not tell."""
-    return _time(response.headers.get("date", ""))
-
-
-@lru_cache(maxsize=16)  # a thousand replies of one second tell the same
-def _time(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return http_date(response.headers.get("date", ""))
 
 
 def _clocks(response: Response, now: float | None) -> str:
@@ -265,7 +266,7 @@ def _retry_after(response: Response, detail: str) -> float | None:
     stated = response.headers.get("retry-after", "").strip()
     if stated.isdecimal():
         return float(stated)
-    then, now = _time(stated), date_of(response)
+    then, now = http_date(stated), date_of(response)
     return throttle_window(detail) if then is None or now is None else max(then - now, 0.0)
 
 

@@ -1,91 +1,31 @@
-"""Starting and waiting: the flows that turn a service's `observe` and `judge` into an end of the wait.
+"""Starting: a synchronization is started exactly once, and a later try takes up what an earlier one has started.
 
 None of the services gives a run id that can be asked about, so everything hangs on the `Ticket` that is taken before
-the start. Blocking tasks, rescheduled sensors and triggers all run these same flows.
+the start. Waiting for the end is in `airflow_provider_cloudsync.api.polling`.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.looks import Looks, look, soon
+from airflow_provider_cloudsync.api.looks import soon
 from airflow_provider_cloudsync.api.messages import Flow, Pause
-from airflow_provider_cloudsync.api.model import (
-    Phase,
-    Progress,
-    Service,
-    Stage,
-    Startable,
-    Target,
-    Ticket,
-)
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
+from airflow_provider_cloudsync.api.polling import Confirmation, observe, poll_until_certain, timed_out
 from airflow_provider_cloudsync.api.retries import delay_for, is_uncertain
-from airflow_provider_cloudsync.api.story import Story
-from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
-#: However long a wait has been, it looks at least this often (seconds).
-LONGEST_PAUSE = 60.0
-#: What begins together does not stay together: of its pause, the first look comes somewhere in this part (but not later
-#: than so many seconds), and an adaptive pause may be so much shorter.
-_FIRST_PART, _MOST_SPREAD, _JITTER = 0.5, 5.0, 0.05
 _LOOK_AFTER_LOST_START = 2.0
+#: That a target is not there is confirmed for so many seconds before a start: nothing is lost yet.
+_CONFIRM_REFUSAL = 10.0
 #: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
 _UNSEEN = 5.0
-
-
-def next_pause(waited: float, floor: float, poll_interval: float | None = None) -> float:
-    """Seconds until the next look: a tenth of the time already waited, so that short syncs end soon and long ones
-    cost little.
-
-    :param waited: seconds since the start.
-    :param floor: seconds that the service's quota asks for at the least.
-    :param poll_interval: the user's own choice; the floor still holds.
-    """
-    if poll_interval is not None:
-        return max(poll_interval, floor)
-    return max(floor, min(waited / 10.0, LONGEST_PAUSE))
-
-
-def judge(service: Service[Any], ticket: Ticket, seen: Any, now: float) -> Progress:
-    """What is seen, judged at the ticket's stage: a queued one waits for its turn, all others for the end.
-
-    :param now: when the look began, not when it ended: a slow look must not make an early flag look settled.
-    """
-    if ticket.stage is not Stage.QUEUED:
-        return service.judge(ticket, seen, now)
-    startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
-    admitted = startable.admit(ticket.target, seen)
-    if admitted.phase is Phase.SUCCEEDED and now - ticket.started_at < ticket.hold:
-        return Progress(Phase.RUNNING, "Another run was in the way a moment ago; ours is held back a little.")
-    return admitted
-
-
-def observe(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
-    """One look, and when it began. Faults that may pass are borne until ``cloud.give_up_at``.
-
-    :raises WaitTimedOut: if they did not pass in time.
-    :raises CloudSyncError: for a fault that will not pass by itself.
-    """
-    misses = 0
-    while True:
-        try:
-            return (yield from look(soon(cloud), service, target))
-        except CloudSyncError as error:
-            misses += 1
-            delay = delay_for(error, misses)
-            if delay is None or (cloud.give_up_at is None and misses >= cloud.attempts):
-                raise
-            if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
-                raise _timed_out(service, target, "could not be looked at", str(error)) from error
-            log.info("%s Again in %.1f s.", error, delay)
-            yield Pause(delay, retry_of=service.name)
 
 
 def begin(
@@ -108,10 +48,9 @@ def begin(
     attempt = 0
     lost: Ticket | None = None
     while True:
-        # Looked at anew before each attempt: a throttled one can have taken minutes, and the world went on.
-        at, seen = yield from observe(cloud, service, target)
+        # Polled again before each attempt: a throttled one can have taken minutes, and the world went on.
+        at, seen, admitted = yield from _can_start(cloud, service, target, started=lost is not None)
         queued = Ticket(service.name, target, Stage.QUEUED, at, later=later)
-        admitted = service.admit(target, seen)
         if admitted.phase is Phase.FAILED:
             raise SyncFailed(admitted.why)
         if lost is not None and service.evidence(lost, seen):
@@ -120,7 +59,7 @@ def begin(
             return replace(queued, hold=service.floor)
         if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
             how = "not started, since its turn did not come in time"
-            raise _timed_out(service, target, how, admitted.why)
+            raise timed_out(service, target, how, admitted.why, started=lost is not None)
         baseline = service.baseline(target, seen)
         starting = replace(queued, stage=Stage.STARTING, started_at=cloud.clock(), baseline=baseline)
         remember(starting)
@@ -148,12 +87,31 @@ def begin(
             if delay is None or (cloud.give_up_at is None and attempt >= cloud.attempts):
                 raise
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
-                raise _timed_out(service, target, "not started", str(error)) from None
+                raise timed_out(service, target, "not started", str(error), started=False) from None
             if delay:
                 log.info("%s Again in %.1f s.", error, delay)
                 yield Pause(delay, retry_of=service.name)
         else:
             return _started(cloud, service, starting, receipt, remember)
+
+
+def _can_start(
+    cloud: Cloud, service: Startable[Any], target: Target, *, started: bool
+) -> Flow[tuple[float, Any, Progress]]:
+    """A poll, when it began, and whether a run could start. That none ever could is confirmed by further polls."""
+    confirmation = Confirmation()
+    while True:
+        at, seen = yield from observe(cloud, service, target, started=started)
+        admitted = service.admit(target, seen)
+        confirm_for = min(admitted.confirm_for, _CONFIRM_REFUSAL)
+        confirmation.take(replace(admitted, confirm_for=confirm_for), at)
+        now = cloud.clock()
+        pause = (
+            confirmation.pause(now, service.floor, _LOOK_AFTER_LOST_START) if confirmation.is_pending else 0.0
+        )
+        if not pause or (cloud.give_up_at is not None and now + pause > cloud.give_up_at):
+            return at, seen, admitted
+        yield Pause(pause)
 
 
 def _started(
@@ -185,7 +143,8 @@ def _look_for_lost_start(
     lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
     shown = yield from _shows_our_run(cloud, service, starting, otherwise=str(error))
     # A run that ended unseen left a trace only if the baseline was short of its goal.
-    if not shown.found and not service.leaves_trace(starting) and not (lost_at_once and shown.closely):
+    unseen = lost_at_once and shown.closely and service.settle(starting.target) > 0
+    if not shown.found and not service.leaves_trace(starting) and not unseen:
         log.error("Whether the start was taken can't be told, so this try does not send it a second time.")
         raise error
     return shown.found
@@ -215,9 +174,9 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
     too_late = "the time was up before it was known whether the start was taken"
     while True:
         try:
-            at, seen = yield from observe(cloud, service, ticket.target)
+            at, seen = yield from observe(cloud, service, ticket.target, started=True)
         except WaitTimedOut as error:
-            raise _timed_out(
+            raise timed_out(
                 service, ticket.target, too_late, f"{error.last_seen} Before that: {otherwise}"
             ) from error
         # To the end of this look: its requests may have taken long to come to the service.
@@ -227,7 +186,7 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
             return _Shown(True, closely)
         if at >= end:
             if end < until:
-                raise _timed_out(service, ticket.target, too_late, otherwise)
+                raise timed_out(service, ticket.target, too_late, otherwise)
             return _Shown(False, closely)
         pause = max(_LOOK_AFTER_LOST_START, service.floor)
         yield Pause(min(pause, max(end - cloud.clock(), 0.0)))
@@ -247,9 +206,10 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
         if not shown.found:
             return anew, None
         ticket = replace(ticket, stage=Stage.STARTED)
-    at, seen = yield from observe(cloud, service, ticket.target)
-    progress = service.judge(ticket, seen, at)
-    return (anew, None) if progress.phase is Phase.FAILED else (ticket, progress)
+    ticket, progress = yield from poll_until_certain(cloud, service, ticket)
+    # That the target is not there says nothing of the run.
+    failed = progress.phase is Phase.FAILED and not progress.absent
+    return (anew, None) if failed else (ticket, progress)
 
 
 def adopt(
@@ -263,111 +223,4 @@ def adopt(
     if not service.covers(target, seen):
         return None
     # The baseline is not known any more: nothing that is there later can be told to have come since.
-    return Ticket(service.name, target, Stage.STARTED, at, later=later)
-
-
-def check(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[Progress]:
-    """One look, judged. A fault that may pass is RUNNING: one bad look decides nothing, and there will be another.
-
-    :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
-    """
-    try:
-        at, seen = yield from look(soon(cloud), service, ticket.target)
-    except CloudSyncError as error:
-        if delay_for(error, 1) is None:
-            raise
-        return _missed(error)
-    return judge(service, ticket, seen, at)
-
-
-def until_done(
-    cloud: Cloud,
-    service: Service[Any],
-    ticket: Ticket,
-    *,
-    deadline: float,
-    poll_interval: float | None = None,
-    not_before: float = 0.0,
-) -> Flow[Progress]:
-    """Look until the wait is over. Faults that may pass are borne until the deadline.
-
-    :param deadline: seconds since the epoch. Absolute, so that a wait that moves to another process does not start
-        over. There is a last look when it comes.
-    :param poll_interval: seconds between looks; None: adaptive, see `next_pause`.
-    :param not_before: seconds since the epoch before which there is no look. The first one comes soon after that, and
-        not at once: a thousand waits may come with it, or with a triggerer that was restarted.
-    :return: SUCCEEDED or FAILED.
-    :raises WaitTimedOut: when the deadline came first.
-    :raises CloudSyncError: for a fault that will not pass by itself.
-    """
-    looks = Looks(cloud, service, ticket.target)
-    story = Story(service, ticket.target)
-    misses = 0
-    known: Progress | None = None
-    told: Progress | None = None
-    now = cloud.clock()
-    if not_before > now:
-        # A pause of its own, since a shared look may come sooner than asked for.
-        yield Pause(max(min(not_before, deadline) - now, 0.0))
-        now = cloud.clock()
-    due = now
-    if not_before > 0:
-        first = next_pause(now - ticket.started_at, service.floor, poll_interval)
-        due += random.uniform(0.0, min(first * _FIRST_PART, _MOST_SPREAD))
-    while True:
-        wait = max(min(due, deadline) - now, 0.0)
-        pause = 0.0
-        try:
-            at, seen = yield looks.after(wait)
-            fault = None
-        except CloudSyncError as error:
-            fault = error
-            # In our own queue, that is; a throttled sign-in was not sent either, but has a status.
-            waits_for_turn = isinstance(error, Throttled) and not error.status
-            misses += not waits_for_turn
-            delay = delay_for(error, max(misses, 1))
-            if delay is None:
-                raise
-            # To be held back is the outcome of what was told before.
-            progress = told if waits_for_turn and told is not None else _missed(error, known)
-            pause = delay
-            now = cloud.clock()
-        else:
-            waits_for_turn = False
-            misses = 0
-            now = cloud.clock()
-            progress = known = judge(service, ticket, seen, at)
-        if not waits_for_turn:
-            told = progress
-            story.tell(progress, now, fault)
-        if progress.phase is not Phase.RUNNING:
-            return progress
-        if now >= deadline:
-            waited = f"not done when the time was up, {now - ticket.started_at:.0f} s after the wait began"
-            raise _timed_out(service, ticket.target, waited, progress.in_full)
-        # Intervals are between looks that took place.
-        between = 0.0 if waits_for_turn else next_pause(now - ticket.started_at, service.floor, poll_interval)
-        if between > service.floor and poll_interval is None:
-            between = max(between * random.uniform(1.0 - _JITTER, 1.0), service.floor)
-        due = now + max(pause, between)
-
-
-def _timed_out(service: Service[Any], target: Target, how: str, last_seen: str) -> WaitTimedOut:
-    return WaitTimedOut(
-        f"{service.describe(target)}: {how}. Last seen: {last_seen} Whatever runs in the cloud goes on there; allow "
-        f"more time (timeout, execution_timeout) or look at {service.console}.",
-        last_seen=last_seen,
-    )
-
-
-def left_behind(service: Service[Any], target: Target) -> str:
-    """What goes on without a wait that is stopped from outside, for the log."""
-    return (
-        f"{service.describe(target)} goes on in the cloud, since no call stops it: look at {service.console}. A retry "
-        "takes it up again."
-    )
-
-
-def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
-    before = f" Before that: {known.in_full}" if known else ""
-    return Progress(Phase.RUNNING, f"The last look failed: {error}{before}")
+    return service.learn(Ticket(service.name, target, Stage.STARTED, at, later=later), seen)

@@ -13,18 +13,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from airflow_provider_cloudsync.api.clocks import OWN_TIME_KEY
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.looks import Looks
 from airflow_provider_cloudsync.api.messages import Flow
-from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
-from airflow_provider_cloudsync.api.replies import is_missing
-from airflow_provider_cloudsync.api.retries import delay_for
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    CONFIRM_SUCCESS,
+    Phase,
+    Progress,
+    Service,
+    Stage,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
 from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, Seen, resources_watch_target
 from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_watch_target
 from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, IamSync, IamSyncSeen, iam_watch_target
 from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
-from airflow_provider_cloudsync.api.services.parameters import iso
+from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, SyncFailed, Throttled
 
 log = logging.getLogger(__name__)
@@ -45,12 +54,18 @@ class Ended:
     :param run: tells it from all other runs of that, whoever sees it: the service's own time of the run; where the
         service tells none, when it was first seen.
     :param outcome: ``succeeded``, ``failed``, or ``ended`` where the service does not say.
+    :param confirm_for: seconds for which it has to show before it is reported.
+    :param part: the key in the memory that it changes, and
+    :param before: what the memory has there until it is reported.
     """
 
     ids: Mapping[str, Any]
     run: str
     outcome: str
     why: str
+    confirm_for: float = 0.0
+    part: str = ""
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +75,13 @@ class Reading:
     :param memory: from now on.
     :param ended: the news.
     :param trouble: why nothing can ever end there; empty where something can.
+    :param confirm_for: seconds for which the trouble has to show.
     """
 
     memory: Memory
     ended: tuple[Ended, ...] = ()
     trouble: str = ""
+    confirm_for: float = 0.0
 
 
 class Watch(Protocol):
@@ -107,7 +124,7 @@ class TimedWatch:
     def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
         known = dict(memory or {})
         ended: list[Ended] = []
-        trouble = ""
+        trouble, confirm_for = "", 0.0
         for name, target in (self.parts(seen) or {"": self.target}).items():
             if name not in known:
                 # Of what came after the first look, everything is news.
@@ -117,28 +134,42 @@ class TimedWatch:
                 _warn(self.service.describe(target), progress.warning)
             run = progress.run
             if progress.phase is not Phase.RUNNING and run is not None and run > known[name]:
-                known[name] = run
+                outcome, hold = progress.phase.value, progress.confirm_for
                 ended.append(
-                    Ended(self._ids(target), iso(run, exactly=True), progress.phase.value, progress.why)
+                    Ended(
+                        self._ids(target),
+                        iso(run, exactly=True),
+                        outcome,
+                        progress.why,
+                        confirm_for=hold,
+                        part=name,
+                        before=known[name],
+                    )
                 )
+                known[name] = run
             elif progress.phase is Phase.FAILED:
-                trouble = progress.why
-        return Reading(known, tuple(ended), trouble)
+                trouble, confirm_for = progress.why, progress.confirm_for
+        return Reading(known, tuple(ended), trouble, confirm_for)
 
     def _before(self, target: Target, seen: Any, at: float) -> int:
         """The run that counts as reported at the first look: the last one, unless it goes on."""
         progress = self._judge(target, None, seen, at)
         if progress.run is None:
             return 0
-        old = progress.phase is not Phase.RUNNING and not self.catchup
-        return progress.run if old else progress.run - 1
+        usual = CONFIRM_SUCCESS if progress.phase is Phase.SUCCEEDED else CONFIRM_FAILURE
+        # Where it takes longer to confirm, the state may still be that of the run before.
+        ended = progress.phase is not Phase.RUNNING and progress.confirm_for <= usual
+        return progress.run if ended and not self.catchup else progress.run - 1
 
     def _judge(self, target: Target, bound: int | None, seen: Any, at: float) -> Progress:
-        watching = Ticket(self.service.name, {**target, self.bound: bound}, Stage.WATCHING, at)
+        # The bound is a time that the service itself has told.
+        baseline = {OWN_TIME_KEY: True}
+        watching = Ticket(self.service.name, {**target, self.bound: bound}, Stage.WATCHING, at, baseline)
         return self.service.judge(watching, seen, at)
 
     def _ids(self, target: Target) -> dict[str, Any]:
-        return {name: value for name, value in target.items() if name not in (self.bound, "if_unscheduled")}
+        how = (self.bound, "if_unscheduled", "settle")
+        return {name: value for name, value in target.items() if name not in how}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +193,7 @@ class IamFlag(IamSync):
         try:
             flag = yield from is_iam_synchronizing(cloud, cluster_id)
         except ApiError as error:
-            if error.status != 400 and not is_missing(error):
+            if error.status not in (400, 404):
                 raise
             problem = yield from self._known_problem(cloud, cluster_id)
             if not problem:
@@ -187,14 +218,16 @@ class FlagWatch:
         since = (memory or {}).get(_SINCE, 0)
         progress = IAM_SYNC.admit(self.target, seen)
         if progress.phase is Phase.FAILED:
-            return Reading({_SINCE: 0}, trouble=progress.why)
+            return Reading({_SINCE: 0}, trouble=progress.why, confirm_for=progress.confirm_for)
         if progress.phase is Phase.RUNNING:
             return Reading({_SINCE: since or round(at * 1000)})
         if not since:
             return Reading({_SINCE: 0})
         ids = {"cluster_id": self.target["cluster_id"]}
         why = f"The IAM user sync that was under way at {iso(since)} has ended."
-        return Reading({_SINCE: 0}, (Ended(ids, iso(since, exactly=True), "ended", why),))
+        # A flag that is down in one poll may be up in the next.
+        ended = Ended(ids, iso(since, exactly=True), "ended", why, CONFIRM_SUCCESS, _SINCE, since)
+        return Reading({_SINCE: 0}, (ended,))
 
 
 def member_sync(workspace: str, sync_task_id: str, *, catchup: bool) -> Watch:
@@ -243,7 +276,7 @@ def next_news(
     due: float | None = None,
     looked: Callable[[], object] = lambda: None,
 ) -> Flow[News]:
-    """Look until there are news. Faults that may pass are borne without an end.
+    """Poll until there are news, which further polls confirm. Faults that may pass are tolerated without an end.
 
     :param memory: of the watch; None: it begins.
     :param poll_interval: seconds between looks; what the service's quota asks for still holds.
@@ -258,9 +291,11 @@ def next_news(
     if due is None:
         due = cloud.clock() + _GATHER
     misses = 0
+    pending = _Pending()
     while True:
         try:
-            at, seen = yield looks.after(max(due - cloud.clock(), 0.0))
+            # A clock that is set back does not stop the watch.
+            at, seen = yield looks.after(min(max(due - cloud.clock(), 0.0), max(pause, LONGEST)))
         except CloudSyncError as error:
             waits_for_turn = isinstance(error, Throttled) and not error.status
             misses += not waits_for_turn
@@ -279,12 +314,43 @@ def next_news(
             continue
         misses = 0
         due = cloud.clock() + pause
-        reading = watch.read(memory, seen, at)
+        reading = pending.confirmed(watch.read(memory, seen, at), at)
+        if pending.certain_at is not None:
+            due = min(due, max(pending.certain_at, cloud.clock() + watch.service.floor))
         if reading.trouble:
             raise SyncFailed(f"{subject}: {reading.trouble}")
         looked()
         if reading.ended or reading.memory != memory:
             return News(reading.ended, reading.memory, due)
+
+
+class _Pending:
+    """What was read and is not certain yet: from when on another poll that shows it makes it so.
+
+    :ivar certain_at: the earliest of these times; None: nothing is pending.
+    """
+
+    def __init__(self) -> None:
+        self._certain_at: dict[tuple[Any, ...], float] = {}
+        self.certain_at: float | None = None
+
+    def confirmed(self, reading: Reading, at: float) -> Reading:
+        """The reading without what is not certain yet; its memory is as before there."""
+        shown: dict[tuple[str, ...], float] = {
+            (each.part, each.run, each.outcome): each.confirm_for for each in reading.ended
+        }
+        if reading.trouble:
+            shown["trouble", reading.trouble] = reading.confirm_for
+        before, self._certain_at = self._certain_at, {}
+        for key, confirm_for in shown.items():
+            certain_at = min(before.get(key, at + confirm_for), at + confirm_for)
+            if at < certain_at:
+                self._certain_at[key] = certain_at
+        self.certain_at = min(self._certain_at.values(), default=None)
+        open_ = [each for each in reading.ended if (each.part, each.run, each.outcome) in self._certain_at]
+        trouble = "" if ("trouble", reading.trouble) in self._certain_at else reading.trouble
+        memory = {**reading.memory, **{each.part: each.before for each in open_}}
+        return Reading(memory, tuple(each for each in reading.ended if each not in open_), trouble)
 
 
 @functools.lru_cache(maxsize=1000)  # once a process: a hundred watches may be of one thing, and have no end

@@ -130,7 +130,13 @@ class CloudSyncHook(BaseHook):
     def _cloud(self, connection: Any) -> Cloud:
         from airflow_provider_cloudsync.hooks.connection import read_connection
 
-        return read_connection(connection, clock=time.time, region=self.region, project_id=self.project_id)
+        return read_connection(
+            connection,
+            clock=time.time,
+            monotonic=time.monotonic,
+            region=self.region,
+            project_id=self.project_id,
+        )
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow of `airflow_provider_cloudsync.api` to its end, blocking."""

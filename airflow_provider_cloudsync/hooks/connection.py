@@ -38,6 +38,7 @@ def read_connection(
     connection: AirflowConnection,
     *,
     clock: Callable[[], float],
+    monotonic: Callable[[], float] | None = None,
     region: str | None = None,
     project_id: str | None = None,
 ) -> Cloud:
@@ -46,6 +47,7 @@ def read_connection(
     :param connection: Login is the access key, Password the secret key, the rest is in Extra; see
         `airflow_provider_cloudsync.connection_form.FIELDS`. One of the older Huawei provider works as it is.
     :param clock: seconds since the epoch.
+    :param monotonic: seconds that never go back; None: `clock`.
     :param region: instead of the connection's region. The connection's project belongs to its own region, so it is
         looked up for another one.
     :param project_id: instead of the connection's project.
@@ -64,6 +66,7 @@ def read_connection(
     bare = Cloud(
         credentials=Anonymous(),
         clock=clock,
+        monotonic=monotonic,
         region=wanted_region,
         project_id=given.identifier("project_id") or own_project,
         domain_id=fields.identifier("domain_id"),

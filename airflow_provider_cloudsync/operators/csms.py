@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.services.parameters import iso, literal_id
+from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cloudsync import api, metrics, waits
 from airflow_provider_cloudsync.api.model import (
+    RAN_KEY,
     TICKET_VERSION,
     Phase,
     Progress,
@@ -121,7 +122,7 @@ class CloudSyncOperator(CloudOperator):
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
         if self._sent:
-            self.log.warning("The task was ended. %s", api.waiting.left_behind(self.service, self.target()))
+            self.log.warning("The task was ended. %s", api.polling.left_behind(self.service, self.target()))
 
     def _follow(
         self, context: Context, ticket: Ticket, deadline: float, progress: Progress | None = None
@@ -139,7 +140,7 @@ class CloudSyncOperator(CloudOperator):
             if progress is None or progress.phase is Phase.RUNNING:
                 progress = self._wait(context, ticket, deadline)
             described = self.service.describe(ticket.target)
-            if progress.phase is Phase.FAILED and started and not ticket.baseline:
+            if progress.phase is Phase.FAILED and started and not ticket.baseline.keys() - {RAN_KEY}:
                 self.log.info("%s The run that was taken up was not ours; ours is started now.", progress.why)
                 ticket, progress = self._queued(ticket.target, ticket.later), None
                 continue
@@ -187,7 +188,7 @@ class CloudSyncOperator(CloudOperator):
             self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         with metrics.Wait(self.service.name) as wait:
             progress = self.run_with_present_key(
-                lambda cloud: api.waiting.until_done(
+                lambda cloud: api.polling.until_done(
                     cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
                 )
             )

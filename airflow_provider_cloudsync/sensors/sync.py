@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,24 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_cloudsync import api, metrics, waits
-from airflow_provider_cloudsync.api.model import Phase, Progress, Service, Stage, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import iso
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    Phase,
+    Progress,
+    Service,
+    Stage,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+
+#: An end that is confirmed within so many seconds is confirmed in the worker, before it would be deferred.
+_CONFIRM_HERE = CONFIRM_FAILURE
 
 
 class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
@@ -46,6 +59,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     service: ClassVar[Service[Any]]
     #: What the log says already.
     _told: Progress | None = None
+    #: With what the polls of this process have learned.
+    _learned: Ticket | None = None
 
     def __init__(
         self,
@@ -76,7 +91,9 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Look once."""
         with self.clear_errors():
-            return self._conclude(context, self._look(self._ticket(context)))
+            ticket, progress = self._poll(self._ticket(context), hold=math.inf)
+            self._learned = ticket
+            return self._conclude(context, progress)
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
@@ -92,8 +109,9 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             deadline = waits.deadline(
                 float(self.timeout), self.execution_timeout, waits.start_of_try(context)
             )
-            ticket = self._ticket(context)
-            if not self._conclude(context, self._look(ticket)):
+            # What takes longer to confirm than a deferral is left to the triggerer.
+            ticket, progress = self._poll(self._ticket(context), hold=_CONFIRM_HERE)
+            if not self._conclude(context, progress):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
 
@@ -130,13 +148,21 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             raise
 
     def _ticket(self, context: Context) -> Ticket:
-        ticket = Ticket(self.service.name, self.target(), Stage.WATCHING, time.time())
+        target = self.target()
         if self._told is None:  # nothing was seen yet, so the button is not there
-            self.show_console(context, self.service.console, ticket.target)
-        return ticket
+            self.show_console(context, self.service.console, target)
+        if self._learned is not None and self._learned.target == target:
+            return self._learned
+        return Ticket(self.service.name, target, Stage.WATCHING, time.time())
 
-    def _look(self, ticket: Ticket) -> Progress:
-        progress = self.run_with_present_key(lambda cloud: api.waiting.check(cloud, self.service, ticket))
+    def _poll(self, ticket: Ticket, *, hold: float) -> tuple[Ticket, Progress]:
+        """Poll once; an end is confirmed here, unless the triggerer is to do that.
+
+        :param hold: see `airflow_provider_cloudsync.api.polling.poll`.
+        """
+        ticket, progress = self.run_with_present_key(
+            lambda cloud: api.polling.poll(cloud, self.service, ticket, hold=hold)
+        )
         if progress.phase is not Phase.RUNNING:
             metrics.count("waits", service=self.service.name, phase=progress.phase)
         if progress != self._told:
@@ -145,7 +171,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             described = self.service.describe(ticket.target)
             self.log.info("%s: %s. %s", described, progress.phase.value, progress.why)
             self._told = progress
-        return progress
+        return ticket, progress
 
     def _conclude(self, context: Context, progress: Progress) -> bool:
         if progress.phase is Phase.RUNNING:

@@ -21,7 +21,8 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api import watches
-from airflow_provider_cloudsync.api.services.parameters import iso, one_of
+from airflow_provider_cloudsync.api.services.parameters import one_of
+from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 if TYPE_CHECKING:

@@ -204,8 +204,8 @@ class SyncTrigger(BaseTrigger):
         self._say_what_goes_on()
 
     def _say_what_goes_on(self) -> None:
+        from airflow_provider_cloudsync.api.polling import left_behind
         from airflow_provider_cloudsync.api.services import find_service
-        from airflow_provider_cloudsync.api.waiting import left_behind
 
         try:
             ticket = self._read()
@@ -234,8 +234,8 @@ class SyncTrigger(BaseTrigger):
 
     async def _wait(self, ticket: Ticket) -> Progress:
         from airflow_provider_cloudsync import transport
+        from airflow_provider_cloudsync.api.polling import until_done
         from airflow_provider_cloudsync.api.services import find_service
-        from airflow_provider_cloudsync.api.waiting import until_done
 
         service = find_service(ticket.service)
         with metrics.Wait(ticket.service, gauge=True) as wait:

@@ -65,7 +65,7 @@ class Strike:
             now = world.emulator.clock.now
             monkeypatch.setattr(
                 "airflow_provider_cloudsync.hooks.cloudsync.time",
-                SimpleNamespace(time=lambda: now() + self._skew),
+                SimpleNamespace(time=lambda: now() + self._skew, monotonic=now),
             )
         if how.trouble is not None:
             self._road = stack.enter_context(road(world.emulator, how.trouble, folder, monkeypatch))

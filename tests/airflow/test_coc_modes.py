@@ -109,7 +109,7 @@ SCENARIOS = [
         [{"outcome": "ignored"}],
         {"timeout": 600},
         WaitTimedOut,
-        ["is success, of ", "Waited for"],
+        ["success; last sync ", "0 of 1 accounts"],
         0,
     ),
     (
@@ -141,10 +141,10 @@ SCENARIOS = [
         [{"sync_status": "failed", "failure_msg": "old", "outcome": "ignored"}],
         {"timeout": 600},
         WaitTimedOut,
-        ["is failed, of "],
+        ["failed; last sync "],
         0,
     ),
-    ("never ends", [{"outcome": "never_ends"}], {"timeout": 600}, WaitTimedOut, ["is running"], 1),
+    ("never ends", [{"outcome": "never_ends"}], {"timeout": 600}, WaitTimedOut, ["running"], 1),
     (
         "one of two fails",
         [{}, {"outcome": "failed"}],
@@ -166,7 +166,7 @@ SCENARIOS = [
         [{"outcome": "never_ends"}, {"outcome": "failed"}],
         {"account_id": OUT, "timeout": 600},
         WaitTimedOut,
-        ['"111"', "is running", 'Failed: "222"'],
+        ['"111"', "running", 'Failed: "222"'],
         1,
     ),
     (
@@ -385,7 +385,8 @@ def test_a_wrong_clock_changes_no_verdict(start, monkeypatch, skew, outcome) -> 
     world = start({**LAGGING, "outcome": outcome})
     now = world.emulator.clock.now
     monkeypatch.setattr(
-        "airflow_provider_cloudsync.hooks.cloudsync.time", SimpleNamespace(time=lambda: now() + skew)
+        "airflow_provider_cloudsync.hooks.cloudsync.time",
+        SimpleNamespace(time=lambda: now() + skew, monotonic=now),
     )
     if outcome == "succeeded":
         world.run(sync())
@@ -441,7 +442,6 @@ ODD = [
     ("empty status", {"sync_status": ""}),
     ("null status", {"sync_status": None}),
     ("status of the future", {"sync_status": "partial"}),
-    ("status in capitals", {"sync_status": "SUCCESS"}),
     ("status a number", {"sync_status": 1}),
     ("no status", {}),
 ]
@@ -455,7 +455,7 @@ def test_a_status_that_is_not_known_is_never_green(start, deferrable, fields, ca
     world.emulator.faults(
         [{"match": LOOK, "skip": 1, "times": None, "raw": json.dumps({"data": [row], "total": 1})}]
     )
-    with pytest.raises(WaitTimedOut, match="not known to this release"):
+    with pytest.raises(WaitTimedOut, match="Unrecognized sync_status"):
         world.run(sync(deferrable, timeout=300))
     assert world.starts == 1
 
@@ -1026,7 +1026,7 @@ def test_sensor(start, mode, accounts, arguments, error, words, least) -> None:
 @pytest.mark.parametrize("how", ["blocking", "deferred"])
 def test_a_timeout_says_what_was_last_seen(start, how) -> None:
     world = start()
-    with pytest.raises(AirflowSensorTimeout, match=r"is success, of "):
+    with pytest.raises(AirflowSensorTimeout, match=r"success; last sync "):
         wait(world, how, timeout=300)
 
 

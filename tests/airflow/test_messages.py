@@ -156,7 +156,7 @@ def refusal(status: int, code: str, text: str) -> dict[str, Any]:
 
 
 TIME_IS_UP = "not done when the time was up"
-NOT_SEEN = f"could not be looked at|{TIME_IS_UP}"
+NOT_SEEN = f"could not be polled|{TIME_IS_UP}"
 
 
 @dataclass(frozen=True)

@@ -319,7 +319,7 @@ def test_faults_from_the_first_look_on(start_world, deferrable, fault) -> None:
 
     world.emulator.faults([{"match": looks, "times": None, **fault}])
     began = world.emulator.clock.now()
-    with pytest.raises(WaitTimedOut, match="could not be looked at"):
+    with pytest.raises(WaitTimedOut, match="could not be polled"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - began <= 300
     assert world.starts == 1

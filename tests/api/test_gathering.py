@@ -13,12 +13,17 @@ from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, Throttled, TransportError
 from tests.stage import START, Stage, answer
 
+#: In ms.
+T0 = 1_710_901_516_000
+
 
 class Workspace:
     """A workspace with so many tasks, and what was asked."""
 
     def __init__(self, stage: Stage, tasks: int) -> None:
-        self.tasks = [{"id": f"t{n}", "sync_status": "SYNC_SUCCESS", "sync_time": n} for n in range(tasks)]
+        self.tasks = [
+            {"id": f"t{n}", "sync_status": "SYNC_SUCCESS", "sync_time": T0 + n} for n in range(tasks)
+        ]
         self.total: object = tasks
         self.asked: list[str] = []
         self.wrong: dict[str, object] = {}
@@ -81,7 +86,7 @@ def test_fewest_calls(stage, tasks, keys, asked) -> None:
     assert {key for key in keys if key in found} == set(keys)
     for key in keys:
         if tasks:
-            assert found[key].sync_time == int(key[1:])
+            assert found[key].sync_time == T0 + int(key[1:])
 
 
 def test_all_that_a_page_shows_is_brought(stage) -> None:
@@ -92,7 +97,7 @@ def test_all_that_a_page_shows_is_brought(stage) -> None:
 def test_one_that_is_not_there_is_no_fault_of_the_others(stage) -> None:
     Workspace(stage, 100)
     found = look(stage, ["t1", "gone", "t2"])
-    assert found["t1"].sync_time == 1
+    assert found["t1"].sync_time == T0 + 1
     assert isinstance(found["gone"], ApiError)
     assert "DLS.1000" in str(found["gone"])
 
@@ -120,7 +125,7 @@ def test_an_item_that_says_nothing_is_asked_for_by_itself(stage, item) -> None:
         200, {"total": 3, "tasks": [workspace.tasks[0], item, workspace.tasks[2]]}
     )
     found = look(stage, ["t0", "t1", "t2"])
-    assert [found[key].sync_time for key in ("t0", "t1", "t2")] == [0, 1, 2]
+    assert [found[key].sync_time for key in ("t0", "t1", "t2")] == [T0, T0 + 1, T0 + 2]
 
 
 @pytest.mark.parametrize(
@@ -145,4 +150,4 @@ def test_times_are_the_services_own(stage) -> None:
     workspace.wrong["page 0"] = answer(
         200, {"total": 3, "tasks": workspace.tasks}, date="Sat, 21 Nov 2026 08:00:00 GMT"
     )
-    assert look(stage, ["t0", "t1"])["t0"].now == START * 1000
+    assert look(stage, ["t0", "t1"])["t0"].clock.now == START * 1000

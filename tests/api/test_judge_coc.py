@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
+from airflow_provider_cloudsync.api.clocks import ServiceClock
+from airflow_provider_cloudsync.api.model import RAN_KEY, STATE_LAG, Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.services.coc import (
     RESOURCE_SYNC,
     AccountSeen,
@@ -31,19 +32,22 @@ def row(status: str, date: int | None = OLD, number: int = 1, msg: str = "", **m
     return AccountSeen(f"row-{number}", sync_status=status, sync_date=date, failure_msg=msg, **fields)
 
 
-def look(*rows: AccountSeen, now: float | None = NOW) -> Seen:
-    """What a look shows, and the service's own clock."""
-    return Seen.of(rows, None if now is None else int(now * 1000))
+def look(*rows: AccountSeen, now: float | None = NOW, ahead: float = 0.0) -> Seen:
+    """What a poll shows, and the service's own clock."""
+    return Seen.of(rows, ServiceClock(None if now is None else int(now * 1000), ahead))
 
 
-def judge(ticket: Ticket, *rows: AccountSeen, now: float | None = NOW):
-    """With our own clock far off: only the service's counts."""
-    return RESOURCE_SYNC.judge(ticket, look(*rows, now=now), 5.0)
+def judge(ticket: Ticket, *rows: AccountSeen, now: float | None = NOW, own: float = NOW):
+    """The verdict of one poll.
+
+    :param own: this machine's clock.
+    """
+    return RESOURCE_SYNC.judge(ticket, look(*rows, now=now), own)
 
 
 def ticket(*before: AccountSeen, account_id: str | None = None, stage: Stage = Stage.STARTED) -> Ticket:
     target = resources_target("AWS", account_id=account_id)
-    baseline = RESOURCE_SYNC.baseline(target, look(*before))
+    baseline = RESOURCE_SYNC.baseline(target, look(*before, now=START))
     return Ticket("coc", target, stage, START, json.loads(json.dumps(baseline)))
 
 
@@ -59,12 +63,12 @@ ONE = [
         row(OK),
         row(OK),
         RUNNING,
-        ["is success, of 2024-03-19", '"111"'],
+        ["success; last sync 2024-03-19", '"111"'],
         False,
     ),
-    ("queued", row(OK), row(WAITING), RUNNING, ["is waiting"], False),
-    ("under way", row(OK), row(UP), RUNNING, ["is running"], False),
-    ("under way, dated by its start", row(OK), row(UP, NEW), RUNNING, ["is running"], False),
+    ("queued", row(OK), row(WAITING), RUNNING, ["waiting"], False),
+    ("under way", row(OK), row(UP), RUNNING, ["running"], False),
+    ("under way, dated by its start", row(OK), row(UP, NEW), RUNNING, ["running"], False),
     ("succeeded", row(OK), row(OK, NEW), SUCCEEDED, ['"111" (name-1)'], False),
     ("succeeded, a millisecond newer", row(OK), row(OK, OLD + 1), SUCCEEDED, [], False),
     ("succeeded after a failure", row(BAD, msg="old"), row(OK, NEW), SUCCEEDED, [], False),
@@ -79,7 +83,7 @@ ONE = [
         row(BAD, msg="old"),
         row(BAD, msg="old"),
         RUNNING,
-        ["is failed, of 2024-03-19"],
+        ["failed; last sync 2024-03-19"],
         False,
     ),
     ("a stale failure that lost its date", row(BAD), row(BAD, None), RUNNING, ["never"], False),
@@ -106,9 +110,8 @@ ONE = [
     ),
     ("never synchronized before, success undated", row(WAITING, None), row(OK, None), RUNNING, [], False),
     ("success undated before, dated now", row(OK, None), row(OK, NEW), SUCCEEDED, [], False),
-    ("an unknown status", row(OK), row("partial", NEW), RUNNING, ["is partial"], True),
-    ("no status", row(OK), row("", NEW), RUNNING, ["without a status"], True),
-    ("a status in capitals", row(OK), row("SUCCESS", NEW), RUNNING, ["SUCCESS"], True),
+    ("an unknown status", row(OK), row("partial", NEW), RUNNING, ["partial"], True),
+    ("no status", row(OK), row("", NEW), RUNNING, ["no status"], True),
     ("an unknown status, as before", row("partial"), row("partial"), RUNNING, [], True),
     ("an unknown status before", row("partial"), row(OK, NEW), SUCCEEDED, [], False),
     ("an unknown status before, failed undated", row("partial"), row(BAD, msg="m"), FAILED, ["m"], False),
@@ -142,9 +145,15 @@ SEVERAL = [
         TWO,
         (row(OK, NEW), row(UP, number=2)),
         RUNNING,
-        ["of 2", '"222" (name-2) is running'],
+        ["1 of 2", '"222" (name-2): running'],
     ),
-    ("one is stale", TWO, (row(OK, NEW), row(OK, number=2)), RUNNING, ['"222"', "is success, of 2024-03-19"]),
+    (
+        "one is stale",
+        TWO,
+        (row(OK, NEW), row(OK, number=2)),
+        RUNNING,
+        ['"222"', "success; last sync 2024-03-19"],
+    ),
     ("one failed", TWO, (row(OK, NEW), row(BAD, NEW, 2, "m2")), FAILED, ["1 of 2", '"222" (name-2): m2']),
     (
         "both failed",
@@ -158,9 +167,9 @@ SEVERAL = [
         TWO,
         (row(UP), row(BAD, NEW, 2, "m2")),
         RUNNING,
-        ["is running", "Failed:", "m2"],
+        ["running", "Failed:", "m2"],
     ),
-    ("one failed, one is stale", TWO, (row(OK), row(BAD, NEW, 2, "m2")), RUNNING, ["is success", "m2"]),
+    ("one failed, one is stale", TWO, (row(OK), row(BAD, NEW, 2, "m2")), RUNNING, ["success", "m2"]),
     (
         "one failed long ago, one succeeded",
         (row(OK), row(BAD, number=2)),
@@ -169,7 +178,7 @@ SEVERAL = [
         [],
     ),
     ("one vanished", TWO, (row(OK, NEW),), FAILED, ["no longer there", "row-2"]),
-    ("one vanished, one goes on", TWO, (row(UP),), RUNNING, ["no longer there", "is running"]),
+    ("one vanished, one goes on", TWO, (row(UP),), RUNNING, ["no longer there", "running"]),
     ("both vanished", TWO, (), FAILED, ["no account of AWS"]),
     (
         "one was added, and waits: not waited for",
@@ -190,7 +199,7 @@ SEVERAL = [
     ("one was added, and runs again", (row(OK),), (row(OK, NEW), row(UP, OLD, 2)), RUNNING, ['"222"']),
     ("one was added, and succeeded", (row(OK),), (row(OK, NEW), row(OK, NEW, 2)), SUCCEEDED, []),
     ("one was added, and failed", (row(OK),), (row(OK, NEW), row(BAD, NEW, 2, "m2")), FAILED, ["m2"]),
-    ("one of an unknown status", TWO, (row(OK, NEW), row("odd", NEW, 2)), RUNNING, ["is odd"]),
+    ("one of an unknown status", TWO, (row(OK, NEW), row("odd", NEW, 2)), RUNNING, ["odd"]),
 ]
 
 
@@ -232,21 +241,101 @@ def test_one_account_of_several(before, seen, phase) -> None:
     assert judge(ticket(*before, account_id="111"), *seen).phase is phase
 
 
-@pytest.mark.parametrize("offset", [-4.999, -1, 0, 1, 4.999])
-@pytest.mark.parametrize("status", [OK, BAD])
-def test_just_changed_the_status_may_be_the_last_run_s(status, offset) -> None:
+LAG = STATE_LAG
+CONFIRMED = [
+    # id, before, ran, seen, service's clock, our clock (seconds after the date), phase, seconds to confirm
+    ("the same status just now", row(OK), False, row(OK, NEW), 0, 0, SUCCEEDED, LAG),
+    ("the same status for a while", row(OK), False, row(OK, NEW), 20, 20, SUCCEEDED, LAG - 20),
+    ("the same status for long", row(OK), False, row(OK, NEW), 100, 100, SUCCEEDED, 5),
+    ("the same failure just now", row(BAD), False, row(BAD, NEW), 0, 0, FAILED, LAG),
+    ("the same failure for long", row(BAD), False, row(BAD, NEW), 100, 100, FAILED, 15),
+    ("another status", row(BAD), False, row(OK, NEW), 0, 0, SUCCEEDED, 5),
+    ("a new failure", row(OK), False, row(BAD, NEW), 0, 0, FAILED, 15),
+    ("seen under way", row(OK), True, row(OK, NEW), 0, 0, SUCCEEDED, 5),
+    ("seen under way, the date as before", row(OK), True, row(OK), 0, 0, SUCCEEDED, 5),
+    ("seen under way, failed", row(BAD), True, row(BAD), 0, 0, FAILED, 15),
+    # One difference is not relied upon.
+    ("the service's clock is ahead", row(OK), False, row(OK, NEW), 600, 3, SUCCEEDED, LAG - 3),
+    ("the service's clock is behind", row(OK), False, row(OK, NEW), -180, 50, SUCCEEDED, LAG),
+    ("our clock is behind", row(OK), False, row(OK, NEW), 60, -600, SUCCEEDED, LAG),
+    ("both are ahead of the row", row(OK), False, row(OK, NEW), 600, 600, SUCCEEDED, 5),
+    ("no clock of the service", row(OK), False, row(OK, NEW), None, 10, SUCCEEDED, LAG - 10),
+    ("a time without a zone", row(OK, "2024-03-20 01:00:00"), False, row(OK, "2024-03-20 02:25:46"), 600, 600,
+     SUCCEEDED, LAG),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "ran", "seen", "theirs", "ours", "phase", "seconds"),
+    [case[1:] for case in CONFIRMED],
+    ids=[case[0] for case in CONFIRMED],
+)
+def test_for_how_long_an_end_has_to_show(before, ran, seen, theirs, ours, phase, seconds) -> None:
     """The date may be that of the start, and move before the status does."""
-    progress = judge(ticket(row(OK)), row(status, NEW), now=NEW / 1000 + offset)
-    check(progress, RUNNING, ["changed only just now"])
+    started = ticket(before)
+    if ran:
+        started = RESOURCE_SYNC.learn(started, look(row(UP, before.sync_date)))
+        assert started.baseline[RAN_KEY] == ["row-1"]
+    at = NEW / 1000
+    progress = judge(started, seen, now=None if theirs is None else at + theirs, own=at + ours)
+    assert progress.phase is phase
+    assert progress.confirm_for == seconds
 
 
-@pytest.mark.parametrize("offset", [-5, 5, 60])
-def test_some_seconds_on_it_counts(offset) -> None:
-    assert judge(ticket(row(OK)), row(OK, NEW), now=NEW / 1000 + offset).phase is SUCCEEDED
+def test_the_start_is_a_witness_too() -> None:
+    """The rows' clock may be behind both of the others: a run cannot be older than its start."""
+    progress = judge(ticket(row(OK, OLD)), row(OK, OLD + 1), now=START + 3, own=START + 3)
+    assert progress.phase is SUCCEEDED
+    assert progress.confirm_for == LAG - 3
 
 
-def test_without_the_service_s_clock_it_counts_at_once() -> None:
-    assert judge(ticket(row(OK)), row(OK, NEW), now=None).phase is SUCCEEDED
+NEWCOMERS = [
+    # id, the row that the baseline lacks, seen before under way, phase, words
+    ("an old success", row(OK, OLD, 2), False, SUCCEEDED, []),
+    ("an old failure", row(BAD, OLD, 2, "m2"), False, SUCCEEDED, []),
+    ("a success of a second before the start", row(OK, int(START * 1000) - 1000, 2), False, SUCCEEDED, []),
+    ("a failure since", row(BAD, NEW, 2, "m2"), False, FAILED, ["1 of 2", "m2"]),
+    ("an old failure, seen under way", row(BAD, OLD, 2, "m2"), True, FAILED, ["m2"]),
+    ("a failure without a zone", row(BAD, "2024-03-20 10:00:00", 2, "m2"), False, SUCCEEDED, []),
+    ("a failure without a date", row(BAD, None, 2, "m2"), False, SUCCEEDED, []),
+]
+
+
+@pytest.mark.parametrize(
+    ("new", "ran", "phase", "words"), [case[1:] for case in NEWCOMERS], ids=[case[0] for case in NEWCOMERS]
+)
+def test_a_row_that_appears_during_the_wait(new, ran, phase, words) -> None:
+    started = ticket(row(OK))
+    if ran:
+        started = RESOURCE_SYNC.learn(started, look(row(OK), row(UP, OLD, 2)))
+    progress = judge(started, row(OK, NEW), new)
+    assert progress.phase is phase, progress
+    for word in words:
+        assert word in progress.why
+    assert ("added since the start" in progress.warning) is (phase is SUCCEEDED)
+
+
+GAPS = [
+    # id, before, seen, phase: the date of the baseline was left out
+    ("an old success appears", row(OK, None), row(OK, OLD), RUNNING),
+    ("a new success appears", row(OK, None), row(OK, NEW), SUCCEEDED),
+    ("another status, whatever its date", row(WAITING, None), row(OK, OLD), SUCCEEDED),
+]
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "phase"), [case[1:] for case in GAPS], ids=[case[0] for case in GAPS]
+)
+def test_a_date_that_the_baseline_lacks(before, seen, phase) -> None:
+    assert judge(ticket(before), seen).phase is phase
+
+
+def test_that_an_account_is_not_there_says_nothing_of_its_run() -> None:
+    for seen in ((), (row(OK, NEW, 2),)):
+        progress = judge(ticket(row(OK), account_id="111"), *seen)
+        assert (progress.phase, progress.absent, progress.confirm_for) == (FAILED, True, 30)
+    both = judge(ticket(*TWO), row(BAD, NEW, 1, "m1"))
+    assert (both.phase, both.absent) == (FAILED, False)
 
 
 ADOPTED = [
@@ -266,9 +355,9 @@ def test_an_adopted_run(seen, phase) -> None:
 WATCHED = [
     # id, synced_after, seen, phase, words
     ("a new success", NEW, (row(OK, NEW),), SUCCEEDED, []),
-    ("a stale success", NEW, (row(OK, NEW - 1),), RUNNING, ["is success, of"]),
+    ("a stale success", NEW, (row(OK, NEW - 1),), RUNNING, ["success; last sync"]),
     ("a new failure", NEW, (row(BAD, NEW, msg="m"),), FAILED, ["m"]),
-    ("a stale failure", NEW, (row(BAD, OLD, msg="m"),), RUNNING, ["is failed, of"]),
+    ("a stale failure", NEW, (row(BAD, OLD, msg="m"),), RUNNING, ["failed; last sync"]),
     ("success without a date", NEW, (row(OK, None),), RUNNING, ["never"]),
     ("failure without a date", NEW, (row(BAD, None),), RUNNING, ["never"]),
     ("under way", NEW, (row(UP, NEW),), RUNNING, []),
@@ -370,7 +459,8 @@ UNREADABLE = [
     ("another text, and failed", row(OK, "soon"), row(BAD, "later", msg="m"), FAILED),
     ("failed as before", row(BAD, "soon"), row(BAD, "soon"), RUNNING),
     ("never before", row(WAITING, None), row(OK, "soon"), SUCCEEDED),
-    ("could be read before", row(OK, OLD), row(OK, "soon"), SUCCEEDED),
+    ("could be read before", row(OK, OLD), row(OK, "soon"), RUNNING),
+    ("could be read before, and another status", row(BAD, OLD), row(OK, "soon"), RUNNING),
     ("queued", row(OK, "soon"), row(WAITING, "soon"), RUNNING),
     ("under way", row(OK, "soon"), row(UP, "later"), RUNNING),
 ]
@@ -382,7 +472,7 @@ UNREADABLE = [
 def test_a_date_that_can_not_be_read(before, seen, phase) -> None:
     progress = judge(ticket(before), seen)
     check(progress, phase, [], warns=True)
-    assert "can't be read" in progress.warning
+    assert "not readable" in progress.warning
 
 
 def test_a_date_that_can_not_be_read_is_no_date_then_or_later() -> None:
@@ -448,13 +538,13 @@ def test_a_stranger_s_text_forges_no_log(text) -> None:
 
 ROWS = [
     # id, the row as the service sends it, date
-    ("naive", {"sync_date": "2024-03-20T02:25:46"}, NEW),
+    ("without a zone", {"sync_date": "2024-03-20T02:25:46"}, "2024-03-20T02:25:46"),
     ("zulu", {"sync_date": "2024-03-20T02:25:46Z"}, NEW),
     ("with an offset", {"sync_date": "2024-03-20T10:25:46+08:00"}, NEW),
     ("milliseconds", {"sync_date": NEW}, NEW),
     ("milliseconds as text", {"sync_date": str(NEW)}, NEW),
     ("seconds", {"sync_date": NEW // 1000}, NEW),
-    ("with a blank", {"sync_date": "2024-03-20 02:25:46"}, NEW),
+    ("with a blank", {"sync_date": "2024-03-20 02:25:46Z"}, NEW),
     ("null", {"sync_date": None}, None),
     ("missing", {}, None),
     ("empty", {"sync_date": ""}, None),

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
-from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, QUOTA, events_target, events_watch_target
+from airflow_provider_cloudsync.api.services.hss import (
+    EVENT_SYNC,
+    QUOTA,
+    UpdateSeen,
+    events_target,
+    events_watch_target,
+)
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidParameter, SyncFailed
 
 START = 1_710_901_516.0
@@ -15,7 +22,15 @@ RUNNING, SUCCEEDED, FAILED = Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED
 
 def ticket(before: int | None, stage: Stage = Stage.STARTED, **more) -> Ticket:
     target = events_target(cluster_id="c1")
-    return Ticket("hss", target, stage, START, EVENT_SYNC.baseline(target, before), **more)
+    return Ticket("hss", target, stage, START, EVENT_SYNC.baseline(target, update(before, START)), **more)
+
+
+def update(time, now: float | None = None, ahead: float = 0.0) -> UpdateSeen:
+    """What a poll shows.
+
+    :param now: the service's clock, seconds since the epoch.
+    """
+    return UpdateSeen(time, ServiceClock(None if now is None else round(now * 1000), ahead))
 
 
 STARTED = [
@@ -25,7 +40,13 @@ STARTED = [
     ("moved by a millisecond", OLD, OLD + 1, SUCCEEDED, []),
     ("moved back", NEW, OLD, RUNNING, ["as before"]),
     ("never, and never", None, None, RUNNING, ["was never updated"]),
-    ("never, and now once", None, OLD, SUCCEEDED, []),
+    ("never, and now once", None, NEW, SUCCEEDED, []),
+    ("left out of the baseline, and an old one", None, OLD, RUNNING, ["as before"]),
+    ("a time that is not readable", OLD, "soon", RUNNING, ["not readable"]),
+    ("for the first time, and not readable", None, "soon", RUNNING, []),
+    ("without a zone, as before", "2024-03-20 10:00:00", "2024-03-20 10:00:00", RUNNING, []),
+    ("without a zone, moved on", "2024-03-20 10:00:00", "2024-03-20 10:00:01", SUCCEEDED, []),
+    ("another form of the time", OLD, "2024-03-20 10:00:00", RUNNING, []),
     ("was, and is no more", OLD, None, RUNNING, ["was never updated"]),
     # The service's clock may be behind ours or ahead of it: only its own two times are compared.
     ("moved, but before our start by our clock", OLD, OLD + 5, SUCCEEDED, []),
@@ -39,17 +60,18 @@ STARTED = [
     ("before", "seen", "phase", "words"), [case[1:] for case in STARTED], ids=[case[0] for case in STARTED]
 )
 def test_started(before, seen, phase, words, after, stage) -> None:
-    progress = EVENT_SYNC.judge(ticket(before, stage), seen, START + after)
+    progress = EVENT_SYNC.judge(ticket(before, stage), update(seen), START + after)
     assert progress.phase is phase
-    assert progress.warning == ""
+    assert progress.confirm_for == 0
+    assert ("not readable" in progress.warning) is (seen == "soon")
     for word in words:
         assert word in progress.why
 
 
 WATCHED = [
     # id, updated_after, seen, phase, words
-    ("none yet", OLD, None, RUNNING, ["never updated", "not before 2024-03-19T02:25:16"]),
-    ("an older one", NEW, OLD, RUNNING, ["2024-03-19", "not before 2024-03-20T02:25:46"]),
+    ("none yet", OLD, None, RUNNING, ["never updated", "at 2024-03-19T02:25:16+00:00 or later"]),
+    ("an older one", NEW, OLD, RUNNING, ["2024-03-19", "at 2024-03-20T02:25:46+00:00 or later"]),
     ("a millisecond too old", NEW, NEW - 1, RUNNING, []),
     ("at that very time", NEW, NEW, SUCCEEDED, []),
     ("a newer one", OLD, NEW, SUCCEEDED, ["2024-03-20T02:25:46"]),
@@ -63,30 +85,42 @@ WATCHED = [
 )
 def test_watched(after, seen, phase, words) -> None:
     target = events_watch_target(cluster_id="c1", updated_after=after)
-    progress = EVENT_SYNC.judge(Ticket("hss", target, Stage.WATCHING, START), seen, START)
+    progress = EVENT_SYNC.judge(Ticket("hss", target, Stage.WATCHING, START), update(seen), START)
     assert progress.phase is phase
     for word in words:
         assert word in progress.why
 
 
 @pytest.mark.parametrize(
-    ("before", "seen", "began"),
+    ("ahead", "seconds", "phase"),
     [
-        pytest.param(OLD, OLD, False, id="as before"),
-        pytest.param(OLD, NEW, True, id="moved"),
-        pytest.param(NEW, OLD, False, id="moved back"),
-        pytest.param(None, None, False, id="never"),
-        pytest.param(None, OLD, True, id="for the first time"),
-        pytest.param(OLD, None, False, id="gone"),
+        pytest.param(0.0, -1, RUNNING, id="in step, an old one"),
+        pytest.param(-60.0, 59, RUNNING, id="Airflow's clock is behind, an old one"),
+        pytest.param(-60.0, 60, SUCCEEDED, id="Airflow's clock is behind, a new one"),
+        pytest.param(30.0, -30, SUCCEEDED, id="Airflow's clock is ahead, a new one"),
+        pytest.param(600.0, 700, FAILED, id="Airflow's clock is too far ahead"),
     ],
 )
-def test_evidence_of_a_run_since_the_baseline(before, seen, began) -> None:
-    assert EVENT_SYNC.evidence(ticket(before, Stage.STARTING), seen) is began
+def test_a_user_s_time_is_by_airflow_s_clock(ahead, seconds, phase) -> None:
+    target = events_watch_target(cluster_id="c1", updated_after=NEW)
+    watching = Ticket("hss", target, Stage.WATCHING, START)
+    shown = update(NEW + seconds * 1000, NEW / 1000 + 3600, ahead)
+    assert EVENT_SYNC.judge(watching, shown, START).phase is phase
+    # Where the user's time was read is what counts.
+    learned = EVENT_SYNC.learn(watching, update(None, START, ahead))
+    if phase is not FAILED:
+        assert EVENT_SYNC.judge(learned, update(NEW + seconds * 1000), START).phase is phase
+
+
+@pytest.mark.parametrize(("before", "seen"), [(OLD, OLD), (OLD, NEW), (NEW, OLD), (None, None), (None, OLD)])
+def test_a_list_that_moved_is_no_evidence_of_a_start(before, seen) -> None:
+    """It moves by itself, too, so a start whose reply was lost stays in doubt."""
+    assert EVENT_SYNC.evidence(ticket(before, Stage.STARTING), update(seen)) is False
 
 
 @pytest.mark.parametrize("seen", [None, OLD, NEW])
 def test_a_run_can_always_start_since_none_shows(seen) -> None:
-    assert EVENT_SYNC.admit(events_target(cluster_id="c1"), seen).phase is SUCCEEDED
+    assert EVENT_SYNC.admit(events_target(cluster_id="c1"), update(seen)).phase is SUCCEEDED
 
 
 @pytest.mark.parametrize("before", [None, OLD])

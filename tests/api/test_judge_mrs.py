@@ -39,126 +39,190 @@ BOTH = {"user_names": ["alice", "bob"], "group_names": ["analysts"]}
 ALL = {"sync_all": True}
 
 NAMES_CASES = [
-    # id, requested, baseline, seen, seconds after the start, phase, words of the reason
-    ("flag up at once", ALICE, seen(), UP, 0, RUNNING, ["is running"]),
-    ("flag up long after", ALICE, seen(), UP, 3000, RUNNING, ["is running"]),
-    ("flag up though the names are there", ALICE, seen("alice"), UP, 30, RUNNING, ["is running"]),
-    ("flag not up yet", ALICE, seen(), seen(), 1, RUNNING, ["not be up yet"]),
-    ("flag not up yet, names were there before", ALICE, seen("alice"), seen("alice"), 9.9, RUNNING, ["yet"]),
-    ("names came within the settle time", ALICE, seen(), seen("alice"), 2, SUCCEEDED, ["All requested"]),
-    ("only some came within the settle time", BOTH, seen(), seen("alice"), 2, RUNNING, ["yet"]),
+    # id, requested, baseline, seen, whether a run was seen, phase, words of the reason, seconds to confirm
+    ("flag up", ALICE, seen(), UP, False, RUNNING, ["is running"], 0),
+    ("flag up though the names are there", ALICE, seen("alice"), UP, False, RUNNING, ["is running"], 0),
+    ("flag down, none came", ALICE, seen(), seen(), False, FAILED, ['"alice"', "operation log"], 15),
     (
-        "settled, names were there before",
+        "flag down, names were there before",
         ALICE,
         seen("alice"),
         seen("alice"),
+        False,
+        SUCCEEDED,
+        ["before"],
         10,
+    ),
+    ("flag down, names came", ALICE, seen(), seen("alice"), False, SUCCEEDED, ["All requested"], 10),
+    ("flag down, only some came", BOTH, seen(), seen("alice"), False, FAILED, ['user "bob"'], 15),
+    (
+        "ended, names were there before",
+        ALICE,
+        seen("alice"),
+        seen("alice"),
+        True,
         SUCCEEDED,
         ["All requested"],
+        5,
     ),
-    ("settled, names came", BOTH, seen(), seen("alice", "bob", groups=("analysts",)), 60, SUCCEEDED, []),
+    ("ended, names came", BOTH, seen(), seen("alice", "bob", groups=("analysts",)), True, SUCCEEDED, [], 5),
     (
-        "settled, one user missing",
+        "ended, one user missing",
         BOTH,
         seen(),
         seen("alice", groups=("analysts",)),
-        60,
+        True,
         FAILED,
         ['user "bob"'],
+        15,
     ),
-    ("settled, the group missing", BOTH, seen(), seen("alice", "bob"), 60, FAILED, ['group "analysts"']),
-    ("settled, nothing came", ALICE, seen(), seen(), 10, FAILED, ['"alice"', "operation log"]),
-    ("a name that was there is gone", ALICE, seen("alice"), seen(), 60, FAILED, ['"alice"']),
-    ("in line says nothing of names", ALICE, seen(), seen(in_line=True), 60, FAILED, ['"alice"']),
-    ("other names do not help", ALICE, seen(), seen("alicia", "al"), 60, FAILED, ['"alice"']),
-    ("a group of that name is no user", ALICE, seen(), seen(groups=("alice",)), 60, FAILED, ['user "alice"']),
-    ("the cluster is gone", ALICE, seen(), GONE, 5, FAILED, ["c1 is terminated"]),
+    ("ended, the group missing", BOTH, seen(), seen("alice", "bob"), True, FAILED, ['group "analysts"'], 15),
+    ("ended, nothing came", ALICE, seen(), seen(), True, FAILED, ['"alice"', "operation log"], 15),
+    ("a name that was there is gone", ALICE, seen("alice"), seen(), True, FAILED, ['"alice"'], 15),
+    ("in line says nothing of names", ALICE, seen(), seen(in_line=True), True, FAILED, ['"alice"'], 15),
+    ("other names do not help", ALICE, seen(), seen("alicia", "al"), True, FAILED, ['"alice"'], 15),
+    (
+        "a group of that name is no user",
+        ALICE,
+        seen(),
+        seen(groups=("alice",)),
+        True,
+        FAILED,
+        ['user "alice"'],
+        15,
+    ),
+    ("the cluster is gone", ALICE, seen(), GONE, True, FAILED, ["c1 is terminated"], 15),
 ]
 
 FULL_CASES = [
-    ("flag up", seen(), UP, 20, RUNNING, ["is running"]),
-    ("not settled, not in line", seen(), seen(in_line=False), 3, RUNNING, ["yet"]),
-    ("not settled, in line of an earlier sync", seen(in_line=True), seen(in_line=True), 3, RUNNING, ["yet"]),
-    ("settled, in line", seen(), seen(in_line=True), 10, SUCCEEDED, ["in line"]),
-    ("settled, not in line", seen(), seen(in_line=False), 10, FAILED, ["still not in line"]),
-    ("was in line, is no more", seen(in_line=True), seen(in_line=False), 60, FAILED, ["still not in line"]),
-    ("names do not stand for a full sync", seen(), seen("alice", in_line=False), 60, FAILED, []),
-    ("the cluster is gone", seen(), GONE, 60, FAILED, ["terminated"]),
+    ("flag up", seen(), UP, False, RUNNING, ["is running"], 0),
+    ("flag down, not in line", seen(), seen(in_line=False), False, FAILED, ["still not in line"], 15),
+    (
+        "flag down, in line of an earlier sync",
+        seen(in_line=True),
+        seen(in_line=True),
+        False,
+        SUCCEEDED,
+        [],
+        10,
+    ),
+    ("ended, in line", seen(), seen(in_line=True), True, SUCCEEDED, ["in line"], 5),
+    ("ended, not in line", seen(), seen(in_line=False), True, FAILED, ["still not in line"], 15),
+    (
+        "was in line, is no more",
+        seen(in_line=True),
+        seen(in_line=False),
+        True,
+        FAILED,
+        ["still not in line"],
+        15,
+    ),
+    ("names do not stand for a full sync", seen(), seen("alice", in_line=False), True, FAILED, [], 15),
+    ("the cluster is gone", seen(), GONE, True, FAILED, ["terminated"], 15),
 ]
 
 WATCH_CASES = [
-    ("a run is under way", ALICE, UP, RUNNING, ["is running"]),
-    ("names there, nothing runs", ALICE, seen("alice"), SUCCEEDED, ["All requested"]),
+    ("a run is under way", ALICE, UP, RUNNING, ["is running"], 0),
+    ("names there, nothing runs", ALICE, seen("alice"), SUCCEEDED, ["All requested"], 5),
     (
         "names not there: somebody may still start it",
         ALICE,
         seen(),
         RUNNING,
         ['Not in the cluster yet: user "alice"'],
+        0,
     ),
-    ("without names: in line", {}, seen(in_line=True), SUCCEEDED, ["in line"]),
-    ("without names: not in line yet", {}, seen(in_line=False), RUNNING, ["not in line"]),
-    ("the cluster is gone", ALICE, GONE, FAILED, ["terminated"]),
+    ("without names: in line", {}, seen(in_line=True), SUCCEEDED, ["in line"], 5),
+    ("without names: not in line yet", {}, seen(in_line=False), RUNNING, ["not in line"], 0),
+    ("the cluster is gone", ALICE, GONE, FAILED, ["terminated"], 15),
 ]
 
 CANCEL_CASES = [
-    ("flag up", seen("alice"), UP, 1, RUNNING, ["under way"]),
-    ("not settled, still there", seen("alice"), seen("alice"), 2, RUNNING, ["yet"]),
-    ("gone within the settle time", seen("alice"), seen(), 2, SUCCEEDED, ["no longer"]),
-    ("settled, gone", seen("alice"), seen(), 60, SUCCEEDED, ["no longer"]),
-    ("settled, still there", seen("alice"), seen("alice"), 60, FAILED, ['user "alice" is still']),
-    ("never was there, not settled", seen(), seen(), 2, RUNNING, ["yet"]),
-    ("never was there, settled", seen(), seen(), 60, SUCCEEDED, ["None of the names"]),
-    ("the cluster is gone", seen("alice"), GONE, 60, FAILED, ["terminated"]),
+    ("flag up", seen("alice"), UP, False, RUNNING, ["under way"], 0),
+    ("flag down, still there", seen("alice"), seen("alice"), False, FAILED, ['user "alice" is still'], 15),
+    ("flag down, gone", seen("alice"), seen(), False, SUCCEEDED, ["no longer"], 10),
+    ("ended, gone", seen("alice"), seen(), True, SUCCEEDED, ["no longer"], 5),
+    ("ended, still there", seen("alice"), seen("alice"), True, FAILED, ['user "alice" is still'], 15),
+    ("never was there", seen(), seen(), False, SUCCEEDED, ["None of the names"], 10),
+    ("the cluster is gone", seen("alice"), GONE, True, FAILED, ["terminated"], 15),
 ]
 
 
-def check(progress, phase, words) -> None:
+def judged(service, before, now, ran, target):
+    """The verdict of one poll.
+
+    :param ran: whether an earlier poll showed that a run was under way.
+    """
+    started = ticket(before, service=service, **target)
+    return service.judge(service.learn(started, UP) if ran else started, now, START)
+
+
+def check(progress, phase, words, confirm_for) -> None:
     assert progress.phase is phase, progress
+    assert progress.confirm_for == confirm_for
     for word in words:
         assert word in progress.why
 
 
 @pytest.mark.parametrize(
-    ("target", "before", "now", "after", "phase", "words"),
+    ("target", "before", "now", "ran", "phase", "words", "confirm_for"),
     [case[1:] for case in NAMES_CASES],
     ids=[case[0] for case in NAMES_CASES],
 )
-def test_named_sync(target, before, now, after, phase, words) -> None:
-    check(IAM_SYNC.judge(ticket(before, **target), now, START + after), phase, words)
+def test_named_sync(target, before, now, ran, phase, words, confirm_for) -> None:
+    check(judged(IAM_SYNC, before, now, ran, target), phase, words, confirm_for)
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "after", "phase", "words"),
+    ("before", "now", "ran", "phase", "words", "confirm_for"),
     [case[1:] for case in FULL_CASES],
     ids=[case[0] for case in FULL_CASES],
 )
-def test_full_sync(before, now, after, phase, words) -> None:
-    check(IAM_SYNC.judge(ticket(before, **ALL), now, START + after), phase, words)
+def test_full_sync(before, now, ran, phase, words, confirm_for) -> None:
+    check(judged(IAM_SYNC, before, now, ran, ALL), phase, words, confirm_for)
 
 
 @pytest.mark.parametrize(
-    ("target", "now", "phase", "words"),
+    ("target", "now", "phase", "words", "confirm_for"),
     [case[1:] for case in WATCH_CASES],
     ids=[case[0] for case in WATCH_CASES],
 )
-def test_watched_sync(target, now, phase, words) -> None:
-    check(IAM_SYNC.judge(ticket(seen(), Stage.WATCHING, **target), now, START), phase, words)
+def test_watched_sync(target, now, phase, words, confirm_for) -> None:
+    check(IAM_SYNC.judge(ticket(seen(), Stage.WATCHING, **target), now, START), phase, words, confirm_for)
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "after", "phase", "words"),
+    ("before", "now", "ran", "phase", "words", "confirm_for"),
     [case[1:] for case in CANCEL_CASES],
     ids=[case[0] for case in CANCEL_CASES],
 )
-def test_cancel(before, now, after, phase, words) -> None:
-    check(IAM_CANCEL.judge(ticket(before, service=IAM_CANCEL, **ALICE), now, START + after), phase, words)
+def test_cancel(before, now, ran, phase, words, confirm_for) -> None:
+    check(judged(IAM_CANCEL, before, now, ran, ALICE), phase, words, confirm_for)
 
 
-def test_a_longer_settle_time_is_kept() -> None:
-    patient = ticket(seen(), user_names=["alice"], settle=60.0)
-    assert IAM_SYNC.judge(patient, seen(), START + 59).phase is RUNNING
-    assert IAM_SYNC.judge(patient, seen(), START + 60).phase is FAILED
+@pytest.mark.parametrize("at", [START - 600, START, START + 600])
+@pytest.mark.parametrize("settle", [0.1, 60.0])
+def test_how_long_the_flag_may_take_is_not_counted_from_the_start(settle, at) -> None:
+    """Whose clock the start was noted by is not known to whoever polls."""
+    started = ticket(seen(), user_names=["alice"], settle=settle)
+    assert IAM_SYNC.judge(started, seen("alice"), at).confirm_for == max(settle, 5)
+    assert IAM_SYNC.judge(started, seen(), at).confirm_for == max(settle, 15)
+
+
+def test_a_cluster_that_is_not_there_says_nothing_of_the_run() -> None:
+    assert judged(IAM_SYNC, seen(), GONE, True, ALICE).absent
+    assert not judged(IAM_SYNC, seen(), seen(), True, ALICE).absent
+
+
+@pytest.mark.parametrize("stage", [Stage.QUEUED, Stage.WATCHING])
+def test_only_a_started_ticket_learns_of_its_run(stage) -> None:
+    other = ticket(seen(), stage, **ALICE)
+    assert IAM_SYNC.learn(other, UP) is other
+    started = ticket(seen(), **ALICE)
+    assert IAM_SYNC.learn(started, seen()) is started
+    learned = IAM_SYNC.learn(started, UP)
+    assert learned.baseline == {**started.baseline, "ran": True}
+    assert IAM_SYNC.learn(learned, UP) is learned
 
 
 def test_many_missing_names_make_a_short_reason() -> None:

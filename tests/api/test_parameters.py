@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_cloudsync.api.services.parameters import (
     checked_text,
-    epoch_ms,
     identifier,
-    iso,
     literal_id,
     literal_time,
-    ms_or_none,
     names,
     one_of,
 )
+from airflow_provider_cloudsync.api.times import epoch_ms
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 
@@ -272,59 +270,3 @@ def test_checked_text(value):
 )
 def test_no_text(value):
     assert refused(checked_text, value, "account_id", 64).startswith("account_id must be text of 1 to 64")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        pytest.param(MS, MS, id="ms"),
-        pytest.param(MS // 1000, MS, id="s"),
-        pytest.param(str(MS), MS, id="ms as text"),
-        pytest.param("2024-03-20T02:25:16", MS, id="naive"),
-        pytest.param("2024-03-20T02:25:16Z", MS, id="zulu"),
-        pytest.param("2024-03-20T10:25:16.000+08:00", MS, id="another zone"),
-        pytest.param("2024-03-20 02:25:16", MS, id="with a blank"),
-        pytest.param(None, None, id="none"),
-        pytest.param("", None, id="empty"),
-        pytest.param(0, None, id="zero"),
-        pytest.param("0", None, id="zero as text"),
-        pytest.param(-1, None, id="negative"),
-        pytest.param(True, None, id="flag"),
-        pytest.param(float("nan"), None, id="nan"),
-        pytest.param(10**400, None, id="beyond measure"),
-        pytest.param(MS * 1000, None, id="microseconds"),
-        pytest.param("soon", None, id="text"),
-        pytest.param({}, None, id="object"),
-        pytest.param([MS], None, id="list"),
-    ],
-)
-def test_ms_or_none(value, expected):
-    assert ms_or_none(value) == expected
-
-
-@given(st.one_of(st.text(max_size=30), st.integers(), st.floats(), st.none(), st.lists(st.integers())))
-@settings(max_examples=300, deadline=None)
-def test_a_service_s_time_is_ms_or_none(value):
-    found = ms_or_none(value)
-    assert found is None or isinstance(found, int)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (MS, "2024-03-20T02:25:16+00:00"),
-        (MS + 999, "2024-03-20T02:25:16+00:00"),
-        (0, "1970-01-01T00:00:00+00:00"),
-        (10**18, "1000000000000000000 ms"),
-        (10**400, f"{10**400} ms"),
-    ],
-    ids=["a time", "fractions", "the epoch", "too large", "beyond measure"],
-)
-def test_iso(value, text):
-    assert iso(value) == text
-
-
-@given(st.integers(10**12, 10**13 - 1))
-@settings(max_examples=100, deadline=None)
-def test_iso_is_read_back_to_the_second(ms):
-    assert epoch_ms(iso(ms), "t") == ms // 1000 * 1000

@@ -23,11 +23,11 @@ from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.api.model import Stage as TicketStage
 from airflow_provider_cloudsync.api.model import Ticket
+from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC
 from airflow_provider_cloudsync.api.signins.leases import SignIn, temporary_keys
-from airflow_provider_cloudsync.api.waiting import until_done
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -602,7 +602,9 @@ def test_a_wait_whose_sign_in_is_throttled_asks_ever_more_slowly(stage, site, wa
         return site(request)
 
     stage.answer = reply
-    ticket = Ticket(IAM_SYNC.name, {"cluster_id": "c", "user_names": ["a"]}, TicketStage.STARTED, START)
+    ticket = Ticket(
+        IAM_SYNC.name, {"cluster_id": "c", "user_names": ["a"], "sync_all": False}, TicketStage.STARTED, START
+    )
     with caplog.at_level(logging.INFO), pytest.raises(WaitTimedOut, match="Too many, please") as caught:
         stage.drive(driver, until_done(cloud(stage, way), IAM_SYNC, ticket, deadline=START + 600))
     assert "Last seen: The last look failed" in caught.value.message

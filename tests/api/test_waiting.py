@@ -13,7 +13,7 @@ from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Pause, Shared
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
-from airflow_provider_cloudsync.api.waiting import check, next_pause, until_done
+from airflow_provider_cloudsync.api.polling import WaitState, next_pause, observe, poll, until_done
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     InvalidEvent,
@@ -48,6 +48,8 @@ class Scripted:
     errors: list = field(default_factory=list)
     warning: str = ""
     looks: list = field(default_factory=list)
+    #: What the polls show, one after the other, the last one for all that follow: instead of `ends_after`.
+    shows: tuple[Progress, ...] = ()
 
     def describe(self, target):
         return "It"
@@ -64,7 +66,12 @@ class Scripted:
         return self.clock.now
         yield
 
+    def learn(self, ticket, seen):
+        return ticket
+
     def judge(self, ticket, seen, now):
+        if self.shows:
+            return self.shows[min(len(self.looks), len(self.shows)) - 1]
         if seen - ticket.started_at >= self.ends_after:
             return DONE
         return Progress(Phase.RUNNING, RUNNING.why, self.warning)
@@ -241,7 +248,7 @@ def test_a_throttle_stretches_the_pause_but_never_past_the_deadline(clock) -> No
 def test_one_bad_poke_decides_nothing(clock, error) -> None:
     service = Scripted(clock, errors=[error])
     ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
-    progress = drive(check(Cloud(KeyPair("ak", "sk"), clock), service, ticket), clock)
+    _, progress = drive(poll(Cloud(KeyPair("ak", "sk"), clock), service, ticket), clock)
     assert progress.phase is Phase.RUNNING
     assert str(error) in progress.why
 
@@ -340,3 +347,201 @@ def test_another_fault_is_told(clock, caplog) -> None:
         "lost",
         "internal",
     ]
+
+
+# --- one poll decides nothing that cannot be undone -------------------------------------------------------------------
+
+OK5 = Progress(Phase.SUCCEEDED, "there", confirm_for=5.0)
+OK45 = Progress(Phase.SUCCEEDED, "there", confirm_for=45.0)
+BAD15 = Progress(Phase.FAILED, "broken", confirm_for=15.0)
+OTHER = Progress(Phase.SUCCEEDED, "there", confirm_for=5.0, run=7)
+CONFIRMATIONS = [
+    # id, what the polls show, phase, when each poll came (seconds after the first)
+    ("a success", (OK5,), Phase.SUCCEEDED, [0, 5]),
+    ("a failure", (BAD15,), Phase.FAILED, [0, 2, 4, 6, 8, 10, 12, 14, 16]),
+    ("a success that does not last", (OK5, RUNNING, OK5), Phase.SUCCEEDED, [0, 5, 7, 12]),
+    ("a failure that does not last", (BAD15, RUNNING, OK5), Phase.SUCCEEDED, [0, 2, 4, 9]),
+    ("a failure that becomes a success", (BAD15, OK5), Phase.SUCCEEDED, [0, 2, 7]),
+    ("another run", (OK5, OTHER), Phase.SUCCEEDED, [0, 5, 10]),
+    ("a success whose state may lag", (OK45,), Phase.SUCCEEDED, [0, 5, 10, 15, 20, 25, 30, 35, 40, 45]),
+    ("until the run itself is seen", (OK45, RUNNING, OK5), Phase.SUCCEEDED, [0, 5, 7, 12]),
+    ("until it is certain", (OK45, OK45, OK5), Phase.SUCCEEDED, [0, 5, 10, 15]),
+]
+
+
+@pytest.mark.parametrize(
+    ("shows", "phase", "polls"), [case[1:] for case in CONFIRMATIONS], ids=[case[0] for case in CONFIRMATIONS]
+)
+def test_an_end_has_to_last(clock, shows, phase, polls) -> None:
+    service = Scripted(clock, shows=shows)
+    began = clock.now
+    progress = wait(service, clock)
+    assert progress.phase is phase
+    assert [round(at - began) for at in service.looks] == polls
+
+
+@pytest.mark.parametrize(
+    ("shows", "phase"), [case[1:3] for case in CONFIRMATIONS], ids=[case[0] for case in CONFIRMATIONS]
+)
+def test_a_poke_comes_to_the_same(clock, shows, phase) -> None:
+    """It stays until the end is confirmed; where the end does not last, another poke comes."""
+    service = Scripted(clock, shows=shows)
+    cloud = Cloud(KeyPair("ak", "sk"), clock)
+    for _ in range(4):
+        _, progress = drive(poll(cloud, service, Ticket(service.name, {}, Stage.WATCHING, clock.now)), clock)
+        if progress.phase is not Phase.RUNNING:
+            break
+        clock.now += 60
+    assert progress.phase is phase
+
+
+def test_what_a_triggerer_confirms_is_not_waited_for_in_the_worker(clock) -> None:
+    service = Scripted(clock, shows=(BAD15,))
+    cloud = Cloud(KeyPair("ak", "sk"), clock)
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    _, progress = drive(poll(cloud, service, ticket, hold=10), clock)
+    assert progress.phase is Phase.RUNNING
+    assert "broken" in progress.why
+    assert len(service.looks) == 1
+
+
+def test_a_lost_poll_does_not_undo_what_the_others_show(clock) -> None:
+    service = Scripted(clock, shows=(OK5,), errors=[None, TransportError("lost")])
+    began = clock.now
+    assert wait(service, clock).phase is Phase.SUCCEEDED
+    assert clock.now - began < 15
+
+
+def test_an_end_that_is_not_confirmed_by_the_deadline_is_a_timeout_that_tells_it(clock) -> None:
+    service = Scripted(clock, shows=(BAD15,))
+    with pytest.raises(WaitTimedOut, match="broken"):
+        wait(service, clock, deadline=clock.now + 10)
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_does_not_extend_a_wait(jump) -> None:
+    """The wait is bounded by a clock that never goes back as well."""
+    clock, steady = Clock(), Clock()
+    service = Scripted(clock)
+    service.jump_at = 5
+
+    class Both:
+        """Both clocks go on together, but for the jump."""
+
+        @property
+        def now(self) -> float:
+            return clock.now
+
+        @now.setter
+        def now(self, value: float) -> None:
+            steady.now += value - clock.now
+            clock.now = value
+            if len(service.looks) >= service.jump_at:
+                service.jump_at = 10**9
+                clock.now += jump
+
+    cloud = Cloud(KeyPair("ak", "sk"), clock, monotonic=steady)
+    began = steady.now
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    with pytest.raises(WaitTimedOut):
+        drive(until_done(cloud, service, ticket, deadline=clock.now + 100), Both())
+    assert steady.now - began <= 100.1
+
+
+def test_a_head_start_by_another_machine_s_clock_is_bounded(clock) -> None:
+    service = Scripted(clock, ends_after=0)
+    began = clock.now
+    wait(service, clock, not_before=began + 606)
+    assert service.looks[0] - began <= 15
+
+
+def test_before_the_start_the_last_poll_comes_at_the_deadline(clock) -> None:
+    cloud = Cloud(KeyPair("ak", "sk"), clock, give_up_at=clock.now + 40)
+    service = Scripted(clock, errors=[TransportError("refused", sent=False)] * 99)
+    with pytest.raises(WaitTimedOut, match=r"refused.*Nothing was started"):
+        drive(observe(cloud, service, {}), clock)
+    assert service.looks[-1] == pytest.approx(1040)
+
+
+def test_a_fault_that_passes_in_the_last_second_is_in_time(clock) -> None:
+    class Late(Scripted):
+        def observe(self, cloud, target):
+            self.looks.append(self.clock.now)
+            if self.clock.now < 1039.9:
+                raise TransportError("refused", sent=False)
+            return self.clock.now
+            yield
+
+    service = Late(clock)
+    cloud = Cloud(KeyPair("ak", "sk"), clock, give_up_at=clock.now + 40)
+    drive(observe(cloud, service, {}), clock)
+    assert service.looks[-1] == pytest.approx(1040)
+
+
+HELD_BACK = Throttled("not sent: rate limit", retry_after=12.0, sent=False)
+
+
+def test_the_cause_is_the_fault_and_not_our_own_queue_behind_it(clock) -> None:
+    errors = [ApiError("bad gateway", status=502), HELD_BACK] * 20
+    service = Scripted(clock, errors=list(errors))
+    cloud = Cloud(KeyPair("ak", "sk"), clock, give_up_at=clock.now + 60)
+    with pytest.raises(WaitTimedOut, match="bad gateway"):
+        drive(observe(cloud, service, {}), clock)
+    service = Scripted(clock, errors=list(errors))
+    with pytest.raises(WaitTimedOut, match="bad gateway"):
+        wait(service, clock, deadline=clock.now + 60)
+    with pytest.raises(ApiError, match="bad gateway"):
+        drive(
+            observe(Cloud(KeyPair("ak", "sk"), clock, attempts=3), Scripted(clock, errors=list(errors)), {}),
+            clock,
+        )
+
+
+def test_a_wait_that_ends_throttled_says_so(clock) -> None:
+    service = Scripted(clock, errors=[None, *[HELD_BACK] * 99])
+    with pytest.raises(WaitTimedOut, match=r"on its way.*Throttled: not sent: rate limit"):
+        wait(service, clock, deadline=clock.now + 60)
+
+
+# --- the connection is read again -------------------------------------------------------------------------------------
+
+
+def test_a_wait_can_be_interrupted_and_goes_on_as_if_it_had_not_been(clock) -> None:
+    whole = Scripted(clock, ends_after=3000)
+    wait(whole, clock, poll_interval=50)
+    clock.now = 1000.0
+    parts = Scripted(clock, ends_after=3000)
+    cloud = Cloud(KeyPair("ak", "sk"), clock)
+    ticket = Ticket(parts.name, {}, Stage.WATCHING, clock.now)
+    state, turns = WaitState(ticket), 0
+    progress = RUNNING
+    while progress.phase is Phase.RUNNING:
+        turns += 1
+        arguments = {"deadline": 1e6, "poll_interval": 50, "pause_at": clock.now + 600, "state": state}
+        progress = drive(until_done(cloud, parts, ticket, **arguments), clock)
+    assert progress == DONE
+    assert parts.looks == whole.looks
+    assert turns in (5, 6)
+
+
+def test_lost_polls_interrupt_a_wait_before_it_is_time(clock) -> None:
+    service = Scripted(clock, errors=[None, *[TransportError("lost")] * 99])
+    cloud = Cloud(KeyPair("ak", "sk"), clock)
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    state = WaitState(ticket)
+    for turn in (1, 2, 3):
+        progress = drive(until_done(cloud, service, ticket, deadline=1e6, pause_at=1e6, state=state), clock)
+        assert progress.phase is Phase.RUNNING
+        assert len(service.looks) == 1 + 5 * turn
+
+
+def test_an_interrupted_wait_keeps_what_it_has_confirmed(clock) -> None:
+    service = Scripted(clock, shows=(OK45,))
+    cloud = Cloud(KeyPair("ak", "sk"), clock)
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    state, began = WaitState(ticket), clock.now
+    progress = RUNNING
+    while progress.phase is Phase.RUNNING:
+        arguments = {"deadline": 1e6, "pause_at": clock.now + 1, "state": state}
+        progress = drive(until_done(cloud, service, ticket, **arguments), clock)
+    assert clock.now - began == pytest.approx(45)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.api import watches
+from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.services.coc import AccountSeen, Seen
 from airflow_provider_cloudsync.api.services.dataarts import MemberSyncSeen
+from airflow_provider_cloudsync.api.services.hss import UpdateSeen
 from airflow_provider_cloudsync.api.services.mrs import IamSyncSeen
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
@@ -20,7 +22,8 @@ OK, BAD, GOES_ON = "SYNC_SUCCESS", "SYNC_FAIL", "SYNCING"
 
 
 def task(status: str, time: int | None = None, *, now: int | None = None, on: bool = True) -> MemberSyncSeen:
-    return MemberSyncSeen(status, time, "role missing" if status == BAD else "", on, now)
+    clock = ServiceClock(T3 + 3_600_000 if now is None else now)
+    return MemberSyncSeen(status, time, "role missing" if status == BAD else "", on, clock)
 
 
 def row(account: str, status: str, date: int | str | None, *, row_id: str = "") -> AccountSeen:
@@ -28,7 +31,11 @@ def row(account: str, status: str, date: int | str | None, *, row_id: str = "") 
 
 
 def accounts(*rows: AccountSeen, now: int | None = None) -> Seen:
-    return Seen.of(rows, now)
+    return Seen.of(rows, ServiceClock(T3 + 3_600_000 if now is None else now))
+
+
+def updated(time: int | None) -> UpdateSeen:
+    return UpdateSeen(time, ServiceClock(T3 + 3_600_000))
 
 
 def flag(up: bool, problem: str = "") -> IamSyncSeen:
@@ -173,9 +180,14 @@ CASES: list[tuple[str, watches.Watch, list[Any], list[list[tuple[int, str]]]]] =
         ],
         [[], [], []],
     ),
-    ("never updated, then updated", EVENTS, [None, T1, T1, T2], [[], [(T1, S)], [], [(T2, S)]]),
-    ("an old update is no news", EVENTS, [T0, T0], [[], []]),
-    ("an old update, caught up", EVENTS_CATCHUP, [T0, T0], [[(T0, S)], []]),
+    (
+        "never updated, then updated",
+        EVENTS,
+        [updated(None), updated(T1), updated(T1), updated(T2)],
+        [[], [(T1, S)], [], [(T2, S)]],
+    ),
+    ("an old update is no news", EVENTS, [updated(T0), updated(T0)], [[], []]),
+    ("an old update, caught up", EVENTS_CATCHUP, [updated(T0), updated(T0)], [[(T0, S)], []]),
     # The service tells no time, so the run is when it was first seen.
     ("a flag that is up and goes down", MRS, [flag(True), flag(True), flag(False)], [[], [], [(T0, E)]]),
     ("a flag that goes up later", MRS, [flag(False), flag(True), flag(False)], [[], [], [(T1, E)]]),
@@ -196,12 +208,26 @@ def iso(ms: int) -> str:
     return f"2026-11-21T08:0{(ms - T0) // 60_000}:00.000+00:00"
 
 
+def when(watch: watches.Watch, number: int) -> float:
+    """When a look begins: an hour after all runs, but where the run is when it was first seen."""
+    return (T0 + number * 60_000 + (0 if watch is MRS else 3_600_000)) / 1000
+
+
+def look_twice(watch: watches.Watch, memory: watches.Memory | None, seen: Any, at: float) -> watches.Reading:
+    """A look, and another one some seconds later that shows the same: what an end has to last for."""
+    pending = watches._Pending()
+    first = pending.confirmed(watch.read(memory, seen, at), at)
+    assert not first.ended or watch in (EVENTS, EVENTS_CATCHUP), "reported by a single look"
+    second = pending.confirmed(watch.read(first.memory, seen, at + 20), at + 20)
+    return watches.Reading(second.memory, first.ended + second.ended, second.trouble)
+
+
 @EACH
 def test_reports(watch, looks, reports) -> None:
     memory = None
     found = []
     for number, seen in enumerate(looks):
-        reading = watch.read(memory, seen, (T0 + number * 60_000) / 1000)
+        reading = look_twice(watch, memory, seen, when(watch, number))
         assert not reading.trouble
         found.append([(ended.run, ended.outcome) for ended in reading.ended])
         memory = reading.memory
@@ -213,23 +239,72 @@ def test_whoever_goes_on_elsewhere_reports_the_same(watch, looks, reports) -> No
     """After each look the memory goes through a store, and comes back whole."""
     memory = None
     for number, seen in enumerate(looks):
-        at = (T0 + number * 60_000) / 1000
-        reading = watch.read(memory, seen, at)
+        at = when(watch, number)
+        reading = look_twice(watch, memory, seen, at)
         memory = json.loads(json.dumps(dict(reading.memory)))
         # Who looks once more with it has nothing to report, and nothing to write.
-        again = watch.read(memory, seen, at + 1)
-        assert again.ended == ()
-        assert again.memory == memory
+        again = watch.read(memory, seen, at + 21)
+        if not any(each.confirm_for > 20 for each in again.ended):
+            assert again.ended == ()
+            assert again.memory == memory
 
 
 @pytest.mark.parametrize("lost", [1, 2])
 def test_who_does_not_remember_a_report_makes_the_same_one(lost) -> None:
     looks = [task(OK, T0), task(BAD, T1), task(BAD, T1)]
-    memory = MEMBER.read(None, looks[0], T0 / 1000).memory
-    (first,) = MEMBER.read(memory, looks[1], T1 / 1000).ended
-    (second,) = MEMBER.read(memory, looks[lost], T2 / 1000).ended
+    memory = MEMBER.read(None, looks[0], when(MEMBER, 0)).memory
+    (first,) = MEMBER.read(memory, looks[1], when(MEMBER, 1)).ended
+    (second,) = MEMBER.read(memory, looks[lost], when(MEMBER, 2)).ended
     assert first == second
     assert "role missing" in first.why
+
+
+FLICKERS = [
+    # id, watch, looks (seconds, what is seen), reports
+    ("a flag that is down for a moment", MRS, [(0, flag(True)), (60, flag(False)), (65, flag(True))], []),
+    (
+        "a flag that stays down",
+        MRS,
+        [(0, flag(True)), (60, flag(False)), (65, flag(False))],
+        [(T0, E)],
+    ),
+    (
+        "a failure that becomes a success",
+        MEMBER,
+        [(0, task(OK, T0)), (60, task(BAD, T1)), (65, task(OK, T1)), (70, task(OK, T1))],
+        [(T1, S)],
+    ),
+    (
+        "one of two accounts",
+        ALL,
+        [
+            (0, accounts(row("1", "success", T0), row("2", "success", T0))),
+            (60, accounts(row("1", "success", T1), row("2", "failed", T1))),
+            (65, accounts(row("1", "success", T1), row("2", "success", T1))),
+        ],
+        [(T1, S)],
+    ),
+    (
+        "an account that is away in one look",
+        ONE,
+        [(0, accounts(row("1", "success", T0))), (60, accounts()), (65, accounts(row("1", "success", T0)))],
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("watch", "looks", "reports"), [case[1:] for case in FLICKERS], ids=[case[0] for case in FLICKERS]
+)
+def test_one_look_reports_nothing(watch, looks, reports) -> None:
+    memory, pending, found = None, watches._Pending(), []
+    for seconds, seen in looks:
+        at = when(watch, 0) + seconds
+        reading = pending.confirmed(watch.read(memory, seen, at), at)
+        assert not reading.trouble
+        memory = reading.memory
+        found += [(ended.run, ended.outcome) for ended in reading.ended]
+    assert found == [(iso(run), outcome) for run, outcome in reports]
 
 
 IDS = [
@@ -244,15 +319,15 @@ IDS = [
         [accounts(row("1", "success", T0)), accounts(row("1", "success", T1))],
         {"vendor": "AWS", "account_id": "1"},
     ),
-    (EVENTS, [T0, T1], {"cluster_id": "c", "enterprise_project_id": None}),
+    (EVENTS, [updated(T0), updated(T1)], {"cluster_id": "c", "enterprise_project_id": None}),
     (MRS, [flag(True), flag(False)], {"cluster_id": "c"}),
 ]
 
 
 @pytest.mark.parametrize(("watch", "looks", "ids"), IDS)
 def test_a_report_says_what_it_is_about(watch, looks, ids) -> None:
-    memory = watch.read(None, looks[0], T0 / 1000).memory
-    (ended,) = watch.read(memory, looks[1], T1 / 1000).ended
+    memory = watch.read(None, looks[0], when(watch, 0)).memory
+    (ended,) = watch.read(memory, looks[1], when(watch, 1)).ended
     assert ended.ids == ids
     assert ended.why
 

@@ -11,10 +11,30 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_cloudsync.api.clocks import (
+    NO_CLOCK,
+    ServiceClock,
+    age_s,
+    has_moved_since,
+    is_fresh,
+    learn_clock,
+)
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Stage, Target, Ticket
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_ABSENCE,
+    CONFIRM_FAILURE,
+    CONFIRM_SUCCESS,
+    RAN_KEY,
+    STATE_LAG,
+    Phase,
+    Probe,
+    Progress,
+    Stage,
+    Target,
+    Ticket,
+)
 from airflow_provider_cloudsync.api.services.coc_calls import (
     SERVICE,
     VendorAccount,
@@ -23,51 +43,63 @@ from airflow_provider_cloudsync.api.services.coc_calls import (
     look_at_accounts,
     sync_resources,
 )
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms, iso, ms_or_none
 from airflow_provider_cloudsync.api.text import one_line, shown
+from airflow_provider_cloudsync.api.times import (
+    ServiceTime,
+    as_text,
+    earliest_ms,
+    epoch_ms,
+    is_unreadable,
+    order_ms,
+    read_service_time,
+)
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 _CONSOLE = Console("the COC console, at the vendor's accounts", SERVICE, "coc")
 #: Seconds after a start in which the rows may not show it yet.
 _SETTLE = 10.0
-#: Whether ``sync_date`` is when a run starts or when it ends is not documented. If it is the start, the status may
-#: follow a moment later, and until then an old one would look like the new run's (seconds).
-_STATUS_LAG = 5.0
 _UNDER_WAY = ("waiting", "running")
+_ENDED = ("success", "failed")
+#: Key in the baseline: the service's clock when it was taken, in ms.
+_DATE_KEY = "date"
 
 
-def resources_target(vendor: str, *, account_id: str | None = None) -> dict[str, Any]:
+def resources_target(
+    vendor: str, *, account_id: str | None = None, settle: float = STATE_LAG
+) -> dict[str, Any]:
     """What to synchronize, checked.
 
     :param account_id: the vendor's own id of the account; None: every account of the vendor.
+    :param settle: seconds by which ``sync_status`` may lag behind ``sync_date``.
     """
-    return {"vendor": checked_vendor(vendor), "account_id": checked_account(account_id)}
+    return {"vendor": checked_vendor(vendor), "account_id": checked_account(account_id), "settle": settle}
 
 
 def resources_watch_target(
-    vendor: str, *, account_id: str | None = None, synced_after: Any
+    vendor: str, *, account_id: str | None = None, synced_after: Any, settle: float = STATE_LAG
 ) -> dict[str, Any]:
     """What to watch, checked.
 
     :param synced_after: only a run with a ``sync_date`` then or later counts; None: the last one, whenever it was.
+    :param settle: see `resources_target`.
     """
     after = None if synced_after is None else epoch_ms(synced_after, "synced_after")
-    return {**resources_target(vendor, account_id=account_id), "synced_after": after}
+    return {**resources_target(vendor, account_id=account_id, settle=settle), "synced_after": after}
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSeen:
-    """One account as a look shows it.
+    """One account as a poll shows it.
 
     :param row_id: COC's own id; several rows may have the same `account_id`.
-    :param sync_date: in ms; text where it can't be read; None where there is none.
+    :param sync_date: see `airflow_provider_cloudsync.api.times.ServiceTime`.
     """
 
     row_id: str
     account_id: str
     account_name: str
     sync_status: str
-    sync_date: int | str | None
+    sync_date: ServiceTime
     failure_msg: str = ""
 
     @property
@@ -86,19 +118,19 @@ class AccountSeen:
 class Seen:
     """All accounts of a vendor, by the vendor's id.
 
-    :param now: the service's clock in ms; None where it does not tell.
+    :param clock: the service's.
     """
 
     accounts: Mapping[str, tuple[AccountSeen, ...]]
-    now: int | None = None
+    clock: ServiceClock = NO_CLOCK
 
     @classmethod
-    def of(cls, rows: Iterable[AccountSeen], now: int | None = None) -> Seen:
-        """What a look at these rows shows."""
+    def of(cls, rows: Iterable[AccountSeen], clock: ServiceClock = NO_CLOCK) -> Seen:
+        """What a poll of these rows shows."""
         found: dict[str, tuple[AccountSeen, ...]] = {}
         for row in rows:
             found[row.account_id] = (*found.get(row.account_id, ()), row)
-        return cls(found, now)
+        return cls(found, clock)
 
     def of_target(self, target: Target) -> list[AccountSeen]:
         """The rows that a target is about."""
@@ -108,14 +140,13 @@ class Seen:
 
 
 def _seen(row: VendorAccount) -> AccountSeen:
-    message, date = row.get("failure_msg"), row.get("sync_date")
-    readable = ms_or_none(date)
+    message = row.get("failure_msg")
     return AccountSeen(
         row_id=row["id"],
         account_id=str(row.get("account_id") or ""),
         account_name=str(row.get("account_name") or ""),
-        sync_status=str(row.get("sync_status") or ""),
-        sync_date=readable if readable is not None else one_line(str(date), 60) if date else None,
+        sync_status=str(row.get("sync_status") or "").strip().lower(),
+        sync_date=read_service_time(row.get("sync_date")),
         failure_msg=message if isinstance(message, str) else "",
     )
 
@@ -143,12 +174,12 @@ class ResourceSync:
         return [target]
 
     def essence(self, target: Target) -> Target:
-        return target
+        return {name: value for name, value in target.items() if name != "settle"}
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
-        """All accounts of the vendor, so that the waits for any of them share one look."""
-        rows, date = yield from look_at_accounts(cloud, target["vendor"])
-        return Seen.of(map(_seen, rows), None if date is None else int(date * 1000))
+        """All accounts of the vendor, so that the waits for any of them share one poll."""
+        rows, clock = yield from look_at_accounts(cloud, target["vendor"])
+        return Seen.of(map(_seen, rows), clock)
 
     def admit(self, target: Target, seen: Seen) -> Progress:
         rows = seen.of_target(target)
@@ -167,7 +198,8 @@ class ResourceSync:
 
     def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
         rows = seen.of_target(target)
-        return {"accounts": {row.row_id: [row.sync_status, row.sync_date] for row in rows}}
+        accounts = {row.row_id: [row.sync_status, row.sync_date] for row in rows}
+        return {"accounts": accounts, _DATE_KEY: seen.clock.now}
 
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
         task, request_id = yield from sync_resources(cloud, target["vendor"], target["account_id"])
@@ -177,64 +209,82 @@ class ResourceSync:
         return False
 
     def evidence(self, ticket: Ticket, seen: Seen) -> bool:
-        rows, known = seen.of_target(ticket.target), accounts_before(ticket)
-        return any(row.is_under_way or _is_new(known, row) for row in rows)
+        known = accounts_before(ticket)
+        return any(row.is_under_way or _is_new(ticket, known, row) for row in seen.of_target(ticket.target))
 
     def leaves_trace(self, ticket: Ticket) -> bool:
         # sync_date moves with each run. But an account that waits for its first one looks the same before and after,
         # and of a date that can't be read nobody knows what it does.
         known = accounts_before(ticket) or {}
-        return all(status != "waiting" and not isinstance(date, str) for status, date in known.values())
+        return all(status != "waiting" and not is_unreadable(date) for status, date in known.values())
+
+    def learn(self, ticket: Ticket, seen: Seen) -> Ticket:
+        """Which accounts were seen under way, and what the times of a watch are compared with."""
+        if ticket.stage is Stage.QUEUED:
+            return ticket
+        rows = seen.of_target(ticket.target)
+        baseline = ticket.baseline
+        ran = {row.row_id for row in rows if row.is_under_way}.difference(baseline.get(RAN_KEY, ()))
+        if ran:
+            baseline = {**baseline, RAN_KEY: sorted({*baseline.get(RAN_KEY, ()), *ran})}
+        if ticket.stage is Stage.WATCHING:
+            times = {row.row_id: row.sync_date for row in rows}
+            baseline = learn_clock(baseline, ticket.target["synced_after"], times, seen.clock)
+        return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
         rows = seen.of_target(ticket.target)
-        dates = [row.sync_date for row in rows if isinstance(row.sync_date, int)]
-        return replace(self._judge(ticket, seen, rows), run=max(dates, default=None))
+        orders = [order for row in rows if (order := order_ms(row.sync_date)) is not None]
+        return replace(self._judge(ticket, seen, rows, now), run=max(orders, default=None))
 
-    def _judge(self, ticket: Ticket, seen: Seen, rows: list[AccountSeen]) -> Progress:
+    def _judge(self, ticket: Ticket, seen: Seen, rows: list[AccountSeen], now: float) -> Progress:
         if not rows:
             return _no_account(ticket.target, seen)
         known, warning = accounts_before(ticket), ""
         gone = sorted({*(known or ())} - {row.row_id for row in rows})
-        open_: list[str] = []
+        waiting: list[str] = []
         failed = [f'the one with COC\'s id "{one_line(each, 64)}" is no longer there' for each in gone]
         of = len(rows) + len(gone)
+        confirm_for = CONFIRM_SUCCESS
         for row in rows:
-            if row.sync_status not in (*_UNDER_WAY, "success", "failed"):
-                status = shown(row.sync_status)
-                warning = f"The status {status} is not known to this release; waiting on, until the deadline."
-            elif isinstance(row.sync_date, str):
-                date = shown(row.sync_date)
-                warning = (
-                    f"The sync_date {date} can't be read, so it is hard to tell a new run from an old one."
-                )
-            if _is_newcomer(known, row):
+            counts, about = _counts(ticket, known, row, seen)
+            warning = about or _oddity(row) or warning
+            if counts is None:
+                failed.append(f"{row.label}: {about} Set the clock")
+            elif _is_newcomer(ticket, known, row):
+                of -= 1
                 warning = f"{row.label} was added since the start; it is not waited for."
-            elif row.sync_status not in ("success", "failed") or not _counts(ticket, known, row):
-                open_.append(f"{row.label} {_state(row)}")
-            elif _is_just_changed(row, seen.now):
-                open_.append(f"{row.label} changed only just now")
-            elif row.sync_status == "failed":
-                failed.append(f"{row.label}: {one_line(row.failure_msg, 300) or 'no reason given'}")
+            elif row.sync_status not in _ENDED or not counts:
+                waiting.append(f"{row.label}: {_state(row)}")
+            else:
+                confirm_for = max(confirm_for, _lag_left(ticket, known, row, seen, now))
+                if row.sync_status == "failed":
+                    failed.append(f"{row.label}: {one_line(row.failure_msg, 300) or 'no reason given'}")
         told = f"Failed: {_some(failed).rstrip('.')}." if failed else ""
-        if open_:
-            why = f"Waited for, of {of}: {_some(open_)}. {told}".strip()
-            return Progress(Phase.RUNNING, why, warning)
+        vendor = ticket.target["vendor"]
+        if waiting:
+            why = f"{of - len(waiting) - len(failed)} of {of} accounts of {vendor} done. {_some(waiting)}. {told}"
+            return Progress(Phase.RUNNING, why.strip(), warning)
         if failed:
-            return Progress(Phase.FAILED, f"{len(failed)} of {of} accounts. {told}", warning)
-        return Progress(Phase.SUCCEEDED, f"Synchronized: {_some([row.label for row in rows])}.", warning)
+            only_gone = len(failed) == len(gone)
+            hold = max(confirm_for, CONFIRM_ABSENCE if gone else CONFIRM_FAILURE)
+            why = f"{len(failed)} of {of} accounts of {vendor}. {told}"
+            return Progress(Phase.FAILED, why, warning, confirm_for=hold, absent=only_gone)
+        why = f"Synchronized: {_some([row.label for row in rows])}."
+        return Progress(Phase.SUCCEEDED, why, warning, confirm_for=confirm_for)
 
 
 def _no_account(target: Target, seen: Seen) -> Progress:
-    """An empty list is no success."""
+    """An empty list is no success, and one poll of it no failure."""
     vendor = target["vendor"]
     if target["account_id"] is None:
-        return Progress(Phase.FAILED, f"COC has no account of {vendor}. Add one in the COC console first.")
-    there = [row.label for rows in seen.accounts.values() for row in rows]
-    has = f"it has {_some(there)}" if there else "it has none"
-    wanted = shown(target["account_id"])
-    return Progress(Phase.FAILED, f"COC has no account {wanted} of {vendor} ({has}).")
+        why = f"COC has no account of {vendor}. Add one in the COC console first."
+    else:
+        there = [row.label for rows in seen.accounts.values() for row in rows]
+        has = f"it has {_some(there)}" if there else "it has none"
+        why = f"COC has no account {shown(target['account_id'])} of {vendor} ({has})."
+    return Progress(Phase.FAILED, why, confirm_for=CONFIRM_ABSENCE, absent=True)
 
 
 #: Status and date of each account before the start; None if it was not asked for: what a run ends with that was adopted
@@ -243,9 +293,9 @@ Known = Mapping[str, tuple[Any, Any]] | None
 
 
 def accounts_before(ticket: Ticket) -> Known:
-    """What a ticket says of it.
+    """Status and date of each account before the start, as a ticket has them.
 
-    :raises InvalidEvent: if that can't be read any more.
+    :raises InvalidEvent: if that cannot be read any more.
     """
     accounts = ticket.baseline.get("accounts")
     if accounts is None:
@@ -258,45 +308,73 @@ def accounts_before(ticket: Ticket) -> Known:
         ) from error
 
 
-def _is_new(known: Known, row: AccountSeen) -> bool:
+def _is_new(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
     """Whether a row shows what was not there before the start."""
-    if known is None:
+    if known is None or row.row_id in ticket.baseline.get(RAN_KEY, ()):
         return True
-    status, date = known.get(row.row_id, (None, None))
-    if isinstance(row.sync_date, int) and isinstance(date, int):
-        moved = row.sync_date > date
-    else:
-        moved = row.sync_date is not None and row.sync_date != date
-    # Whether a failure moves the date is not documented. A new failure tells itself from an old success, at least.
-    return moved or (row.sync_status == "failed" and status not in (None, "failed"))
+    if row.row_id not in known:
+        return _began_since(ticket, row)
+    status, date = known[row.row_id]
+    taken = ticket.baseline.get(_DATE_KEY) if status == row.sync_status else None
+    # Whether a failure moves the date is not documented. A new failure differs from an old success all the same.
+    return has_moved_since(date, row.sync_date, taken) or (
+        row.sync_status == "failed" and status not in (None, "failed")
+    )
 
 
-def _counts(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
-    """Whether the end that a row shows is of a run that was asked for."""
+def _began_since(ticket: Ticket, row: AccountSeen) -> bool:
+    """Whether the run of a row that the baseline lacks is certainly of the time since, by the service's own clock."""
+    taken, earliest = ticket.baseline.get(_DATE_KEY), earliest_ms(row.sync_date)
+    return taken is not None and earliest is not None and earliest >= taken
+
+
+def _counts(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen) -> tuple[bool | None, str]:
+    """Whether the end that a row shows is of a run that was asked for, and a warning; None: that cannot be told."""
     if ticket.stage is not Stage.WATCHING:
-        return _is_new(known, row)
+        return _is_new(ticket, known, row), ""
     after = ticket.target["synced_after"]
-    return after is None or (isinstance(row.sync_date, int) and row.sync_date >= after)
+    fresh = is_fresh(ticket.baseline, after, row.sync_date, seen.clock, row.row_id)
+    return fresh.counts, fresh.warning
 
 
-def _is_newcomer(known: Known, row: AccountSeen) -> bool:
-    """Whether it came after the start and no run has touched it: nobody was asked to synchronize it."""
-    return known is not None and row.row_id not in known and row.sync_date is None
+def _is_newcomer(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
+    """Whether it came after the start and no run since then shows: nobody was asked to synchronize it."""
+    return (
+        known is not None
+        and row.row_id not in known
+        and not row.is_under_way
+        and not _is_new(ticket, known, row)
+    )
 
 
-def _is_just_changed(row: AccountSeen, now: int | None) -> bool:
-    """By the service's own clock: ours may be wrong."""
-    if now is None or not isinstance(row.sync_date, int):
-        return False
-    return abs(now - row.sync_date) < _STATUS_LAG * 1000
+def _lag_left(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen, now: float) -> float:
+    """Seconds for which the status may still be that of the run before: ``sync_date`` can move before it does."""
+    if row.row_id in ticket.baseline.get(RAN_KEY, ()):
+        return 0.0
+    status = (known or {}).get(row.row_id, (row.sync_status, None))[0]
+    if status != row.sync_status:
+        return 0.0  # it was written since
+    since = None if ticket.stage is Stage.WATCHING else ticket.started_at
+    lag = float(ticket.target.get("settle", STATE_LAG))
+    return lag - age_s(row.sync_date, seen.clock, now, since)
+
+
+def _oddity(row: AccountSeen) -> str:
+    if row.sync_status not in (*_UNDER_WAY, *_ENDED):
+        status = shown(row.sync_status)
+        return f"Unrecognized sync_status {status} of {row.label}. The wait goes on until its deadline."
+    if is_unreadable(row.sync_date):
+        return (
+            f"The sync_date {shown(row.sync_date)} of {row.label} is not readable, so a new run is hard to tell from "
+            "an old one."
+        )
+    return ""
 
 
 def _state(row: AccountSeen) -> str:
     date = row.sync_date
-    last = (
-        "never synchronized" if date is None else f"of {iso(date) if isinstance(date, int) else shown(date)}"
-    )
-    return f"is {one_line(row.sync_status, 40) or 'without a status'}, {last}"
+    last = "never synchronized" if date is None else f"last sync {as_text(date)}"
+    return f"{one_line(row.sync_status, 40) or 'no status'}; {last}"
 
 
 def _some(labels: list[str]) -> str:

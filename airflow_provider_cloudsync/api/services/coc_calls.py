@@ -7,6 +7,7 @@ import functools
 import logging
 from typing import Any, TypedDict
 
+from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.flows import Cloud, call, dated_pages
 from airflow_provider_cloudsync.api.messages import Flow, Request
 from airflow_provider_cloudsync.api.services.parameters import checked_text, number_as_text
@@ -82,8 +83,8 @@ def list_vendor_accounts(
 
 def look_at_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
-) -> Flow[tuple[list[VendorAccount], float | None]]:
-    """The same, with the service's own clock (seconds since the epoch), where it tells.
+) -> Flow[tuple[list[VendorAccount], ServiceClock]]:
+    """The same, with the service's own clock at the last page.
 
     Whether the service takes ``account_id`` as a whole or as a beginning is not documented; here it is the whole.
     """
@@ -91,7 +92,7 @@ def look_at_accounts(
     query = tuple((name, value) for name, value in filters if value is not None)
     request = Request("GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=query)
     found: dict[str, VendorAccount] = {}
-    rows, date = yield from dated_pages(cloud, request, items="data", limit=_PAGE)
+    rows, clock = yield from dated_pages(cloud, request, items="data", limit=_PAGE)
     for row in rows:
         if not (isinstance(row, dict) and isinstance(row.get("id"), str)):
             raise UnreadableReply(f"{SERVICE} ListVendorAccount: the reply has an unusable account.")
@@ -102,7 +103,7 @@ def look_at_accounts(
         for row in found.values()
         if vendor in (None, row.get("vendor", vendor)) and account_id in (None, row.get("account_id"))
     ]
-    return accounts, date
+    return accounts, clock
 
 
 def _without_keys(row: dict[str, Any]) -> VendorAccount:

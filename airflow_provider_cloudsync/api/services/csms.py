@@ -27,8 +27,8 @@ from airflow_provider_cloudsync.api.services.csms_calls import (
     list_subscribers,
     update_event,
 )
-from airflow_provider_cloudsync.api.services.parameters import ms_or_none
 from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.api.times import ms_or_none
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter, SyncFailed
 
 log = logging.getLogger(__name__)

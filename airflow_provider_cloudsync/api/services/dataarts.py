@@ -11,12 +11,32 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
 
+from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, age_s, is_fresh, learn_clock
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
-from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, iso, one_of
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    CONFIRM_SUCCESS,
+    RAN_KEY,
+    STATE_LAG,
+    Phase,
+    Probe,
+    Progress,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.services.parameters import identifier, one_of
 from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.api.times import (
+    ServiceTime,
+    as_text,
+    epoch_ms,
+    is_unreadable,
+    iso,
+    order_ms,
+    read_service_time,
+)
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -32,11 +52,9 @@ SERVICE = "dataartsstudio"
 _CONSOLE = Console("the workspace in the DataArts Studio console", SERVICE, "dayu", parameters=("workspace",))
 _PATH = "/v1/{project_id}/security/member-sync-tasks"
 _PAGE = 100
+_ENDED = ("SYNC_SUCCESS", "SYNC_FAIL")
 #: Of each of the two reads, for a user; as documented for the others of this family.
 _QUOTA = Quota(40, 10.0)
-#: ``sync_time`` moves when a run starts, and the state may follow a moment later. Until then an old state would look
-#: like the new run's. Both times are the service's own, so a wrong clock here does no harm.
-_STATE_LAG = 5.0
 
 
 class MemberSyncFilters(TypedDict, total=False):
@@ -78,18 +96,25 @@ class MemberSyncTask(TypedDict, total=False):
 
 
 def member_sync_target(
-    workspace: str, sync_task_id: str, *, synced_after: Any, if_unscheduled: str = "warn"
+    workspace: str,
+    sync_task_id: str,
+    *,
+    synced_after: Any,
+    if_unscheduled: str = "warn",
+    settle: float = STATE_LAG,
 ) -> dict[str, Any]:
     """What to watch, checked.
 
     :param synced_after: only a run that started then or later counts; None: the last one, whenever it was.
     :param if_unscheduled: ``warn`` or ``fail`` where the task's schedule is off, so that no run comes by itself.
+    :param settle: seconds by which ``sync_status`` may lag behind ``sync_time``.
     """
     return {
         "workspace": identifier(workspace, "workspace"),
         "sync_task_id": identifier(sync_task_id, "sync_task_id"),
         "synced_after": None if synced_after is None else epoch_ms(synced_after, "synced_after"),
         "if_unscheduled": one_of(if_unscheduled, "if_unscheduled", ("warn", "fail")),
+        "settle": settle,
     }
 
 
@@ -108,12 +133,12 @@ def get_member_sync_task(cloud: Cloud, workspace: str, task_id: str) -> Flow[Mem
     return task
 
 
-def _get(cloud: Cloud, workspace: str, task_id: str) -> Flow[tuple[MemberSyncTask, float | None]]:
+def _get(cloud: Cloud, workspace: str, task_id: str) -> Flow[tuple[MemberSyncTask, ServiceClock]]:
     path = f"/{identifier(task_id, 'task_id')}"
     reply = yield from call(cloud, _request("ShowSecurityMemberSyncTask", workspace, path))
     reply.field("sync_status", str)
     task: MemberSyncTask = reply.data
-    return task, reply.date
+    return task, reply.clock
 
 
 def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, MemberSyncSeen], int, int]]:
@@ -125,7 +150,7 @@ def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, 
     total = reply.data.get("total")
     if not isinstance(total, int):
         total = offset + len(page) + (1 if len(page) >= _PAGE else 0)
-    return {str(task.get("id")): _seen(task, reply.date) for task in readable}, len(page), total
+    return {str(task.get("id")): _seen(task, reply.clock) for task in readable}, len(page), total
 
 
 def list_member_sync_tasks(
@@ -149,30 +174,31 @@ def list_member_sync_tasks(
 
 @dataclass(frozen=True, slots=True)
 class MemberSyncSeen:
-    """What one look at a task shows.
+    """What one poll of a task shows.
 
-    :param sync_time: start of the last run in ms; None where there was none.
-    :param now: the service's clock in ms; None where it does not tell.
+    :param sync_status: in capitals.
+    :param sync_time: start of the last run; see `airflow_provider_cloudsync.api.times.ServiceTime`.
+    :param clock: the service's.
     """
 
     sync_status: str
-    sync_time: int | None = None
+    sync_time: ServiceTime = None
     sync_msg: str = ""
     scheduled: bool = True
-    now: int | None = None
+    clock: ServiceClock = NO_CLOCK
 
 
-def _seen(task: Mapping[str, Any], date: float | None) -> MemberSyncSeen:
+def _seen(task: Mapping[str, Any], clock: ServiceClock) -> MemberSyncSeen:
     message = task.get("sync_msg")
-    if message and task["sync_status"] == "SYNC_FAIL":
+    status = task["sync_status"].strip().upper()
+    if message and status == "SYNC_FAIL":
         log.debug("sync_msg of %s: %r", task.get("id"), message)
-    sync_time = task.get("sync_time")
     return MemberSyncSeen(
-        sync_status=task["sync_status"],
-        sync_time=sync_time if isinstance(sync_time, int) else None,
+        sync_status=status,
+        sync_time=read_service_time(task.get("sync_time")),
         sync_msg=message if isinstance(message, str) else "",
-        scheduled=task.get("schedule_status") != "NOT_SCHEDULE",
-        now=None if date is None else int(date * 1000),
+        scheduled=str(task.get("schedule_status")).strip().upper() != "NOT_SCHEDULE",
+        clock=clock,
     )
 
 
@@ -218,52 +244,75 @@ class MemberSync:
                 found[key] = error
         return found
 
-    def judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
-        return replace(self._judge(ticket, seen), run=seen.sync_time)
+    def learn(self, ticket: Ticket, seen: MemberSyncSeen) -> Ticket:
+        """The run that was seen under way, and what its time is compared with."""
+        baseline, time = ticket.baseline, seen.sync_time
+        if seen.sync_status == "SYNCING" and time is not None and baseline.get(RAN_KEY) != time:
+            baseline = {**baseline, RAN_KEY: time}
+        baseline = learn_clock(baseline, ticket.target["synced_after"], {"": time}, seen.clock)
+        return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
 
-    def _judge(self, ticket: Ticket, seen: MemberSyncSeen) -> Progress:
+    def judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
+        return replace(self._judge(ticket, seen, now), run=order_ms(seen.sync_time))
+
+    def _judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
         status, after = seen.sync_status, ticket.target["synced_after"]
         if status == "SYNCING":
             return Progress(Phase.RUNNING, f"A run is under way{_since(seen)}.")
-        if status in ("SYNC_SUCCESS", "SYNC_FAIL") and _counts(seen, after):
-            if (
-                seen.now is not None
-                and seen.sync_time is not None
-                and seen.now - seen.sync_time < _STATE_LAG * 1000
-            ):
-                return Progress(
-                    Phase.RUNNING, "A run has only just started, and the state may be the last one's."
-                )
+        if status not in (*_ENDED, "NOT_SYNC"):
+            odd = one_line(status, 40) or "(empty)"
+            return Progress(
+                Phase.RUNNING,
+                f"Unrecognized state {odd}.",
+                warning=f"Unrecognized state {odd}. The wait goes on until its deadline.",
+            )
+        fresh = is_fresh(ticket.baseline, after, seen.sync_time, seen.clock)
+        warning = fresh.warning
+        if is_unreadable(seen.sync_time):
+            warning = (
+                f"The sync_time {as_text(seen.sync_time)}, so it cannot be told when the last run started."
+            )
+        if fresh.counts is None:
+            return Progress(
+                Phase.FAILED,
+                f"{warning} Cannot tell whether a run is after {iso(after)}. Set the clock.",
+                confirm_for=CONFIRM_FAILURE,
+            )
+        if status in _ENDED and fresh.counts:
+            lag = float(ticket.target.get("settle", STATE_LAG))
+            # A run that was seen under way has written its state since.
+            ran = seen.sync_time is not None and ticket.baseline.get(RAN_KEY) == seen.sync_time
+            lag_left = 0.0 if ran or seen.sync_time is None else lag - age_s(seen.sync_time, seen.clock, now)
             if status == "SYNC_SUCCESS":
-                return Progress(Phase.SUCCEEDED, f"The last run succeeded{_since(seen)}.")
+                why = f"The last run succeeded{_since(seen)}."
+                return Progress(Phase.SUCCEEDED, why, warning, confirm_for=max(lag_left, CONFIRM_SUCCESS))
             said = one_line(seen.sync_msg, 500, tail=True) or "no message"
-            of = "" if seen.sync_time is None else f" (of the run started {iso(seen.sync_time)})"
-            return Progress(Phase.FAILED, f"The service says: {said}{of}")
-        if status in ("SYNC_SUCCESS", "SYNC_FAIL", "NOT_SYNC"):
-            why = f"No run counts yet: the last one{_since(seen) or ' is none'} ({status})"
-            why += f", and one not before {iso(after)} is waited for." if after is not None else "."
-            if seen.scheduled:
-                return Progress(Phase.RUNNING, why)
-            nothing = "The task's schedule is off (NOT_SCHEDULE), so no run will start by itself: switch the schedule "
-            nothing += "on or start a run in the DataArts Studio console."
-            if ticket.target["if_unscheduled"] == "fail":
-                return Progress(Phase.FAILED, f"{why} {nothing}")
-            return Progress(Phase.RUNNING, why, warning=nothing)
-        odd = one_line(status, 40)
-        return Progress(
-            Phase.RUNNING,
-            f"The service shows the state {odd}, which is neither an end nor a run.",
-            warning=f"The state {odd} is not known to this release or says nothing; waiting on, until the deadline.",
+            of = "" if seen.sync_time is None else f" (of the run started {_text(seen)})"
+            why = f"The service says: {said}{of}"
+            return Progress(Phase.FAILED, why, warning, confirm_for=max(lag_left, CONFIRM_FAILURE))
+        if status == "NOT_SYNC" or seen.sync_time is None:
+            why = f"The task has never run ({status})."
+        else:
+            why = f"Last run: {_text(seen)}, {status}."
+        if after is not None:
+            why = f"Waiting for a run that starts at {iso(after)} or later. {why}"
+        if seen.scheduled:
+            return Progress(Phase.RUNNING, why, warning)
+        nothing = (
+            "The schedule of the task is off (NOT_SCHEDULE), so no run starts by itself. Switch the schedule on or "
+            "start a run in the DataArts Studio console."
         )
-
-
-def _counts(seen: MemberSyncSeen, after: int | None) -> bool:
-    """Whether the last run is one that was asked for."""
-    return after is None or (seen.sync_time is not None and seen.sync_time >= after)
+        if ticket.target["if_unscheduled"] == "fail":
+            return Progress(Phase.FAILED, f"{nothing} {why}", confirm_for=CONFIRM_FAILURE)
+        return Progress(Phase.RUNNING, why, warning=f"{nothing} {warning}".strip())
 
 
 def _since(seen: MemberSyncSeen) -> str:
-    return "" if seen.sync_time is None else f" (started {iso(seen.sync_time)})"
+    return "" if seen.sync_time is None else f" (started {_text(seen)})"
+
+
+def _text(seen: MemberSyncSeen) -> str:
+    return as_text(seen.sync_time)
 
 
 MEMBER_SYNC = MemberSync()

@@ -11,11 +11,36 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from airflow_provider_cloudsync.api.clocks import (
+    NO_CLOCK,
+    ServiceClock,
+    has_moved_since,
+    is_fresh,
+    learn_clock,
+)
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
-from airflow_provider_cloudsync.api.model import Phase, Probe, Progress, Stage, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms, identifier, iso, ms_or_none
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    Phase,
+    Probe,
+    Progress,
+    Stage,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.services.parameters import identifier
+from airflow_provider_cloudsync.api.times import (
+    ServiceTime,
+    as_text,
+    epoch_ms,
+    instant_ms,
+    is_unreadable,
+    iso,
+    order_ms,
+    read_service_time,
+)
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
 
 SERVICE = "hss"
@@ -26,8 +51,8 @@ QUOTA = Quota(5, 60.0, by_address=True)
 _PAGE, _SHORT_PAGE = 200, 10
 #: ``total_num`` never says more.
 _MOST_COUNTED = 10_000
-#: Seconds in which a start whose reply was lost is looked for. How long a run takes to show is not documented.
-_SETTLE = 60.0
+#: Nothing shows a run, so a start whose reply was lost is not looked for.
+_SETTLE = 0.0
 
 
 class ClusterEvent(TypedDict, total=False):
@@ -122,13 +147,29 @@ def list_cluster_events(cloud: Cloud, target: Target) -> Flow[list[ClusterEvent]
     return list({event.get("event_id", number): event for number, event in enumerate(events)}.values())
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateSeen:
+    """What one poll of the list of events shows.
+
+    :param time: of the last update; see `airflow_provider_cloudsync.api.times.ServiceTime`.
+    :param clock: the service's.
+    """
+
+    time: ServiceTime = None
+    clock: ServiceClock = NO_CLOCK
+
+
 def get_last_update_time(cloud: Cloud, target: Target) -> Flow[int | None]:
     """When the events were updated last, in ms; None where they never were (ListClusterEvents, its first page)."""
+    return instant_ms((yield from _last_update(cloud, target)).time)
+
+
+def _last_update(cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
     request = _list_request(cloud, target)
     query = (*request.query, ("limit", str(_SHORT_PAGE)), ("offset", "0"))
     reply = yield from call(cloud, replace(request, query=query))
-    reply.field("total_num", int)
-    return ms_or_none(reply.data.get("last_update_time"))
+    reply.field("data_list", list)
+    return UpdateSeen(read_service_time(reply.data.get("last_update_time")), reply.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +197,19 @@ class EventSync:
     def essence(self, target: Target) -> Target:
         return target
 
-    def observe(self, cloud: Cloud, target: Target) -> Flow[int | None]:
-        return (yield from get_last_update_time(cloud, target))
+    def observe(self, cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
+        return (yield from _last_update(cloud, target))
 
-    def admit(self, target: Target, seen: int | None) -> Progress:
+    def admit(self, target: Target, seen: UpdateSeen) -> Progress:
         return Progress(
             Phase.SUCCEEDED, "The service does not show whether a sync is running; ours can start."
         )
 
-    def covers(self, target: Target, seen: int | None) -> bool:
+    def covers(self, target: Target, seen: UpdateSeen) -> bool:
         return False  # the service does not show what runs
 
-    def baseline(self, target: Target, seen: int | None) -> Mapping[str, Any]:
-        return {"last_update_time": seen}
+    def baseline(self, target: Target, seen: UpdateSeen) -> Mapping[str, Any]:
+        return {"last_update_time": seen.time, "date": seen.clock.now}
 
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
         created, request_id = yield from sync_events(cloud, target)
@@ -183,30 +224,46 @@ class EventSync:
     def is_busy(self, error: CloudSyncError) -> bool:
         return False
 
-    def evidence(self, ticket: Ticket, seen: int | None) -> bool:
-        return _moved(ticket.baseline.get("last_update_time"), seen)
+    def evidence(self, ticket: Ticket, seen: UpdateSeen) -> bool:
+        return False  # the list moves by itself, too: that it moved does not show that a start was accepted
 
     def leaves_trace(self, ticket: Ticket) -> bool:
-        return False  # it does, but nobody knows how soon
+        return False
 
-    def judge(self, ticket: Ticket, seen: int | None, now: float) -> Progress:
-        return replace(self._judge(ticket, seen), run=seen)
+    def learn(self, ticket: Ticket, seen: UpdateSeen) -> Ticket:
+        if ticket.stage is not Stage.WATCHING:
+            return ticket
+        after = ticket.target["updated_after"]
+        baseline = learn_clock(ticket.baseline, after, {"": seen.time}, seen.clock)
+        return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
 
-    def _judge(self, ticket: Ticket, seen: int | None) -> Progress:
-        shown = "was never updated" if seen is None else f"was updated last at {iso(seen)}"
+    def judge(self, ticket: Ticket, seen: UpdateSeen, now: float) -> Progress:
+        return replace(self._judge(ticket, seen), run=order_ms(seen.time))
+
+    def _judge(self, ticket: Ticket, seen: UpdateSeen) -> Progress:
+        shown = "was never updated" if seen.time is None else f"was updated last at {as_text(seen.time)}"
+        warning = ""
+        if is_unreadable(seen.time):
+            warning = f"The last_update_time {as_text(seen.time)}, so an update is hard to tell."
         if ticket.stage is Stage.WATCHING:
-            after = ticket.target["updated_after"]
-            if seen is not None and (after is None or seen >= after):
-                return Progress(Phase.SUCCEEDED, f"The list of events {shown}.")
-            wanted = f", and an update not before {iso(after)} is waited for" if after is not None else ""
-            return Progress(Phase.RUNNING, f"The list of events {shown}{wanted}.")
-        if self.evidence(ticket, seen):
-            return Progress(Phase.SUCCEEDED, f"The list of events {shown}, after the sync was started.")
-        return Progress(Phase.RUNNING, f"The list of events {shown}, as before the start.")
+            return self._judge_watched(ticket, seen, shown, warning)
+        before, taken = ticket.baseline.get("last_update_time"), ticket.baseline.get("date")
+        if has_moved_since(before, seen.time, taken) and not is_unreadable(seen.time):
+            why = f"The list of events {shown}, after the sync was started."
+            return Progress(Phase.SUCCEEDED, why, warning)
+        return Progress(Phase.RUNNING, f"The list of events {shown}, as before the start.", warning)
 
-
-def _moved(before: int | None, seen: int | None) -> bool:
-    return seen is not None and (before is None or seen > before)
+    def _judge_watched(self, ticket: Ticket, seen: UpdateSeen, shown: str, warning: str) -> Progress:
+        after = ticket.target["updated_after"]
+        fresh = is_fresh(ticket.baseline, after, seen.time, seen.clock)
+        warning = warning or fresh.warning
+        if fresh.counts is None:
+            why = f"{warning} Cannot tell whether a list of events is new since {iso(after)}. Set the clock."
+            return Progress(Phase.FAILED, why, confirm_for=CONFIRM_FAILURE)
+        if fresh.counts and seen.time is not None and not is_unreadable(seen.time):
+            return Progress(Phase.SUCCEEDED, f"The list of events {shown}.", warning)
+        wanted = f" Waiting for an update at {iso(after)} or later." if after is not None else ""
+        return Progress(Phase.RUNNING, f"The list of events {shown}.{wanted}", warning)
 
 
 EVENT_SYNC = EventSync()

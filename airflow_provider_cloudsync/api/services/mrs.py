@@ -8,18 +8,27 @@ reason of a failure; these facts and what follows from them are what `IamSync.ju
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Shared
-from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Target, Ticket
-from airflow_provider_cloudsync.api.replies import is_missing
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    CONFIRM_SUCCESS,
+    RAN_KEY,
+    Phase,
+    Progress,
+    Stage,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.services.mrs_calls import (
     NAMES_PER_REQUEST,
     SyncState,
-    get_cluster,
+    find_cluster,
     get_synced_iam_users,
     is_iam_synchronizing,
     is_iam_synchronous,
@@ -27,7 +36,7 @@ from airflow_provider_cloudsync.api.services.mrs_calls import (
     send_sync,
 )
 from airflow_provider_cloudsync.api.services.parameters import IAM_SETTLE, identifier, names, names_or_all
-from airflow_provider_cloudsync.api.waiting import begin, until_done
+from airflow_provider_cloudsync.api.waiting import begin
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -39,7 +48,6 @@ _CONSOLE = Console("the operation log of the cluster in the MRS console", "mrs",
 _NO_REASON = f"The service gives no reason here: look at {_CONSOLE}"
 #: States of a cluster in which no synchronization can run any more.
 _GONE = ("terminating", "terminated", "failed")
-_NO_SUCH_CLUSTER = "12000003"
 _CLUSTER_BUSY = "12000012"
 #: Seconds that all runs of `send_all` may take.
 _LONGEST_RUN = 3600.0
@@ -101,7 +109,7 @@ class IamSyncSeen:
     """What one look at a cluster shows.
 
     :param problem: why no synchronization can run there; empty where it can.
-    :param is_synchronous: None where it was not asked for, because a run is under way.
+    :param is_synchronous: None where it was not asked for: a run is under way, or names are asked about.
     """
 
     problem: str = ""
@@ -123,7 +131,8 @@ class IamSync:
         return f"IAM user sync of MRS cluster {target['cluster_id']}"
 
     def key(self, target: Target) -> Hashable:
-        return str(target["cluster_id"])
+        # A poll for names does not ask whether the whole cluster is synchronous.
+        return target["cluster_id"], target["sync_all"]
 
     def settle(self, target: Target) -> float:
         return float(target["settle"])
@@ -159,33 +168,32 @@ class IamSync:
         if problem:
             return IamSyncSeen(problem=problem)
         has = yield from get_synced_iam_users(cloud, cluster_id)
-        in_line = yield from is_iam_synchronous(cloud, cluster_id)
+        synchronous = (yield from is_iam_synchronous(cloud, cluster_id)) if target["sync_all"] else None
         # Once more: a run may have come up in between, and names show before it has ended.
         if (yield from is_iam_synchronizing(cloud, cluster_id)):
             return IamSyncSeen(is_synchronizing=True)
         return IamSyncSeen(
-            is_synchronous=in_line,
+            is_synchronous=synchronous,
             user_names=frozenset(has["user_names"]),
             group_names=frozenset(has["group_names"]),
         )
 
     def _known_problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
         """While a run is up the cluster is looked up now and then: its flag may stay when it is gone."""
+        if cloud.fresh:
+            return (yield from self._problem(cloud, cluster_id))
         key = ("cluster", cloud.scope, cluster_id)
         problem: str = yield Shared(key, lambda: self._problem(cloud, cluster_id), max_age=_CLUSTER_AGE)
         return problem
 
     def _problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
-        try:
-            state = (yield from get_cluster(cloud, cluster_id))["clusterState"]
-        except ApiError as error:
-            # Terraform's users see 404, the table of codes says 400.
-            if not is_missing(error, _NO_SUCH_CLUSTER):
-                raise
+        cluster = yield from find_cluster(cloud, cluster_id)
+        if cluster is None:
             return (
                 f"There is no MRS cluster {cluster_id} in region {cloud.region or 'unnamed'}, project "
                 f"{cloud.project_id or 'of the region'}. Check cluster_id, region and project_id."
             )
+        state = cluster["clusterState"].strip().lower()
         if state in _GONE:
             return f"MRS cluster {cluster_id} is {state}, so nothing can be synchronized into it."
         return ""
@@ -195,7 +203,7 @@ class IamSync:
 
     def admit(self, target: Target, seen: IamSyncSeen) -> Progress:
         if seen.problem:
-            return Progress(Phase.FAILED, seen.problem)
+            return _no_cluster(seen)
         if seen.is_synchronizing:
             return Progress(
                 Phase.RUNNING,
@@ -233,20 +241,22 @@ class IamSync:
             return ticket.baseline.get("is_synchronous") is False
         return bool(_lacking(ticket, "users") or _lacking(ticket, "groups"))
 
+    def learn(self, ticket: Ticket, seen: IamSyncSeen) -> Ticket:
+        """That a run was under way since the start: when it is no longer, it has ended."""
+        if ticket.stage is not Stage.STARTED or not seen.is_synchronizing or ticket.baseline.get(RAN_KEY):
+            return ticket
+        return replace(ticket, baseline={**ticket.baseline, RAN_KEY: True})
+
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
+        """Whether the flag is not set yet, or not set any more, shows only in time: so each end has to last for as long
+        as the flag may take, unless a run was seen under way.
+        """
         if seen.problem:
-            return Progress(Phase.FAILED, seen.problem)
+            return _no_cluster(seen)
         if seen.is_synchronizing:
             return Progress(Phase.RUNNING, "An IAM user sync is running in the cluster.")
-        watching = ticket.stage is Stage.WATCHING
-        settled = watching or now - ticket.started_at >= ticket.target["settle"]
-        if not settled and not self._brought_all(ticket, seen):
-            return Progress(
-                Phase.RUNNING,
-                "No sync shows in the cluster; so soon after the start it may only not be up yet.",
-            )
         if ticket.target["sync_all"]:
-            return self._judge_full(watching, seen)
+            return self._judge_full(ticket, seen)
         users, groups = _missing(ticket.target, seen)
         if not users and not groups:
             known = "missing_users" in ticket.baseline and not self.leaves_trace(ticket)
@@ -254,25 +264,43 @@ class IamSync:
                 Phase.SUCCEEDED,
                 "All requested users and groups are in the cluster, and no sync is running."
                 + (" They were before, too, so nothing shows whether this run worked." if known else ""),
+                confirm_for=_unsettled(ticket, CONFIRM_SUCCESS),
             )
         absent = _listed("user", users) + _listed("group", groups)
-        if watching:
+        if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, f"Not in the cluster yet: {', '.join(absent)}.")
         why = f"The sync ended without bringing {', '.join(absent)} into the cluster. {_NO_REASON}"
-        return Progress(Phase.FAILED, f"{why}, and check that the names exist in IAM.")
+        return Progress(
+            Phase.FAILED,
+            f"{why}, and check that the names exist in IAM.",
+            confirm_for=_unsettled(ticket, CONFIRM_FAILURE),
+        )
 
-    def _judge_full(self, watching: bool, seen: IamSyncSeen) -> Progress:
+    def _judge_full(self, ticket: Ticket, seen: IamSyncSeen) -> Progress:
         if seen.is_synchronous:
-            return Progress(Phase.SUCCEEDED, "The cluster is in line with IAM, and no sync is running.")
-        if watching:
+            return Progress(
+                Phase.SUCCEEDED,
+                "The cluster is in line with IAM, and no sync is running.",
+                confirm_for=_unsettled(ticket, CONFIRM_SUCCESS),
+            )
+        if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, "The cluster is not in line with IAM yet.")
         why = "The full sync ended, and the cluster is still not in line with IAM."
-        return Progress(Phase.FAILED, f"{why} {_NO_REASON}.")
+        return Progress(Phase.FAILED, f"{why} {_NO_REASON}.", confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
-    def _brought_all(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
-        """Whether names were missing before the start and none is now: only a run since then can have done that."""
-        was_missing = _lacking(ticket, "users") or _lacking(ticket, "groups")
-        return bool(was_missing) and not any(_missing(ticket.target, seen))
+
+def _no_cluster(seen: IamSyncSeen) -> Progress:
+    return Progress(Phase.FAILED, seen.problem, confirm_for=CONFIRM_FAILURE, absent=True)
+
+
+def _unsettled(ticket: Ticket, confirm_for: float) -> float:
+    """Seconds for which an end has to show.
+
+    Counted by whoever polls, from its own first poll: the clock that ``started_at`` is of may be another machine's.
+    """
+    if ticket.stage is Stage.WATCHING or ticket.baseline.get(RAN_KEY):
+        return confirm_for
+    return max(confirm_for, float(ticket.target["settle"]))
 
 
 def _lacking(ticket: Ticket, kind: Literal["users", "groups"]) -> set[str]:
@@ -321,25 +349,25 @@ class IamCancel(IamSync):
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
         if seen.problem:
-            return Progress(Phase.FAILED, seen.problem)
+            return _no_cluster(seen)
         if seen.is_synchronizing:
             return Progress(Phase.RUNNING, "A run is under way in the cluster.")
         users = [name for name in ticket.target["user_names"] if name in seen.user_names]
         groups = [name for name in ticket.target["group_names"] if name in seen.group_names]
-        if not users and not groups and self.evidence(ticket, seen):
-            return Progress(
-                Phase.SUCCEEDED, "The names are no longer in the cluster, and no run is under way."
-            )
-        if now - ticket.started_at < ticket.target["settle"]:
-            return Progress(
-                Phase.RUNNING,
-                "No run shows in the cluster; so soon after the start it may only not be up yet.",
-            )
         if not users and not groups:
-            return Progress(Phase.SUCCEEDED, "None of the names is in the cluster, and no run is under way.")
+            why = (
+                "The names are no longer in the cluster, and no run is under way."
+                if self.evidence(ticket, seen)
+                else "None of the names is in the cluster, and no run is under way."
+            )
+            return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         present = ", ".join(_listed("user", users) + _listed("group", groups))
         still = f"{present} {'is' if len(users + groups) == 1 else 'are'} still in the cluster"
-        return Progress(Phase.FAILED, f"The removal ended, and {still}. {_NO_REASON}.")
+        return Progress(
+            Phase.FAILED,
+            f"The removal ended, and {still}. {_NO_REASON}.",
+            confirm_for=_unsettled(ticket, CONFIRM_FAILURE),
+        )
 
 
 IAM_SYNC = IamSync()

@@ -1,19 +1,15 @@
-"""Checks of what users pass, done before anything is sent; and times, which the services write in several forms."""
+"""Checks of the parameters that users pass, done before anything is sent."""
 
 from __future__ import annotations
 
-import calendar
-import contextlib
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_cloudsync.api.text import shown
+from airflow_provider_cloudsync.api.times import epoch_ms
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
-#: From 2001 to 2286, in seconds and in milliseconds. Another number is something else, such as a date in digits.
-_FROM, _TO, _MS_FROM, _MS_TO = 10**9, 10**10, 10**12, 10**13
 #: Seconds after a start of an IAM user sync in which a flag that is down may only mean that the run is not up yet.
 IAM_SETTLE = 10.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -85,56 +81,6 @@ def names(value: Any, name: str) -> list[str]:
             raise InvalidParameter(f"{name} holds {shown(item)}, which is no name.")
         checked[item] = None
     return list(checked)
-
-
-def epoch_ms(value: Any, name: str) -> int:
-    """A point in time as milliseconds since the epoch, the unit of the services.
-
-    :param value: a datetime (without a zone it counts as UTC), ISO 8601 text, or a number or its text: seconds since
-        the epoch, or milliseconds.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        # Eight digits are a date, as {{ ds_nodash }} renders it, and no number of seconds.
-        is_number = text.replace(".", "", 1).isdecimal() and len(text) != 8
-        with contextlib.suppress(ValueError):
-            value = float(text) if is_number else datetime.fromisoformat(text)
-    if isinstance(value, datetime):
-        # In whole numbers: as a float, the last millisecond would be lost now and then.
-        moment: datetime = value
-        with contextlib.suppress(OverflowError):  # the years 1 and 9999 in some zones
-            moment = value.astimezone(UTC) if value.tzinfo else value
-        return calendar.timegm(moment.timetuple()) * 1000 + moment.microsecond // 1000
-    if isinstance(value, int | float) and not isinstance(value, bool) and _is_time(value):
-        return round(value if value >= _MS_FROM else value * 1000)
-    raise InvalidParameter(
-        f"{name} must be a point in time: a datetime, ISO 8601 text such as 2026-01-31T08:00:00+00:00, or seconds or "
-        f"milliseconds since the epoch; not {shown(value)}."
-    )
-
-
-def ms_or_none(value: Any) -> int | None:
-    """A service's own time as milliseconds since the epoch, whatever form it has; None where it is none."""
-    try:
-        return epoch_ms(value, "time")
-    except InvalidParameter:
-        return None
-
-
-def iso(ms: int, *, exactly: bool = False) -> str:
-    """Milliseconds since the epoch, for people.
-
-    :param exactly: to the millisecond.
-    """
-    try:
-        moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
-        return moment.isoformat(timespec="milliseconds" if exactly else "seconds")
-    except (OverflowError, ValueError, OSError):
-        return f"{ms} ms"
-
-
-def _is_time(number: float) -> bool:
-    return _FROM <= number < _TO or _MS_FROM <= number < _MS_TO
 
 
 def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ from airflow_provider_cloudsync.api.credentials import (
 from airflow_provider_cloudsync.api.flows import Cloud, beforehand
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
 from airflow_provider_cloudsync.api.replies import accepts_proof
-from airflow_provider_cloudsync.api.services.parameters import epoch_ms
+from airflow_provider_cloudsync.api.times import epoch_ms
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,

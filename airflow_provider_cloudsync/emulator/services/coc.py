@@ -48,7 +48,7 @@ class Coc(Service):
 
     def load(self, section: Reader) -> None:
         """Read the accounts and the numbers of resources."""
-        self.date_format = section.text("date_format", "naive", choices=DATE_FORMATS)
+        self.date_format = section.text("date_format", "zulu", choices=DATE_FORMATS)
         self.loose = section.flag("loose_filter")
         accounts = [
             VendorAccount(name, reader, self.account, self.clock.started)

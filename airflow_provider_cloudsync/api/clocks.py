@@ -1,0 +1,180 @@
+"""The service's clock, as its replies show it, and what follows for times that users give.
+
+Freshness is measured on the service's clock. A user's time, such as the start of a DAG run, comes from Airflow's clock.
+Signatures pass with up to 15 minutes between the two, so the difference is measured at each reply and corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_cloudsync.api.times import (
+    ServiceTime,
+    earliest_ms,
+    has_moved,
+    instant_ms,
+    iso,
+    lacks_zone,
+    order_ms,
+)
+
+#: Seconds between the clocks. Below the first nothing is corrected, since ``Date`` has whole seconds. From the second
+#: on there is a warning. A machine that is further ahead than the third is refused.
+_NEGLIGIBLE, _NOTABLE, _INTOLERABLE = 2.0, 5.0, 60.0
+#: Keys in the baseline of a ticket that watches: the difference of the clocks in seconds, where its bound was given;
+#: that the bound is a time of the service itself; what the first poll of the wait showed.
+AHEAD_KEY, OWN_TIME_KEY, FIRST_KEY = "clock_ahead", "service_time", "first"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClock:
+    """The service's clock at one reply.
+
+    :param now: its ``Date`` in milliseconds since the epoch; None where the reply has none.
+    :param ahead: seconds by which this machine's clock is ahead of it, negative where it is behind; 0 where the time
+        that the reply took explains the difference.
+    """
+
+    now: int | None = None
+    ahead: float = 0.0
+
+    @classmethod
+    def measured(cls, date: float | None, sent_at: float | None, received_at: float | None) -> ServiceClock:
+        """The clock that a reply shows.
+
+        :param date: its ``Date``, seconds since the epoch.
+        :param sent_at: when the request was sent, and
+        :param received_at: when its reply was there, by this machine's clock.
+        """
+        if date is None:
+            return cls()
+        ahead = 0.0
+        if sent_at is not None and received_at is not None:
+            # Date is cut to whole seconds, and may be of any moment between the two.
+            least, most = sent_at - date - 1.0, received_at - date
+            if least > 0.0 or most < 0.0:
+                ahead = (least + most) / 2
+        return cls(round(date * 1000), ahead)
+
+
+#: Of a reply that shows none.
+NO_CLOCK = ServiceClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Whether a run counts for a wait that names the earliest run to accept.
+
+    :param counts: None: the clocks differ too much to tell.
+    :param warning: for the user.
+    """
+
+    counts: bool | None
+    warning: str = ""
+
+
+def is_fresh(
+    baseline: Mapping[str, Any], after: int | None, time: ServiceTime, clock: ServiceClock, key: str = ""
+) -> Fresh:
+    """Whether a service's time is not before the earliest one that a user accepts.
+
+    :param baseline: of the ticket; see `learn_clock`.
+    :param after: the user's time in milliseconds since the epoch; None: any run counts.
+    :param time: of the run, as the service shows it.
+    :param clock: the service's clock at this poll.
+    :param key: of the row that the time is of, where there are several.
+    """
+    if after is None:
+        return Fresh(True)
+    if baseline.get(OWN_TIME_KEY):
+        order = order_ms(time)
+        return Fresh(order is not None and order >= after)
+    ahead = baseline.get(AHEAD_KEY, clock.ahead)
+    if ahead > _INTOLERABLE:
+        return Fresh(None, f"This machine's clock is {ahead:.0f} s ahead of the cloud's clock.")
+    warning = ""
+    if abs(ahead) >= _NEGLIGIBLE:
+        after -= round(ahead * 1000)
+    if abs(ahead) >= _NOTABLE:
+        side = "ahead of" if ahead > 0 else "behind"
+        warning = (
+            f"This machine's clock is {abs(ahead):.0f} s {side} the cloud's clock. The earliest run to accept is "
+            f"corrected to {iso(after)}. Set the clock."
+        )
+    instant = instant_ms(time)
+    if instant is not None:
+        return Fresh(instant >= after, warning)
+    if not lacks_zone(time):
+        return Fresh(False, warning)
+    earliest = earliest_ms(time)
+    assert earliest is not None
+    if earliest >= after or _began_during_the_wait(baseline, after, time, key):
+        return Fresh(True, warning)
+    return Fresh(
+        False,
+        f"The service's time {time} has no time zone and can be 14 h off, so it cannot be compared with {iso(after)}. "
+        f"A run counts once its time changes during this wait. {warning}".strip(),
+    )
+
+
+def learn_clock(
+    baseline: Mapping[str, Any], after: int | None, times: Mapping[str, ServiceTime], clock: ServiceClock
+) -> Mapping[str, Any]:
+    """The baseline of a ticket that watches, with what its first poll shows.
+
+    That is the difference of the clocks on the machine where the user's time was read, and times without a time zone,
+    to see them change.
+
+    :param times: of each row that the wait is about.
+    """
+    if after is None or baseline.get(OWN_TIME_KEY):
+        return baseline
+    learned: dict[str, Any] = {}
+    if AHEAD_KEY not in baseline and clock.now is not None:
+        learned[AHEAD_KEY] = clock.ahead
+    if FIRST_KEY not in baseline and any(lacks_zone(time) for time in times.values()):
+        learned[FIRST_KEY] = {"now": clock.now, "times": dict(times)}
+    return {**baseline, **learned} if learned else baseline
+
+
+def has_moved_since(before: ServiceTime, after: ServiceTime, taken: int | None) -> bool:
+    """Whether a service's time is later than it was in the baseline.
+
+    :param before: None: the baseline had none, which may have been a gap. Then the time has to be of the time since.
+    :param taken: the service's clock when the baseline was taken, in ms; None: not known.
+    """
+    if before is None and after is not None and taken is not None:
+        earliest = earliest_ms(after)
+        return earliest is not None and earliest >= taken - _INTOLERABLE * 1000
+    return has_moved(before, after) is True
+
+
+def age_s(time: ServiceTime, clock: ServiceClock, now: float, since: float | None = None) -> float:
+    """Seconds since a service's time, as few as any witness shows; 0 where that is not certain.
+
+    One difference is not relied upon: ``Date`` and a row may be written by machines whose clocks differ.
+
+    :param now: this machine's clock, seconds since the epoch.
+    :param since: the time cannot be earlier than this, such as the start; None: nothing is known of that.
+    """
+    instant = instant_ms(time)
+    if instant is None:
+        return 0.0
+    witnesses = [now - instant / 1000]
+    if clock.now is not None:
+        witnesses.append((clock.now - instant) / 1000)
+    if since is not None:
+        witnesses.append(now - since)
+    return max(min(witnesses), 0.0)
+
+
+def _began_during_the_wait(baseline: Mapping[str, Any], after: int, time: ServiceTime, key: str) -> bool:
+    """Whether a time has changed since the first poll, and that poll was not before the earliest run to accept."""
+    first = baseline.get(FIRST_KEY)
+    # Date has whole seconds.
+    if not isinstance(first, Mapping) or first.get("now") is None or first["now"] + 1000 <= after:
+        return False
+    times = first.get("times", {})
+    return key in times and has_moved(times[key], time) is True
