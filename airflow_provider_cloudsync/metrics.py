@@ -42,6 +42,11 @@ def _stats() -> Any:
     return Stats if counts else None
 
 
+def reset() -> None:
+    """Set the gauges to 0, for a process in which no wait runs."""
+    _running.clear()
+
+
 def are_on() -> bool:
     """Whether anything is counted; the question costs less than what is to be counted."""
     try:

@@ -50,6 +50,15 @@ def send(request: HttpRequest) -> Response:
         raise without_reply(request, error, sent=sent, lasting=lasting) from None
 
 
+def close_sessions() -> None:
+    """Drop the sessions of all threads. Connections of the calling thread are closed at once."""
+    global _threads
+    session = getattr(_threads, "session", None)
+    if session is not None and _threads.pid == os.getpid():
+        session.close()
+    _threads = threading.local()
+
+
 def _as_sent(headers: Mapping[str, str]) -> dict[str, str]:
     """As UTF-8, like the text that was signed; the library would take Latin-1, or fail."""
     return {name: value.encode().decode("latin-1") for name, value in headers.items()}

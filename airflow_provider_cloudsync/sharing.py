@@ -35,6 +35,11 @@ class Kept:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def clear(self) -> None:
+        """Drop all results."""
+        self._kept.clear()
+        self._sweep_at = _MANY
+
     def find(self, key: Hashable, now: float, max_age: float, still: Still | None) -> Any:
         """A result that may be taken, or `NOTHING`. See `AsyncShares.get`."""
         kept = self._kept.get(key)
@@ -70,6 +75,11 @@ class BlockingShares:
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._kept: Kept = Kept() if kept is None else kept
+
+    def clear(self) -> None:
+        """Drop all locks, also those that are held. The results stay, since others may share them."""
+        self._lock = threading.Lock()
+        self._locks = {}
 
     def get(
         self, key: Hashable, work: Callable[[], Any], *, max_age: float = 0.0, still: Still | None = None

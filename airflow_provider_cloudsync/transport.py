@@ -8,7 +8,9 @@ library is imported before the first request.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from functools import partial
@@ -34,6 +36,7 @@ from airflow_provider_cloudsync.asending import make_ready
 from airflow_provider_cloudsync.asending import open_session as _open_async_session
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.masking import aconceal, conceal
+from airflow_provider_cloudsync.sending import close_sessions
 from airflow_provider_cloudsync.sending import send as _send
 from airflow_provider_cloudsync.sharing import NOTHING, AsyncShares, BlockingShares, Kept, own
 from airflow_provider_cloudsync.turns import Turns
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.asending import Session
 
 T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
+#: The type of a function that `functools.cache` or `lru_cache` has decorated.
+_FUNCTION_CACHE = type(functools.cache(lambda: None))
 
 _kept = Kept()
 _count_shared = partial(metrics.count, "shared_hits")
@@ -52,11 +59,28 @@ _pools: MutableMapping[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
 def _begin_anew() -> None:
     """In a forked process: a lock that another thread of the parent held would never be given back."""
-    global _shares, _turns
-    _shares, _turns = BlockingShares(kept=_kept, shared=_count_shared), Turns()
+    _shares.clear()
+    _turns.clear()
+    metrics.reset()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
+
+
+def reset() -> None:
+    """Forget everything that this process has read, opened, counted or warned of, as if it had just started.
+
+    For tests: the state of a process outlives a test, and a new test has another emulator. No flow may run meanwhile.
+    """
+    _begin_anew()
+    _kept.clear()
+    _pools.clear()
+    close_sessions()
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{_PACKAGE}."):
+            for each in list(vars(module).values()):
+                if isinstance(each, _FUNCTION_CACHE):
+                    each.cache_clear()
 
 
 def run(flow: Flow[T]) -> T:
@@ -132,8 +156,11 @@ def _drive_made(make: Callable[[], Flow[T]]) -> Coroutine[Any, Any, T]:
 
 
 async def ashare(key: Any, work: Callable[[], Awaitable[Any]], *, max_age: float) -> Any:
-    """Do something else than a flow once for all of this loop who ask for the same within `max_age` seconds."""
-    return await _pool().shares.get(key, work, max_age=max_age)
+    """Do something else than a flow once for all of this loop who ask for the same within `max_age` seconds.
+
+    The result is not for other loops: what it was read from, such as a connection, may have changed with them.
+    """
+    return await _pool().own.get(key, work, max_age=max_age)
 
 
 def _pool() -> _Pool:
@@ -173,10 +200,15 @@ def _counted(pause: Pause) -> float:
 
 
 class _Pool:
-    """What the flows of one event loop have in common: a session and the results that they share."""
+    """What the flows of one event loop have in common: a session and the results that they share.
+
+    :ivar own: the same as `shares`, of results that no other loop takes.
+    """
 
     def __init__(self) -> None:
-        self.shares = AsyncShares(kept=_kept, admit=Admission().admit, shared=_count_shared)
+        admit = Admission().admit
+        self.shares = AsyncShares(kept=_kept, admit=admit, shared=_count_shared)
+        self.own = AsyncShares(kept=Kept(), admit=admit, shared=_count_shared)
         self.users = 0
         self.session: Session | None = None
 

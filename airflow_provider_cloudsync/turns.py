@@ -105,6 +105,11 @@ class Turns:
         self._lock = threading.Lock()
         self._queues: dict[Hashable, _Queue] = {}
 
+    def clear(self) -> None:
+        """Drop all queues, and the lock, even if it is held."""
+        self._lock = threading.Lock()
+        self._queues = {}
+
     def take(self, asked: Turn) -> float:
         """Seconds until the turn. 0: it is now, and taken; else it is to be asked for again then."""
         if asked.quota is None and asked.key not in self._queues:

@@ -22,7 +22,7 @@ version = release = __version__
 
 #: The pages in their order, by the headings of the sidebar. What else is in docs/ comes behind the last of these.
 CONTENTS = {
-    "To begin with": ["README", "docs/connection", "docs/troubleshooting"],
+    "To begin with": ["README", "docs/connection", "docs/emulator", "docs/troubleshooting"],
     "Services": ["docs/mrs", "docs/dataarts", "docs/hss", "docs/coc", "docs/csms", "example_dags/README"],
     "Waiting": ["docs/waiting", "docs/events", "docs/links", "docs/reliability"],
     "In production": ["docs/deployment", "docs/scaling"],

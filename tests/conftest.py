@@ -32,8 +32,6 @@ def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees another's shared results, waits for its quota, or takes a proxy or keys of the machine."""
     from airflow_provider_cloudsync import transport
     from airflow_provider_cloudsync.hooks import last_resort
-    from airflow_provider_cloudsync.sharing import BlockingShares, Kept
-    from airflow_provider_cloudsync.turns import Turns
 
     for name in (
         "http_proxy",
@@ -45,7 +43,5 @@ def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(transport, "_kept", Kept())
-    monkeypatch.setattr(transport, "_shares", BlockingShares(kept=transport._kept))
-    monkeypatch.setattr(transport, "_turns", Turns())
+    transport.reset()
     monkeypatch.setattr(last_resort, "_PROFILE", f"{_HOME}/no-profile")

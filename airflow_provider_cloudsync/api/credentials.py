@@ -165,7 +165,7 @@ class KeyPair:
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
-        key = ("key", self.identity)
+        key = ("key", self.identity, _site(request.pieces()[1]))
         while True:
             trial: _Trial = yield Shared(
                 key, partial(_try, request, now), still=lambda each: each.accepted or each.stands(now)
@@ -216,6 +216,20 @@ class KeyPair:
         """There is no other key."""
         return False
         yield
+
+
+@lru_cache(maxsize=256)
+def _site(place: str) -> str:
+    """The cloud that a host belongs to, which knows the same keys: its domain.
+
+    An address or a name without a domain, such as that of an emulator, is a cloud of its own at each port.
+
+    :param place: host with its port, if it has one.
+    """
+    labels = place.partition(":")[0].removesuffix(".").lower().split(".")
+    if "[" in place or len(labels) < 2 or labels[-1].isdecimal():
+        return place
+    return ".".join(labels[-2:])
 
 
 def _try(request: HttpRequest, now: float) -> Flow[_Trial]:

@@ -9,6 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from airflow_provider_cloudsync.emulator import wire
+from airflow_provider_cloudsync.emulator.access import Access
+from airflow_provider_cloudsync.emulator.connections import Connection
 from airflow_provider_cloudsync.emulator.control import PREFIX, Control
 from airflow_provider_cloudsync.emulator.faults import Fault
 from airflow_provider_cloudsync.emulator.messages import Call, Reply, gateway_refusal, query_pairs
@@ -20,18 +22,19 @@ MAX_BODY = 12 * 1024 * 1024
 MAX_LINE = 32 * 1024
 
 
-def build(cloud: Cloud) -> web.Application:
-    """The application that serves `cloud`."""
+def build(cloud: Cloud, access: Access) -> web.Application:
+    """The application that serves `cloud` to those that `access` admits."""
     app = web.Application(client_max_size=MAX_BODY)
     # One route for all: the services' own tables say what exists, and what does not gets the gateway's words.
-    app.router.add_route("*", "/{anything:.*}", _Front(cloud, Control(cloud)).handle)
+    app.router.add_route("*", "/{anything:.*}", _Front(cloud, access).handle)
     return app
 
 
 class _Front:
-    def __init__(self, cloud: Cloud, control: Control) -> None:
+    def __init__(self, cloud: Cloud, access: Access) -> None:
         self._cloud = cloud
-        self._control = control
+        self._access = access
+        self._control = Control(cloud)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -40,14 +43,37 @@ class _Front:
             name = name.lower()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         call = Call(request.method, path, query_pairs(query), headers, b"")
+        connection = Connection.of(request)
+        if connection is not None:
+            connection.head_complete()
+        refusal = self._refusal(request, call)
+        if refusal is None:
+            try:
+                call.body = await request.read()
+            except web.HTTPRequestEntityTooLarge:
+                text = "The request body is too large"
+                refusal = gateway_refusal(413, "APIGW.0201", text, call.request_id).reply
+        if refusal is not None:
+            refused = wire.response(refusal, {"X-Request-Id": call.request_id})
+            refused.force_close()  # what is left of the body is not read
+            return refused
+        if connection is not None:
+            connection.body_complete()
         try:
-            call.body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            refusal = gateway_refusal(413, "APIGW.0201", "The request body is too large", call.request_id)
-            return wire.response(refusal.reply, {"X-Request-Id": call.request_id})
-        if path.startswith(PREFIX):
-            return wire.response(self._control.answer(call, request.remote), {})
-        return await self._serve(request, call)
+            if path.startswith(PREFIX):
+                return wire.response(self._control.answer(call), {})
+            return await self._serve(request, call)
+        finally:
+            if connection is not None:
+                connection.answered()
+
+    def _refusal(self, request: web.Request, call: Call) -> Reply | None:
+        """The refusal of a request that is not answered at all, from what its head shows."""
+        bound = request.transport and request.transport.get_extra_info("sockname")
+        refusal = self._access.refuse_host(call, bound[0] if bound else None)
+        if refusal is None and call.path.startswith(PREFIX):
+            refusal = self._access.refuse_control(call, request.remote)
+        return refusal
 
     async def _serve(self, request: web.Request, call: Call) -> web.StreamResponse:
         world = self._cloud.world

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from airflow_provider_cloudsync.emulator import app
+from airflow_provider_cloudsync.emulator.access import Access, is_loopback
 from airflow_provider_cloudsync.emulator.clock import Clock
-from airflow_provider_cloudsync.emulator.control import is_loopback
+from airflow_provider_cloudsync.emulator.connections import IDLE_TIMEOUT, Connections
 from airflow_provider_cloudsync.emulator.world import Cloud
 
 T = TypeVar("T")
@@ -35,7 +36,11 @@ class Emulator:
     :param stepped: emulated time moves by `advance` only; give clients ``clock.now`` as their time.
     :param start: emulated seconds since the epoch to begin at.
     :param allow_remote: accept a host that other machines can reach. Anyone who reaches it can use it.
+    :param allowed_hosts: names in the ``Host`` header that are accepted besides those of loopback and the address that
+        it listens on, such as the name of a container.
+    :param control_token: what requests to the control API must carry in ``X-Emulator-Token``; random unless given.
     :raises BadInput: the scenario makes no sense.
+    :raises ValueError: another parameter makes no sense.
     """
 
     def __init__(
@@ -48,18 +53,22 @@ class Emulator:
         stepped: bool = False,
         start: float | None = None,
         allow_remote: bool = False,
+        allowed_hosts: Iterable[str] = (),
+        control_token: str | None = None,
     ) -> None:
         if not allow_remote and not is_loopback(host):
             raise ValueError(
                 f"{host} can be reached by other machines; listen on 127.0.0.1, or allow remote access"
             )
         self.clock = Clock(speed=speed, stepped=stepped, start=start)
+        self._access = Access(host, allowed_hosts=allowed_hosts, token=control_token)
         self._cloud = Cloud(scenario, self.clock)
         self._host = host
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Emulator:
         self.start()
@@ -89,25 +98,37 @@ class Emulator:
     async def _open(self) -> int:
         # Cancelling a handler when its client leaves ends stalls and delays that nobody waits for any more.
         self._runner = web.AppRunner(
-            app.build(self._cloud),
+            app.build(self._cloud, self._access),
             access_log=None,
             handler_cancellation=True,
             shutdown_timeout=_GRACE,
+            keepalive_timeout=IDLE_TIMEOUT,
             max_line_size=app.MAX_LINE,
             max_field_size=app.MAX_LINE,
+            auto_decompress=False,  # no service takes a compressed body, which may be far larger than it looks
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        return int(self._runner.addresses[0][1])
+        assert self._runner.server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            Connections(self._runner.server), self._host, self._port, backlog=128
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
 
     def stop(self) -> None:
         """Close the socket and end the thread; a second call does nothing."""
-        loop, thread, runner = self._loop, self._thread, self._runner
-        self._loop = self._thread = self._runner = None
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
         if loop is None or thread is None:
             return
-        if runner is not None:
-            asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        asyncio.run_coroutine_threadsafe(self._close(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.run_until_complete(loop.shutdown_asyncgens())
@@ -162,6 +183,11 @@ class Emulator:
         # What listens everywhere is reached here on loopback.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    @property
+    def control_token(self) -> str:
+        """What requests to the control API must carry in the header ``X-Emulator-Token``."""
+        return self._access.token
 
     @property
     def access_key(self) -> str:
@@ -230,4 +256,4 @@ class Emulator:
             "domain_name",
             "user",
         )
-        return {name: getattr(self, name) for name in (*names, "password", "connection")}
+        return {name: getattr(self, name) for name in (*names, "password", "connection", "control_token")}

@@ -1,14 +1,34 @@
-"""Faults by script: which requests, how many of them, and what becomes of each."""
+"""Faults by script: which requests, how many of them, and what becomes of each.
+
+A fault is an object with exactly one action:
+
+``status``
+    Another reply with this status, and with ``body`` and ``headers`` if given.
+``throttle``
+    A reply 429, with the ``limit`` and ``window`` of this object in its text, and ``retry_after`` if given.
+``reset``, ``truncate``
+    ``true``: the connection is reset, or ends in the middle of the reply.
+``stall``
+    Seconds without a reply, after which the connection ends.
+``raw``, ``huge``
+    A reply with this text, or with so many bytes.
+``delay``
+    Seconds until the request goes on as usual.
+
+``match`` says which requests: ``operation``, ``service``, ``method`` and ``path``. The path is a whole one, in which
+``*`` stands for any text, such as ``/v2/*/iam-sync``. ``skip`` of them pass first, then ``times`` of them (1; ``null``
+for no end) are hit, before or after the service has worked (``when``).
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_cloudsync.emulator.messages import Call
-from airflow_provider_cloudsync.emulator.reading import BadInput, Reader
+from airflow_provider_cloudsync.emulator.paths import PathPattern, read_pattern
+from airflow_provider_cloudsync.emulator.reading import BadInput, Reader, check_depth
 
 #: What can be done to a request; a fault does exactly one of these.
 ACTIONS = ("status", "throttle", "reset", "stall", "truncate", "raw", "huge", "delay")
@@ -34,7 +54,7 @@ class Fault:
     operation: str | None
     service: str | None
     method: str | None
-    path: re.Pattern[str] | None
+    path: PathPattern | None
     headers: dict[str, str]
     body: Any
     retry_after: float | None
@@ -47,7 +67,7 @@ class Fault:
             self.operation in (None, operation)
             and self.service in (None, service)
             and self.method in (None, call.method)
-            and (self.path is None or self.path.search(call.path) is not None)
+            and (self.path is None or self.path.matches(call.path))
         )
 
     @property
@@ -62,7 +82,7 @@ class Fault:
     def describe(self) -> dict[str, Any]:
         """The fault as JSON."""
         match = {"operation": self.operation, "service": self.service, "method": self.method}
-        match["path"] = self.path.pattern if self.path else None
+        match["path"] = self.path.text if self.path else None
         return {
             "match": {key: value for key, value in match.items() if value is not None},
             **self.injected(),
@@ -78,9 +98,16 @@ class Faults:
 
     :param services: names that a fault may name.
     :param operations: likewise; a misspelt name would be a fault that never strikes.
+    :param is_known: tells whether an operation has a path.
     """
 
-    def __init__(self, services: Collection[str], operations: Collection[str]) -> None:
+    def __init__(
+        self,
+        services: Collection[str],
+        operations: Collection[str],
+        is_known: Callable[[str], bool],
+    ) -> None:
+        self._is_known = is_known
         self._services = sorted(services)
         self._operations = sorted(operations)
         self._armed: list[Fault] = []
@@ -90,6 +117,7 @@ class Faults:
 
         :raises BadInput: one is wrong.
         """
+        check_depth(specs, "faults")
         readers = Reader({"faults": specs}, "").children("faults")
         self._armed.extend([self._read(reader) for reader in readers])
 
@@ -131,7 +159,7 @@ class Faults:
             match.text("operation", None, choices=self._operations),
             match.text("service", None, choices=self._services),
             match.text("method", None, choices=METHODS),
-            None if pattern is None else _regex(pattern, match.at("path")),
+            None if pattern is None else read_pattern(pattern, match.at("path"), self._is_known),
             _headers(reader.child("headers")) if action == "status" else {},
             reader.raw("body") if action == "status" else None,
             reader.number("retry_after", None) if action == "throttle" else None,
@@ -158,13 +186,6 @@ def _action_value(reader: Reader, action: str) -> Any:
     if not reader.flag(action):
         raise BadInput(f"{reader.at(action)} can only be true")
     return True
-
-
-def _regex(pattern: str, where: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise BadInput(f"{where} is not a regular expression: {error}") from error
 
 
 def _headers(reader: Reader) -> dict[str, str]:

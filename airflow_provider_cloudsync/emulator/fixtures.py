@@ -2,6 +2,7 @@
 
 Put ``pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]`` into ``conftest.py``, and let the test ask for
 ``cloudsync_emulator``. A marker sets what the emulator is started with: ``@pytest.mark.cloudsync_emulator(speed=10)``.
+The guide ``docs/emulator.md`` shows how to run whole DAGs with ``dag.test()``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def cloudsync_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """A running emulator that Airflow's connection ``cloudsync_default`` leads to."""
+    """A running emulator that Airflow's connection ``cloudsync_default`` leads to.
+
+    What the provider keeps for the whole process (results, rate limits, rejected keys, HTTP sessions) is forgotten
+    before and after the test.
+    """
+    from airflow_provider_cloudsync import transport
+
     marker = request.node.get_closest_marker("cloudsync_emulator")
+    transport.reset()
     with Emulator(*marker.args, **marker.kwargs) if marker else Emulator() as emulator:
         monkeypatch.setenv(CONNECTION_VARIABLE, emulator.connection)
         yield emulator
+    transport.reset()

@@ -14,6 +14,8 @@ _HEADERS = frozenset(
         "x-subject-token",
         "x-security-token",
         "x-metadata-token",
+        # Of the control API, should it be sent to a service.
+        "x-emulator-token",
         "cookie",
         "proxy-authorization",
     }

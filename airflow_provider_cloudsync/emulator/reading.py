@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
@@ -9,10 +10,54 @@ from typing import Any, overload
 MOST_SECONDS = 1e9
 #: From here on a number is a time in milliseconds, not an offset in seconds.
 MILLISECONDS_FROM = 10**11
+#: Bytes of a scenario file or the body of a control request.
+MAX_DOCUMENT = 4 * 1024 * 1024
+#: Levels of objects and lists in it.
+MAX_DEPTH = 50
 
 
 class BadInput(ValueError):
     """A scenario, a fault or a control request is not as it should be; the text says where."""
+
+
+def parse_document(content: bytes, name: str) -> Any:
+    """Return the JSON that a user wrote.
+
+    :param name: the document in complaints, such as ``the request body``.
+    :raises BadInput: it is too large, not JSON, or nested too deeply.
+    """
+    if len(content) > MAX_DOCUMENT:
+        raise BadInput(f"{name} must have {MAX_DOCUMENT} bytes at most")
+    try:
+        document = json.loads(content)
+    except RecursionError:
+        raise BadInput(f"{name} is not JSON of {MAX_DEPTH} levels at most") from None
+    except ValueError as error:
+        raise BadInput(f"{name} is not JSON: {error}") from None
+    check_depth(document, name)
+    return document
+
+
+def check_depth(value: Any, name: str) -> None:
+    """Check that objects and lists are not nested too deeply to be copied and shown.
+
+    :raises BadInput: they are.
+    """
+    level = _nested(value)
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        level = [inner for each in level for item in _items(each) for inner in _nested(item)]
+    if level:
+        raise BadInput(f"{name} must have {MAX_DEPTH} levels of objects and lists at most")
+
+
+def _nested(value: Any) -> list[Any]:
+    return [value] if isinstance(value, (Mapping, list, tuple)) else []
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
 
 
 class Reader:

@@ -63,12 +63,17 @@ main project; a vendor account of COC has a ``domain_id``.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cloudsync.emulator.reading import BadInput, Reader
+from airflow_provider_cloudsync.emulator.reading import (
+    MAX_DOCUMENT,
+    BadInput,
+    Reader,
+    check_depth,
+    parse_document,
+)
 from airflow_provider_cloudsync.emulator.services import SERVICES
 
 ACCESS_KEY = "EMULATORACCESSKEY001"
@@ -120,6 +125,7 @@ def complete(given: Any) -> dict[str, Any]:
     :raises BadInput: `given` or one of its sections is no object, or no such section exists.
     """
     scenario = default_scenario()
+    check_depth(given, "the scenario")
     reader = Reader(given, "")
     for name in reader.keys():
         if name not in scenario:
@@ -142,10 +148,8 @@ def load(source: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
     if not isinstance(source, (str, Path)):
         return complete(source)
     try:
-        return complete(json.loads(Path(source).read_text(encoding="utf-8")))
+        with Path(source).open("rb") as file:
+            content = file.read(MAX_DOCUMENT + 1)
     except OSError as error:
-        raise BadInput(f"the scenario {source} can't be read: {error.strerror or error}") from error
-    except BadInput:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"the scenario {source} is not JSON: {error}") from error
+        raise BadInput(f"the scenario {source} cannot be read: {error.strerror or error}") from error
+    return complete(parse_document(content, f"the scenario {source}"))

@@ -43,7 +43,11 @@ class World:
         self.gateway = Gateway(self.account, clock)
         self.quotas = Quotas(scenario["quotas"], operations, clock)
         self.journal = Journal()
-        self.faults = Faults([service.name for service in self.services], list(operations))
+        self.faults = Faults(
+            [service.name for service in self.services],
+            list(operations),
+            lambda path: any(pattern.fullmatch(path) for pattern, _, _ in self._routes),
+        )
 
     def _check_denied(self, known: list[str]) -> None:
         for name in self.account.denied_actions:

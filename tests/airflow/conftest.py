@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
 from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.emulator import Emulator
+from tests.airflow.roads import NAME
 from tests.jumps import jumps
 
 
@@ -202,7 +203,8 @@ def start_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World
             scenario["mrs"] = {"clusters": clusters}
         if tasks is not None:
             scenario["dataarts"] = {"workspaces": ["w"], "tasks": tasks}
-        emulator = Emulator(scenario, stepped=True, start=at)
+        # The name of a road that can be broken.
+        emulator = Emulator(scenario, stepped=True, start=at, allowed_hosts=[NAME])
         emulator.start()
         running.append(emulator)
         return World(emulator, monkeypatch)

@@ -516,6 +516,15 @@ class TestAsync:
         assert sorted(lookups) == ["cloudsync_default", "other"]
         assert {cloud.region for cloud in clouds} == {"cn-north-4", "cn-north-1"}
 
+    def test_each_event_loop_reads_it(self, connect):
+        """A process has several where `dag.test()` is called more than once, and the connection may differ by then."""
+        keys = []
+        for key in ("FIRSTKEY", "SECONDKEY"):
+            connect(login=key)
+            cloud = asyncio.run(CloudSyncHook().acloud())
+            keys.append(cloud.credentials.access_key)
+        assert keys == ["FIRSTKEY", "SECONDKEY"]
+
     def test_what_was_read_before_a_rejection_is_not_taken_for_another_region_either(
         self, connect, monkeypatch
     ):

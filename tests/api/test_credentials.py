@@ -19,6 +19,7 @@ from airflow_provider_cloudsync.api.credentials import (
     Anonymous,
     KeyPair,
     Token,
+    _site,
     _Trial,
     fingerprint,
     secrets_of,
@@ -335,6 +336,55 @@ class TestTwoHosts:
                 with pytest.raises(CredentialsRejected):
                     run.drive(call(cloud(stage), request))
         assert hosts(stage) == ["mrs"]
+
+
+class TestTwoClouds:
+    """What one of them says of a key says nothing of the other, such as two emulators with the same keys."""
+
+    @BOTH
+    @pytest.mark.parametrize(
+        "urls",
+        [
+            ("http://127.0.0.1:1", "http://127.0.0.1:2"),
+            ("http://[::1]:1", "http://[::1]:2"),
+            ("http://localhost:1", "http://localhost:2"),
+            ("https://mrs.cloud.example", "https://mrs.other.example"),
+        ],
+    )
+    def test_a_key_that_one_rejects_is_tried_at_the_other(self, stage, driver, urls):
+        def reply(request):
+            return answer(401, REFUSAL) if request.url.startswith(urls[0]) else answer(200, {})
+
+        stage.answer = reply
+        with process(stage, driver) as run:
+            for url, accepted in ((urls[0], False), (urls[1], True), (urls[0], False), (urls[1], True)):
+                one = call(cloud(stage, endpoint=url), READ)
+                if accepted:
+                    run.drive(one)
+                else:
+                    with pytest.raises(CredentialsRejected):
+                        run.drive(one)
+        assert [each.url.startswith(urls[0]) for each in stage.sent] == [True, False, False]
+
+    @pytest.mark.parametrize(
+        ("one", "other", "same"),
+        [
+            ("mrs.cn-north-4.myhuaweicloud.com", "iam.myhuaweicloud.com", True),
+            ("mrs.cn-north-4.myhuaweicloud.com", "iam.myhuaweicloud.com:443", True),
+            ("mrs.cn-north-4.myhuaweicloud.com", "IAM.MyHuaweiCloud.com.", True),
+            ("iam.myhuaweicloud.com", "iam.myhuaweicloud.eu", False),
+            ("mrs.cloud.example:8443", "iam.cloud.example", True),
+            ("127.0.0.1:1", "127.0.0.1:2", False),
+            ("127.0.0.1:1", "127.0.0.1:1", True),
+            ("10.0.0.1", "10.1.0.1", False),
+            ("[::1]:1", "[::1]:2", False),
+            ("[::1.2.3.4]:1", "[::1.2.3.4]:2", False),
+            ("localhost:1", "localhost:2", False),
+            ("emulator:1", "emulator:2", False),
+        ],
+    )
+    def test_what_is_one_cloud(self, one, other, same):
+        assert (_site(one) == _site(other)) is same
 
 
 # --- a key that is rejected ----------------------------------------------------------------------------------------

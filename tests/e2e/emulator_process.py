@@ -61,7 +61,11 @@ class EmulatorProcess(OwnPlace):
         """Call its control API: `state`, `requests`, `reset`, `faults`, `advance`."""
         url = f"{self.details['url']}/_emulator/{name}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+        headers = {
+            "Content-Type": "application/json",
+            "X-Emulator-Token": self.details["control_token"],
+        }
+        request = urllib.request.Request(url, data, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as reply:
             return json.loads(reply.read() or b"null")

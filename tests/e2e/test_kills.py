@@ -72,7 +72,7 @@ DEFERRED = set(EXPECTED) - set(MARKED) - set(CLEARED) - IN_WORKER
 HOUR = 3600.0
 SCENARIO = {"mrs": {"clusters": {name: {"seconds": HOUR} for name in EXPECTED}}}
 FAULTS = [
-    {"match": {"operation": "UpdateSyncIamUser", "path": f"/{name}/"}, "when": when, "reset": True}
+    {"match": {"operation": "UpdateSyncIamUser", "path": f"*/{name}/*"}, "when": when, "reset": True}
     for name, when in (("reply_lost", "after"), ("request_lost", "before"))
 ]
 

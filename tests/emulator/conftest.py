@@ -94,10 +94,13 @@ class Client:
         headers = {"X-Auth-Token": token, **options.pop("headers", {})}
         return self(method, path, sign=False, headers=headers, **options)
 
-    def control(self, method: str, name: str, body: Any = None, **options: Any) -> requests.Response:
-        return self.session.request(
-            method, f"{self.emulator.url}/_emulator/{name}", json=body, timeout=10, **options
-        )
+    def control(
+        self, method: str, name: str, body: Any = None, *, data: str | None = None
+    ) -> requests.Response:
+        """:param data: instead of `body`, as it is."""
+        headers = {"X-Emulator-Token": self.emulator.control_token, "Content-Type": "application/json"}
+        url = f"{self.emulator.url}/_emulator/{name}"
+        return self.session.request(method, url, json=body, data=data, headers=headers, timeout=10)
 
 
 Start = Callable[..., Client]

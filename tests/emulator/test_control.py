@@ -6,10 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_cloudsync.emulator import control, scenario
-from airflow_provider_cloudsync.emulator.clock import Clock
-from airflow_provider_cloudsync.emulator.messages import Call
-from airflow_provider_cloudsync.emulator.world import Cloud
+from airflow_provider_cloudsync.emulator import scenario
 
 STATUS = "/v2/{p}/clusters/example-cluster/iam-sync"
 SYNC = "/v2/{p}/clusters/example-cluster/iam-sync-user"
@@ -25,6 +22,11 @@ PASSWORD_LOGIN = {
         "scope": {"domain": {"name": "emulator"}},
     }
 }
+
+
+def nested(levels: int) -> str:
+    """Lists in each other."""
+    return "[" * levels + "]" * levels
 
 
 class TestJournal:
@@ -239,29 +241,20 @@ class TestControl:
             ("POST", "faults", '{"faults": [{}]}', 400, "faults[0] must hold exactly one of"),
             ("POST", "reset", "{", 400, "not JSON"),
             ("POST", "reset", "[" * 100_000, 400, "not JSON"),
+            ("POST", "reset", nested(51), 400, "50 levels"),
+            ("POST", "reset", nested(50), 400, "must be an object, not a list"),
+            ("POST", "reset", f'{{"quotas": {nested(50)}}}', 400, "50 levels"),
+            ("POST", "reset", "9" * 5000, 400, "not JSON"),
+            ("POST", "reset", f'"{"x" * 2**22}"', 400, "4194304 bytes at most"),
+            ("POST", "faults", f'{{"faults": [{{"status": 503, "body": {nested(49)}}}]}}', 400, "50 levels"),
+            ("POST", "advance", nested(51), 400, "50 levels"),
+            ("POST", "advance", nested(900), 400, "50 levels"),
             ("POST", "reset", "null", 400, "must be an object, not null"),
             ("POST", "reset", '"/etc/hostname"', 400, "must be an object, not the string"),
             ("GET", "requests?since=x", None, 400, "since must be a whole number"),
         ],
     )
     def test_errors(self, client, method, name, data, status, complaint):
-        url = f"{client.emulator.url}/_emulator/{name}"
-        response = client.session.request(method, url, data=data, timeout=5)
+        response = client.control(method, name, data=data)
         assert response.status_code == status
         assert complaint in response.json()["error"]
-
-    @pytest.mark.parametrize(
-        ("remote", "status"),
-        [
-            ("127.0.0.1", 200),
-            ("::1", 200),
-            ("127.9.9.9", 200),
-            ("10.0.0.7", 403),
-            ("fe80::1%eth0", 403),
-            (None, 403),
-        ],
-    )
-    def test_for_this_machine_only(self, remote, status):
-        cloud = Cloud(None, Clock(stepped=True))
-        call = Call("GET", "/_emulator/state", [], {}, b"")
-        assert control.Control(cloud).answer(call, remote).status == status

@@ -66,7 +66,7 @@ class TestActions:
         client.emulator.faults([{"reset": True}])
         host, _, port = client.emulator.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=5) as raw:
-            raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with pytest.raises(ConnectionResetError):
                 raw.recv(1)
 
@@ -87,7 +87,7 @@ class TestActions:
         client.emulator.faults([{"huge": 10**12}])
         host, _, port = client.emulator.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=5) as raw:
-            raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert raw.recv(100).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
         client.emulator.stop()
@@ -161,9 +161,11 @@ class TestMatch:
             ({"operation": "UpdateSyncIamUser"}, [False, True, False]),
             ({"service": "iam"}, [False, False, True]),
             ({"method": "GET"}, [True, False, True]),
-            ({"path": "iam-sync$"}, [True, False, False]),
+            ({"path": "*/iam-sync"}, [True, False, False]),
+            ({"path": "/v3/projects"}, [False, False, True]),
+            ({"path": "*/v3"}, [False, False, False]),
             ({"service": "mrs", "method": "GET"}, [True, False, False]),
-            ({"service": "mrs", "path": "^/v3/"}, [False, False, False]),
+            ({"service": "mrs", "path": "/v3/*"}, [False, False, False]),
         ],
     )
     def test_which(self, client, match, struck):
@@ -193,7 +195,7 @@ class TestMatch:
         assert client.emulator.faults([]) == []
 
     def test_an_unknown_path_can_be_struck(self, client):
-        client.emulator.faults([{"match": {"path": "/nowhere"}, "status": 503}])
+        client.emulator.faults([{"match": {"path": "/nowhere*"}, "status": 503}])
         assert client("GET", "/nowhere").status_code == 503
 
     def test_control_is_spared(self, client):
@@ -235,7 +237,10 @@ class TestMatch:
             "match.service must be one of coc, csms, dataarts, hss",
         ),
         ({"reset": True, "match": {"method": "get"}}, "match.method must be one of GET"),
-        ({"reset": True, "match": {"path": "("}}, "match.path is not a regular expression"),
+        ({"reset": True, "match": {"path": "(a+)+$"}}, r"match.path must be a whole path .* not a regular"),
+        ({"reset": True, "match": {"path": "/v3/"}}, r"no operation has the path '/v3/'.*write '\*/v3/\*'"),
+        ({"reset": True, "match": {"path": "/example-cluster/"}}, r"write '\*/example-cluster/\*'"),
+        ({"reset": True, "match": {"path": 5}}, "match.path must be a string"),
         ({"reset": True, "match": {"url": "x"}}, "match.url is not known"),
         ({"status": 503, "headers": {"X": "a\r\nb"}}, "headers.X must be a single line"),
         ("reset", r"faults\[0\] must be an object"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -29,7 +30,30 @@ KEYS = [
     "user",
     "password",
     "connection",
+    "control_token",
 ]
+
+
+def state_of(url, token, session=requests):
+    return session.get(f"{url}/_emulator/state", headers={"X-Emulator-Token": token}, timeout=5)
+
+
+@contextlib.contextmanager
+def started(*arguments, **variables):
+    """A process of the emulator, ended with the block."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def run(*arguments):
@@ -44,22 +68,70 @@ class TestCommand:
         scenario = tmp_path / "s.json"
         scenario.write_text('{"mrs": {"clusters": {"x": {}}}}')
         arguments = ["--port", "0", "--speed", "60", "--scenario", str(scenario)]
-        process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        try:
+        with started(*arguments) as process:
             details = json.loads(process.stdout.readline())
             assert list(details) == KEYS
-            state = requests.get(details["url"] + "/_emulator/state", timeout=5).json()
+            state = state_of(details["url"], details["control_token"]).json()
             assert (state["clock"]["speed"], list(state["mrs"]["clusters"])) == (60, ["x"])
             process.send_signal(number)
             rest, complaints = process.communicate(timeout=10)
-        finally:
-            process.kill()
-            process.communicate()
         assert (process.returncode, rest, complaints) == (0, "", "")
         with pytest.raises(requests.exceptions.ConnectionError):
             requests.get(details["url"], timeout=5)
+
+    @pytest.mark.parametrize(
+        ("variable", "arguments", "token"),
+        [
+            ("of-the-environment", [], "of-the-environment"),
+            ("of-the-environment", ["--control-token", "of-the-line"], "of-the-line"),
+            ("", ["--control-token", "of-the-line"], "of-the-line"),
+            ("", [], None),
+        ],
+    )
+    def test_a_fixed_token_and_another_name(self, variable, arguments, token):
+        arguments = [*arguments, "--allow-host", "emulator", "--allow-host", "10.0.0.7"]
+        with started(*arguments, CLOUDSYNC_EMULATOR_TOKEN=variable) as process:
+            details = json.loads(process.stdout.readline())
+            headers = {"X-Emulator-Token": details["control_token"], "Host": "emulator:8000"}
+            url = f"{details['url']}/_emulator/state"
+            assert requests.get(url, headers=headers, timeout=5).status_code == 200
+            assert requests.get(url, headers={**headers, "Host": "x"}, timeout=5).status_code == 421
+        if token is None:
+            assert len(details["control_token"]) >= 32
+        else:
+            assert details["control_token"] == token
+
+    @pytest.mark.parametrize(
+        ("arguments", "warned"),
+        [
+            (["--allow-remote", "--host", "0.0.0.0"], True),
+            (["--allow-remote", "--host", "127.0.0.2"], False),
+            (["--allow-remote"], False),
+        ],
+    )
+    def test_a_warning_that_others_can_reach_it(self, arguments, warned):
+        with started(*arguments) as process:
+            json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGTERM)
+            _, complaints = process.communicate(timeout=10)
+        assert ("WARNING: listening on 0.0.0.0" in complaints) is warned
+        assert bool(complaints) is warned
+
+    @pytest.mark.parametrize(
+        ("arguments", "variable", "complaint"),
+        [
+            (["--control-token", "my secret"], "", "1 to 256 printable ASCII characters"),
+            ([], "my secret", "CLOUDSYNC_EMULATOR_TOKEN: The control token must"),
+            (["--allow-host", "a:80"], "", "'a:80' is not a host name"),
+            (["--allow-host", ""], "", "'' is not a host name"),
+        ],
+    )
+    def test_refused_tokens_and_names(self, arguments, variable, complaint):
+        with started(*arguments, CLOUDSYNC_EMULATOR_TOKEN=variable) as process:
+            said, complaints = process.communicate(timeout=10)
+        assert (process.returncode, said) == (2, "")
+        assert complaint in complaints
+        assert "my secret" not in complaints
 
     @pytest.mark.parametrize(
         ("arguments", "complaint"),
@@ -69,7 +141,7 @@ class TestCommand:
             (["--port", "99999"], "99999 is no port"),
             (["--speed", "0"], "0 is no speed"),
             (["--speed", "fast"], "fast is no speed"),
-            (["--scenario", "/no/such/file"], "can't be read"),
+            (["--scenario", "/no/such/file"], "cannot be read"),
             (["--scenario", "{}"], "mrs.clusters.x.secnds is not known"),
         ],
     )
@@ -85,7 +157,7 @@ class TestCommand:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             done = run("--port", str(taken.getsockname()[1]))
         assert (done.returncode, done.stdout) == (1, "")
-        assert "can't listen on 127.0.0.1" in done.stderr
+        assert "cannot listen on 127.0.0.1" in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -106,7 +178,7 @@ class TestEmbedded:
         with emulator:
             # A connection that is kept alive must not keep the server.
             with requests.Session() as session:
-                session.get(emulator.url + "/_emulator/state", timeout=5)
+                assert state_of(emulator.url, emulator.control_token, session).status_code == 200
                 emulator.stop()
             emulator.stop()
         assert set(threading.enumerate()) == threads
@@ -129,7 +201,7 @@ class TestEmbedded:
         for _ in range(2):
             with emulator:
                 urls.append(emulator.url)
-                assert requests.get(emulator.url + "/_emulator/state", timeout=5).status_code == 200
+                assert state_of(emulator.url, emulator.control_token).status_code == 200
         assert urls[0] == urls[1]
 
     def test_a_port_in_use(self, client):
@@ -148,7 +220,7 @@ class TestEmbedded:
     )
     def test_hosts(self, host, remote):
         with Emulator(host=host, allow_remote=remote) as emulator:
-            assert requests.get(emulator.url + "/_emulator/state", timeout=5).status_code == 200
+            assert state_of(emulator.url, emulator.control_token).status_code == 200
 
     def test_sped_up(self):
         with Emulator(speed=100_000) as emulator:
@@ -182,7 +254,7 @@ def test_imports(statement, absent):
 class TestFixture:
     def test_leads_airflow_to_it(self, cloudsync_emulator):
         assert os.environ[fixtures.CONNECTION_VARIABLE] == cloudsync_emulator.connection
-        assert requests.get(cloudsync_emulator.url + "/_emulator/state", timeout=5).status_code == 200
+        assert state_of(cloudsync_emulator.url, cloudsync_emulator.control_token).status_code == 200
 
     @pytest.mark.cloudsync_emulator({"mrs": {"clusters": {"x": {}}}}, speed=30)
     def test_options(self, cloudsync_emulator):

@@ -258,7 +258,15 @@ class TestFile:
         assert list(state(path)["mrs"]["clusters"]) == ["c"]
 
     @pytest.mark.parametrize(
-        ("content", "complaint"), [(b"{", "is not JSON"), (b"\xff", "is not JSON"), (None, "can't be read")]
+        ("content", "complaint"),
+        [
+            (b"{", "is not JSON"),
+            (b"\xff", "is not JSON"),
+            (None, "cannot be read"),
+            (b"[" * 100_000, "is not JSON"),
+            (b'{"mrs": ' + b"[" * 50 + b"]" * 50 + b"}", "50 levels of objects and lists at most"),
+            (b" " * 2**22 + b"{}", "4194304 bytes at most"),
+        ],
     )
     def test_that_is_no_use(self, tmp_path, content, complaint):
         path = tmp_path / "scenario.json"
@@ -266,3 +274,14 @@ class TestFile:
             path.write_bytes(content)
         with pytest.raises(BadInput, match=complaint):
             state(path)
+
+    def test_that_has_no_end(self):
+        with pytest.raises(BadInput, match="4194304 bytes at most"):
+            state("/dev/zero")
+
+
+def test_an_object_that_contains_itself():
+    source = {"mrs": {}}
+    source["mrs"]["clusters"] = source
+    with pytest.raises(BadInput, match="the scenario must have 50 levels"):
+        state(source)
