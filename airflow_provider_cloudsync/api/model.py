@@ -93,6 +93,8 @@ class Ticket:
     :param receipt: what the service said to the start, for logs and results; empty where that is not known.
     :param hold: seconds after `started_at` in which a queued ticket stays queued, whatever is seen: the run in its way
         may not show yet, and to ask again at once would be to ask without end.
+    :param restarted: whether this start follows a run that failed and may not have been ours. There is one such start
+        in a chain of retries.
     """
 
     service: str
@@ -103,6 +105,12 @@ class Ticket:
     later: tuple[Target, ...] = ()
     receipt: Mapping[str, Any] = field(default_factory=dict)
     hold: float = 0.0
+    restarted: bool = False
+
+    @property
+    def wait(self) -> tuple[Stage, float, int]:
+        """Return what tells this wait from the others of a task."""
+        return self.stage, self.started_at, len(self.later)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for a trigger or a store. It belongs to whoever asks: nothing in it is the ticket's own."""
@@ -116,6 +124,7 @@ class Ticket:
             "later": [deepcopy(dict(target)) for target in self.later],
             "receipt": deepcopy(dict(self.receipt)),
             "hold": self.hold,
+            "restarted": self.restarted,
         }
 
     @classmethod
@@ -143,6 +152,7 @@ class Ticket:
                 later=tuple(_object(target) for target in _list(data["later"])),
                 receipt=_object(data["receipt"]),
                 hold=float(data["hold"]),
+                restarted=data.get("restarted") is True,  # optional: 0.1.0 did not write it
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(

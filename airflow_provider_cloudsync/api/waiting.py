@@ -196,7 +196,7 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
     """What to do with a ticket that an earlier attempt left behind.
 
     :return: the ticket to go on with and where it stands. It is a queued one, with None, where this start has to be
-        made anew: nothing was started, or what was started has failed.
+        made again: nothing was started, or what was started has failed. FAILED: the target was not found.
     """
     anew = Ticket(service.name, ticket.target, Stage.QUEUED, cloud.clock(), later=ticket.later)
     if ticket.stage is Stage.QUEUED:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_cloudsync import waits
+from airflow_provider_cloudsync.operators.tries import TryMark, is_retry
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -37,14 +38,12 @@ class CloudOperator(waits.Waiter, BaseOperator):
         self.region = region
         self.project_id = project_id
 
-    def is_retry(self, context: Context) -> bool:
-        """Whether a try before may have left something behind.
+    def is_retry(self, context: Context, stored: TryMark | None = None) -> bool:
+        """Return whether this try continues what a previous try may have left behind.
 
-        The first try after the task was cleared is none: Airflow has given it all its retries again.
+        :param stored: the mark of that try, if it is known.
         """
-        ti = context["ti"]
-        first_try = max((getattr(ti, "max_tries", None) or 0) - (self.retries or 0) + 1, 1)
-        return bool(ti.try_number > first_try)
+        return is_retry(context, self.retries or 0, stored)
 
 
 def has_memory(context: Context) -> bool:

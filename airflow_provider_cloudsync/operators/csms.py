@@ -14,6 +14,7 @@ from airflow_provider_cloudsync.api.services.parameters import literal_id
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
+from airflow_provider_cloudsync.operators.tries import TryMark
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class CsmsEventOperator(CloudOperator):
                 if memory is None:
                     forget(context, BEFORE_KEY)
                 else:
-                    remember(context, BEFORE_KEY, json.dumps({"memory": asdict(memory), "of": of}))
+                    kept = {"memory": asdict(memory), "of": of, "try": TryMark.of(context).to_json()}
+                    remember(context, BEFORE_KEY, json.dumps(kept))
 
             past = Past(self._recall(context, of), keep, self._since(context))
             change = self.hook.run(self.change(wanted, past))
@@ -98,11 +100,12 @@ class CsmsEventOperator(CloudOperator):
         try:
             left = json.loads(stored)
             memory = services.csms.Memory.of(left["memory"]) if left["of"] == of else None
-        except (ValueError, TypeError, KeyError) as error:
+            mark = TryMark.from_json(left.get("try"))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             self.log.warning("What an earlier try stored can't be read, and is not used: %r", error)
             return None
         # A task that was cleared knows what it wrote before; but not what became of a write that it did not see.
-        if memory is not None and memory.wrote is None and not self.is_retry(context):
+        if memory is not None and memory.wrote is None and not self.is_retry(context, mark):
             forget(context, BEFORE_KEY)
             return None
         return memory

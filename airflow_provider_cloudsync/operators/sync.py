@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cloudsync import api, metrics, waits
-from airflow_provider_cloudsync.api.model import (
-    RAN_KEY,
-    TICKET_VERSION,
-    Phase,
-    Progress,
-    Stage,
-    Startable,
-    Target,
-    Ticket,
-)
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import one_of
+from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
+from airflow_provider_cloudsync.operators.stored import (
+    TICKET_KEY,
+    End,
+    StoredTicket,
+    is_of_other_version,
+    mark_of,
+)
+from airflow_provider_cloudsync.operators.tries import TryMark
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-#: Key in Airflow's task state store (3.3 and later), which survives the retries of a task. Never rename it.
-TICKET_KEY = "cloudsync_ticket"
-#: What an earlier try started longer ago than that (seconds) says nothing to the one who clears the task today.
+    from airflow_provider_cloudsync.triggers.sync import Report
+
+#: Seconds after the end of a try in which a clear still uses its ticket. A retry has no such limit: it belongs to the
+#: same request, and the ticket's baseline proves the end of a run however long ago it was.
 _TICKET_AGE = 86_400.0
-_UNREADABLE = "What an earlier try stored can't be read, and is not used: %s"
 
 
 class CloudSyncOperator(CloudOperator):
@@ -117,7 +117,31 @@ class CloudSyncOperator(CloudOperator):
                     "The task was resumed with the end of a wait for something else: it was changed while it was "
                     "deferred, or the report is damaged. Clear the task: it looks first."
                 )
-            return self._follow(context, ticket, report.deadline, report.ended)
+            found = self._since_deferral(context, parts, ticket, report) or (ticket, report.ended)
+            return self._follow(context, found[0], report.deadline, found[1])
+
+    def _since_deferral(
+        self, context: Context, parts: list[Target], ticket: Ticket, report: Report
+    ) -> tuple[Ticket, Progress | None] | None:
+        """Return where this try stands, if it has gone further since the deferral that the report is about.
+
+        An event can be delivered twice, as when a worker dies that was resumed by it and Airflow queues the task again.
+        What the first delivery started is in the store: the ticket of each wait is stored before the task defers.
+        Only a report that leads to a start is checked, so that no other one depends on the store.
+        """
+        failed = isinstance(report.ended, Progress) and report.ended.phase is Phase.FAILED
+        starts = not ticket.receipt if failed else ticket.stage is Stage.QUEUED or ticket.later
+        stored = recall(context, TICKET_KEY) if starts else None
+        left = None if stored is None else StoredTicket.read(stored)
+        if left is None or left.mark is None or left.mark.try_number != report.try_number:
+            return None  # nothing is stored, or an older release deferred the task
+        now = self._of_now(left.ticket, parts)
+        if now is None or (now.wait == ticket.wait and left.end is None):
+            return None
+        self.log.warning(
+            "The event was delivered a second time. Going on from what the first delivery stored."
+        )
+        return self._go_on(context, replace(left, ticket=now), parts, report.deadline)
 
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
@@ -140,35 +164,42 @@ class CloudSyncOperator(CloudOperator):
             if progress is None or progress.phase is Phase.RUNNING:
                 progress = self._wait(context, ticket, deadline)
             described = self.service.describe(ticket.target)
-            if progress.phase is Phase.FAILED and started and not ticket.baseline.keys() - {RAN_KEY}:
-                self.log.info("%s The run that was taken up was not ours; ours is started now.", progress.why)
-                ticket, progress = self._queued(ticket.target, ticket.later), None
-                continue
+            if progress.phase is Phase.FAILED and not progress.absent:
+                # The next start is that of this part, and not of those before it, which are done.
+                queued = self._queued(ticket.target, ticket.later, ticket.restarted)
+                if started and not ticket.receipt and not ticket.restarted:
+                    self.log.warning(
+                        "%s This task has no reply to a start of its own, so the run may have been another's. "
+                        "Starting the sync again, once.",
+                        progress.why,
+                    )
+                    ticket, progress = replace(queued, restarted=True), None
+                    self._remember(context, ticket)
+                    continue
+                self._remember_if_possible(context, queued)
             if progress.phase is Phase.FAILED:
-                # The next try starts this part anew, and not those before it, which are done.
-                self._remember(context, self._queued(ticket.target, ticket.later))
+                # Where the target was not found, the ticket stays: the next try polls before it starts.
                 raise SyncFailed(f"{described} failed. {progress.why}")
             if started and not ticket.later:
                 self.log.info("%s: done. %s", described, progress.why)
                 return self._conclude(context, ticket)
             if started:
-                ticket, progress = self._queued(ticket.later[0], ticket.later[1:]), None
+                ticket = self._queued(ticket.later[0], ticket.later[1:], ticket.restarted)
+                progress = None
 
-    def _queued(self, target: Target, later: tuple[Target, ...]) -> Ticket:
-        return Ticket(self.service.name, target, Stage.QUEUED, time.time(), later=later)
+    def _queued(self, target: Target, later: tuple[Target, ...], restarted: bool = False) -> Ticket:
+        return Ticket(self.service.name, target, Stage.QUEUED, time.time(), later=later, restarted=restarted)
 
     def _begin(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
         begin = api.waiting.begin  # imported before anything is said to be sent
         self._sent = True
-        ticket = self.hook.run(
-            begin(
-                self.hook.cloud.until(deadline),
-                self.service,
-                queued.target,
-                later=queued.later,
-                remember=lambda ticket: self._remember(context, ticket),
-            )
-        )
+
+        def keep(ticket: Ticket) -> None:
+            self._remember(context, replace(ticket, restarted=queued.restarted))
+
+        cloud = self.hook.cloud.until(deadline)
+        ticket = self.hook.run(begin(cloud, self.service, queued.target, later=queued.later, remember=keep))
+        ticket = replace(ticket, restarted=queued.restarted)
         self._sent = ticket.stage is Stage.STARTED
         described = self.service.describe(ticket.target)
         if ticket.stage is Stage.STARTED:
@@ -181,6 +212,8 @@ class CloudSyncOperator(CloudOperator):
             )
         else:
             self.log.info("%s: another run is under way; ours starts when it has ended.", described)
+            # What is stored is what is waited for, so that an event that is delivered twice is recognized.
+            self._remember(context, ticket)
         return ticket
 
     def _wait(self, context: Context, ticket: Ticket, deadline: float) -> Progress:
@@ -197,7 +230,8 @@ class CloudSyncOperator(CloudOperator):
 
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
         # Not forgotten, since the worker may die before Airflow knows that the task is green.
-        self._remember(context, ticket, ended=True)
+        end = End.COMPLETED if self.wait_for_completion else End.ACCEPTED
+        self._remember_if_possible(context, ticket, end)
         target = self.target()
         result = self.result(target, ticket)
         outcome = "succeeded" if self.wait_for_completion else "accepted"
@@ -230,27 +264,39 @@ class CloudSyncOperator(CloudOperator):
                 Progress(Phase.RUNNING, "A run is under way; it is taken as that try's."),
             )
         else:
-            left, ended = self._recall(context, parts)
-            if left is None:
-                return first, None
-            if ended:
-                return left, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
-            try:
-                ticket, found = self.hook.run(api.waiting.resume(cloud, self.service, left))
-            except InvalidEvent as error:
-                if self.is_retry(context):
-                    raise  # what it is about may go on; a cleared task is asked to start anew
-                self.log.warning(_UNREADABLE, error)
-                return first, None
-            if found is None:
-                return ticket, None
-            if found.phase is Phase.SUCCEEDED and not self.is_retry(context):
-                self.log.info(
-                    "The task was cleared, and what it had started has ended since; it is started anew."
-                )
-                return first, None
-            self._remember(context, ticket)
-            progress = found
+            left = self._recall(context, parts)
+            return (first, None) if left is None else self._go_on(context, left, parts, deadline)
+        return self._taken_up(ticket, progress)
+
+    def _go_on(
+        self, context: Context, left: StoredTicket, parts: list[Target], deadline: float
+    ) -> tuple[Ticket, Progress | None]:
+        """Return where to go on after a try that left a ticket."""
+        first = self._queued(parts[0], tuple(parts[1:]))
+        if left.end is End.COMPLETED or (left.end is not None and not self.wait_for_completion):
+            return left.ticket, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
+        retry = self.is_retry(context, left.mark)
+        try:
+            ticket, found = self.hook.run(
+                api.waiting.resume(self.hook.cloud.until(deadline), self.service, left.ticket)
+            )
+        except InvalidEvent as error:
+            if retry:
+                raise  # what it is about may go on; a cleared task is asked to start anew
+            self.log.warning("Ignoring the unreadable ticket of a previous try: %s", error)
+            return first, None
+        ticket = replace(ticket, restarted=retry and left.ticket.restarted)
+        if found is None:
+            return ticket, None
+        if found.phase is not Phase.RUNNING and not retry:
+            self.log.info(
+                "The task was cleared, and what it had started has ended since; it is started anew."
+            )
+            return first, None
+        self._remember(context, ticket)
+        return self._taken_up(ticket, found)
+
+    def _taken_up(self, ticket: Ticket, progress: Progress) -> tuple[Ticket, Progress]:
         self._sent = True
         self.log.info(
             "Taking up what an earlier try of this task started: %s. %s", progress.phase.value, progress.why
@@ -264,39 +310,44 @@ class CloudSyncOperator(CloudOperator):
         """
         return self.is_retry(context) and self.wait_for_completion and self.if_running == "attach"
 
-    def _recall(self, context: Context, parts: list[Target]) -> tuple[Ticket | None, bool]:
-        """The ticket of an earlier try, if it is about the same and not too old; and whether that try saw its end.
+    def _recall(self, context: Context, parts: list[Target]) -> StoredTicket | None:
+        """Return the ticket of an earlier try; None if this try has to start with the first part.
 
         :raises InvalidEvent: in a retry, if another release wrote it: what that started may still go on.
         """
         stored = recall(context, TICKET_KEY)
         if stored is None:
-            return None, False
-        retry = self.is_retry(context)
-        version = TICKET_VERSION
-        try:
-            left = json.loads(stored)
-            version = left["ticket"]["version"]
-            ticket, whole, ended = Ticket.from_json(left["ticket"]), left["of"], bool(left.get("ended"))
-        except (InvalidEvent, ValueError, TypeError, KeyError, AttributeError) as error:
-            if retry and version != TICKET_VERSION:
+            return None
+        left = StoredTicket.read(stored)
+        if left is None:
+            if is_of_other_version(stored) and self.is_retry(context, mark_of(stored)):
                 raise InvalidEvent(
                     "An earlier try of this task ran under another release of airflow-provider-cloudsync, and this one "
                     f"can't read what it left. What it started may go on: look at {self.service.console}, then clear "
                     "the task, which starts it anew."
-                ) from None
-            self.log.warning(_UNREADABLE, error)
-            return None, False
-        now = self._of_now(ticket, parts) if whole == self._fingerprint(parts) else None
+                )
+            self.log.warning("Ignoring the unreadable ticket of a previous try: %s", shown(stored))
+            return None
+        now = self._of_now(left.ticket, parts) if left.of == self._fingerprint(parts) else None
         if now is None:
             self.log.info("An earlier try of this task was about something else; it is not taken up.")
-            return None, False
-        if abs(time.time() - ticket.started_at) > _TICKET_AGE:
+            return None
+        retry = self.is_retry(context, left.mark)
+        if self._is_too_old(left, retry):
             self.log.info("What an earlier try of this task started is too long ago; it is not taken up.")
-            return None, False
-        if (ended or ticket.stage is Stage.QUEUED) and not retry:
-            return None, False  # cleared: all anew, since what was done may have been undone
-        return now, ended
+            return None
+        if not retry and (left.end is not None or now.stage is Stage.QUEUED):
+            return None  # cleared: all anew, since what was done may have been undone
+        return replace(left, ticket=now)
+
+    def _is_too_old(self, left: StoredTicket, retry: bool) -> bool:
+        """Return whether a ticket says nothing about what runs now."""
+        now = time.time()
+        if left.ticket.started_at - now > _TICKET_AGE:
+            return True  # in the future: stored by a machine whose clock was wrong
+        delay = self.max_retry_delay or self.retry_delay
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        return not retry and now - left.at > _TICKET_AGE + self.timeout + seconds
 
     def _of_now(self, ticket: Ticket, parts: list[Target]) -> Ticket | None:
         """A ticket with the task's parameters of now, such as how long to wait; None if it is about something else."""
@@ -318,7 +369,19 @@ class CloudSyncOperator(CloudOperator):
         essence = [where, *(self.service.essence(part) for part in parts)]
         return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
-    def _remember(self, context: Context, ticket: Ticket, *, ended: bool = False) -> None:
+    def _remember(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
+        if not has_memory(context):
+            return
         whole = self._fingerprint(self.service.split(self.target()))
-        kept = {"ticket": ticket.to_json(), "of": whole, **({"ended": True} if ended else {})}
-        remember(context, TICKET_KEY, json.dumps(kept))
+        kept = StoredTicket(ticket, whole, time.time(), TryMark.of(context), end)
+        remember(context, TICKET_KEY, kept.to_text())
+
+    def _remember_if_possible(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
+        """Store a ticket after an end, which a store that cannot be written must not replace by its own error.
+
+        The started ticket is still stored then, and a retry polls first.
+        """
+        try:
+            self._remember(context, ticket, end)
+        except Exception as error:
+            self.log.warning("Cannot write to the task state store (%s). A retry polls first.", error)

@@ -63,6 +63,7 @@ class Report:
                 "phase": None,
                 "why": None,
                 "run": None,
+                "absent": False,
             }
         else:
             ended = {
@@ -70,6 +71,7 @@ class Report:
                 "phase": self.ended.phase.value,
                 "why": self.ended.why,
                 "run": self.ended.run,
+                "absent": self.ended.absent,
             }
         return {
             "version": REPORT_VERSION,
@@ -97,7 +99,10 @@ class Report:
             else:
                 run = event.get("run")  # the first releases did not tell it
                 ended = Progress(
-                    Phase(event["phase"]), str(event["why"]), run=None if run is None else int(run)
+                    Phase(event["phase"]),
+                    str(event["why"]),
+                    run=None if run is None else int(run),
+                    absent=event.get("absent") is True,  # optional: 0.1.0 did not write it
                 )
             return cls(dict(event["ticket"]), float(event["deadline"]), int(event["try_number"]), ended)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

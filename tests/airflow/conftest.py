@@ -118,7 +118,9 @@ class World:
         self._monkeypatch.setattr(transport, "_send", sending)
         self._monkeypatch.setattr(transport, "_asend", asending)
 
-    def context(self, try_number: int = 1, *, store: bool = False, max_tries: int = 0) -> dict[str, Any]:
+    def context(
+        self, try_number: int = 1, *, store: bool = False, max_tries: int = 0, run: Any = None
+    ) -> dict[str, Any]:
         ti = SimpleNamespace(
             try_number=try_number,
             max_tries=max_tries,
@@ -126,6 +128,8 @@ class World:
             xcom_push=self._push,
         )
         found: dict[str, Any] = {"ti": ti}
+        if run is not None:
+            found["dag_run"] = run
         if store:
             found["task_state_store"] = self.store
         return found

@@ -219,15 +219,6 @@ def test_another_settle_time_is_no_other_sync(start_world) -> None:
     assert world.starts == 1
 
 
-def test_a_ticket_of_last_week_is_not_used(start_world) -> None:
-    world = start_world({"c": {"seconds": 100}})
-    with pytest.raises(WaitTimedOut):
-        world.run(sync(timeout=30), world.context(store=True))
-    until(world, 7 * 86400)
-    world.run(sync(), world.context(2, store=True))
-    assert world.starts == 2
-
-
 @BOTH_WAYS
 def test_a_cluster_that_is_gone_while_its_flag_is_up(start_world, deferrable) -> None:
     world = start_world({"c": {"state": "terminated"}})

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from tests.api.imagined_airflow import ONE_LOOK, SYNCS, WATCHES, Life, Story, Try
 from tests.api.imagined_cloud import (
     ACCOUNTS,
-    DAY,
     FAULTS,
     NAMES,
     NEVER,
@@ -130,16 +129,7 @@ def has_two_at_once(life: Life, found: Try, starts: list[Start]) -> bool:
     )
 
 
-def retries_a_cleared_try(life: Life, found: Try, starts: list[Start]) -> bool:
-    """A defect, see `test_a_cleared_task_whose_first_try_dies`."""
-    cleared = {number for number in life.cleared if number < found.number}
-    began = max(cleared, default=None)
-    return (
-        life.story.store and began is not None and not any(start.by >= began for start in life.cloud.starts)
-    )
-
-
-GREEN_LIMITS = (was_there_before, meets_another, has_two_at_once, retries_a_cleared_try)
+GREEN_LIMITS = (was_there_before, meets_another, has_two_at_once)
 
 
 # --- never started twice ----------------------------------------------------------------------------------------------
@@ -185,11 +175,6 @@ def looks_of(life: Life, number: int) -> list[tuple[float, bool]]:
             rest = sent[place + 1 : place + 2] if each.path.endswith("/iam-sync") else []
             found.append((each.at, each.delivered and all(other.delivered for other in rest)))
     return found
-
-
-def is_forgotten(life: Life, first: Start, second: Start) -> bool:
-    """docs/waiting.md: "A ticket is not used after a day"."""
-    return second.by > first.by and second.at - first.at > DAY
 
 
 def is_not_shown_to_a_retry_without_a_store(life: Life, first: Start, second: Start) -> bool:
@@ -265,7 +250,6 @@ def is_told_failed_by_another(life: Life, first: Start, second: Start) -> bool:
 
 
 START_LIMITS = (
-    is_forgotten,
     is_not_shown_to_a_retry_without_a_store,
     is_not_shown_in_time,
     is_too_short_to_be_seen,
@@ -500,9 +484,6 @@ def test_a_lost_start_that_comes_up_during_a_slow_look() -> None:
     assert len(live(story).cloud.starts) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="its retry knows nothing of the clear, and takes the end of the run before it"
-)
 @pytest.mark.parametrize("ended", [True, False], ids=["green", "killed"])
 def test_a_cleared_task_whose_first_try_dies(ended) -> None:
     """The sync was done, the user asks for it anew, and what becomes of that is green at once."""

@@ -38,6 +38,7 @@ EXPECTED = {
     "dies_started": ("success", 2, 1, [TAKEN_UP]),
     "dies_waiting": ("success", 2, 1, [TAKEN_UP]),
     "out_of_time": ("success", 2, 1, ["not done when the time was up", TAKEN_UP]),
+    "accepted_then_waits": ("success", 2, 1, [ACCEPTED, TAKEN_UP]),
     "scheduler_dies": ("success", 2, 1, [TAKEN_UP]),
     "reply_lost": ("success", 1, 1, [UNKNOWN, "the run is there; it is taken as ours"]),
     "request_lost": ("success", 1, 1, [UNKNOWN, "Nothing was started, so the start is sent again"]),
@@ -45,6 +46,7 @@ EXPECTED = {
     "marked_success": ("success", 1, 1, ["The wait was stopped here", GOES_ON]),
     "killed_by_user": ("failed", 1, 1, ["The task was ended", GOES_ON]),
     "cleared": ("success", 2, 1, [TAKEN_UP]),
+    "green_then_cleared": ("success", 2, 2, [ACCEPTED]),
     "failed_then_cleared": ("success", 2, 1, [GOES_ON, TAKEN_UP]),
     "success_then_cleared": ("success", 2, 2, [GOES_ON, ACCEPTED]),
 }
@@ -62,11 +64,11 @@ MARKED = {
     "success_then_cleared": "success",
 }
 CLEARED = dict.fromkeys(["cleared", "failed_then_cleared"], "cleared")
-CLEARED_LATE = {"success_then_cleared": "cleared"}
+CLEARED_LATE = dict.fromkeys(["success_then_cleared", "green_then_cleared"], "cleared")
 #: Those that wait in their workers when the others are deferred.
 IN_WORKER = {"killed_by_user", "scheduler_dies"}
 #: Those that wait all the time in a triggerer, which is replaced.
-DEFERRED = set(EXPECTED) - set(MARKED) - set(CLEARED) - IN_WORKER
+DEFERRED = set(EXPECTED) - set(MARKED) - set(CLEARED) - set(CLEARED_LATE) - IN_WORKER
 
 #: Longer than the test: the clock of the cloud is put forward when all has happened.
 HOUR = 3600.0

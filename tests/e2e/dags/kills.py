@@ -46,16 +46,24 @@ class Deadly(IamSync):
 class FirstTry(MrsSyncIamUsersOperator):
     """Its first try waits in the worker, and is different from the next in what is given as `first`."""
 
-    def __init__(self, *, first: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, first: dict[str, Any], edited: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.first = first
+        self.edited = edited
 
     def execute(self, context):
-        if context["ti"].try_number == 1:
-            self.deferrable = False
-            self.timeout = self.first.get("timeout", self.timeout)
-            self.service = Deadly(at=self.first.get("dies", ""))
-        return super().execute(context)
+        if context["ti"].try_number > 1:
+            # The DAG file was edited meanwhile, and the scheduler has not read it yet.
+            self.retries = self.retries if self.edited is None else self.edited
+            return super().execute(context)
+        self.deferrable = self.first.get("deferrable", False)
+        self.timeout = self.first.get("timeout", self.timeout)
+        self.wait_for_completion = self.first.get("waits", True)
+        self.service = Deadly(at=self.first.get("dies", ""))
+        result = super().execute(context)
+        if self.first.get("dies") == "accepted":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
 
 def sync(name: str, kind: type[MrsSyncIamUsersOperator] = MrsSyncIamUsersOperator, **more: Any) -> None:
@@ -76,7 +84,10 @@ def sync(name: str, kind: type[MrsSyncIamUsersOperator] = MrsSyncIamUsersOperato
 with DAG("kills", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None, catchup=False):
     for at in ("looking", "storing", "started", "waiting"):
         sync(f"dies_{at}", FirstTry, first={"dies": at})
-    sync("out_of_time", FirstTry, first={"timeout": 12.0})
+    sync("out_of_time", FirstTry, first={"timeout": 12.0}, edited=0)
+    sync("accepted_then_waits", FirstTry, first={"waits": False, "dies": "accepted"})
+    for name in ("cleared", "green_then_cleared"):
+        sync(name, FirstTry, first={"deferrable": True}, edited=5)
     sync("killed_by_user", FirstTry, first={})
     sync("scheduler_dies", FirstTry, first={})
     for name in (
@@ -84,7 +95,6 @@ with DAG("kills", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None, ca
         "request_lost",
         "marked_failed",
         "marked_success",
-        "cleared",
         "failed_then_cleared",
         "success_then_cleared",
     ):
