@@ -42,6 +42,8 @@ _LONGEST_HEAD_START = 10.0
 _CONFIRM_PAUSE = 5.0
 #: A poll that comes earlier than planned by less than this counts as in time (seconds): timers are not exact.
 _EARLY = 0.05
+#: A poke stays for at most so many seconds until an end is confirmed.
+LONGEST_HOLD = 60.0
 #: After so many lost polls in a row the connection is worth reading again.
 LOST_POLLS = 5
 
@@ -171,16 +173,18 @@ def is_held_back(error: CloudSyncError) -> bool:
 
 
 def poll(
-    cloud: Cloud, service: Service[Any], ticket: Ticket, *, hold: float = math.inf
+    cloud: Cloud, service: Service[Any], ticket: Ticket, *, hold: float = LONGEST_HOLD
 ) -> Flow[tuple[Ticket, Progress]]:
     """Poll once and judge; an end is confirmed by further polls. The ticket comes back with what was learned.
 
     A fault that may pass is RUNNING: there will be another poll.
 
-    :param hold: seconds to stay until an end is confirmed; where it takes longer, it is RUNNING until then.
+    :param hold: seconds to stay until an end is confirmed; where it takes longer, or past ``cloud.give_up_at``, it is
+        RUNNING until then.
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
     confirmation = Confirmation()
+    until = cloud.elapsed() + hold
     while True:
         try:
             at, seen = yield from look(soon(cloud), service, ticket.target)
@@ -190,7 +194,8 @@ def poll(
             return ticket, _missed(error)
         ticket = service.learn(ticket, seen)
         progress = confirmation.take(judge(service, ticket, seen, at), at)
-        if not confirmation.is_pending or confirmation.certain_at - confirmation.since > hold:
+        left = confirmation.certain_at - at
+        if not confirmation.is_pending or cloud.elapsed() + left > until:
             return ticket, progress
         if not (yield from _wait_to_confirm(cloud, confirmation, service)):
             return ticket, progress

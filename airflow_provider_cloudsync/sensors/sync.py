@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,9 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_cloudsync.api.flows import Cloud
+    from airflow_provider_cloudsync.api.messages import Flow
 
 
 #: An end that is confirmed within so many seconds is confirmed in the worker, before it would be deferred.
@@ -91,7 +93,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Look once."""
         with self.clear_errors():
-            ticket, progress = self._poll(self._ticket(context), hold=math.inf)
+            ticket, progress = self._poll(self._ticket(context))
             self._learned = ticket
             return self._conclude(context, progress)
 
@@ -110,7 +112,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 float(self.timeout), self.execution_timeout, waits.start_of_try(context)
             )
             # What takes longer to confirm than a deferral is left to the triggerer.
-            ticket, progress = self._poll(self._ticket(context), hold=_CONFIRM_HERE)
+            ticket, progress = self._poll(self._ticket(context), hold=_CONFIRM_HERE, deadline=deadline)
             if not self._conclude(context, progress):
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
@@ -155,14 +157,21 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             return self._learned
         return Ticket(self.service.name, target, Stage.WATCHING, time.time())
 
-    def _poll(self, ticket: Ticket, *, hold: float) -> tuple[Ticket, Progress]:
-        """Poll once; an end is confirmed here, unless the triggerer is to do that.
+    def _poll(
+        self, ticket: Ticket, *, hold: float | None = None, deadline: float | None = None
+    ) -> tuple[Ticket, Progress]:
+        """Poll once; an end is confirmed here, unless that takes too long.
 
-        :param hold: see `airflow_provider_cloudsync.api.polling.poll`.
+        :param hold: seconds that it may take; None: as long as a poke may.
+        :param deadline: seconds since the epoch at which it is too late to go on.
         """
-        ticket, progress = self.run_with_present_key(
-            lambda cloud: api.polling.poll(cloud, self.service, ticket, hold=hold)
-        )
+
+        def flow(cloud: Cloud) -> Flow[tuple[Ticket, Progress]]:
+            within = cloud if deadline is None else cloud.until(deadline)
+            seconds = api.polling.LONGEST_HOLD if hold is None else hold
+            return api.polling.poll(within, self.service, ticket, hold=seconds)
+
+        ticket, progress = self.run_with_present_key(flow)
         if progress.phase is not Phase.RUNNING:
             metrics.count("waits", service=self.service.name, phase=progress.phase)
         if progress != self._told:

@@ -24,7 +24,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
-from airflow_provider_cloudsync.api.model import STATE_LAG
+from airflow_provider_cloudsync.api.polling import LONGEST_HOLD
 from airflow_provider_cloudsync.api.services import mrs
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.operators.coc import CocSyncMultiCloudResourcesOperator
@@ -433,7 +433,7 @@ class Life:
         """By its deadline and one poll: what was on the wire comes to its end, and there is a last look."""
         # A quota is waited for 3 s, and no longer. A poke before the deadline stays to confirm what it sees.
         rescheduled = self.story.work in WATCHES and not self.story.deferrable
-        most = 3.1 + (STATE_LAG if rescheduled else 0.0)
+        most = 3.1 + (LONGEST_HOLD if rescheduled else 0.0)
         assert self.machine.idled <= most, f"idled for {self.machine.idled} s after the deadline"
         # Who takes up an earlier try's run looks for it, then at where it stands, and then waits: each time once.
         assert self.machine.requests <= 3 * ONE_LOOK, f"{self.machine.requests} requests after the deadline"
