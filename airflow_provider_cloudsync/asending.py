@@ -9,15 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.deadlines import Deadline, Deadlines
-from airflow_provider_cloudsync.reaching import authorities, is_near, ssl_context, usable_proxy
-from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, without_reply
+from airflow_provider_cloudsync.exceptions import TransportError
+from airflow_provider_cloudsync.reaching import (
+    authorities,
+    is_near,
+    is_rejected_certificate,
+    proxy_authorization,
+    proxy_refusal,
+    ssl_context,
+    usable_proxy,
+)
+from airflow_provider_cloudsync.receiving import (
+    CHUNK,
+    LARGE,
+    TRICKLE,
+    Body,
+    complete,
+    sent_again,
+    without_reply,
+)
 
 if TYPE_CHECKING:
     import aiohttp
 
-#: A token comes in a header of up to 32 KiB, more than the library takes by itself.
-_LONGEST_HEADER = 64 * 1024
+    from airflow_provider_cloudsync.aiohttp_wire import Exchange
+
 _CONNECTIONS = 32
+#: Bodies of more than `LARGE` bytes that are read and parsed at once. One takes up to 60 MiB meanwhile.
+_LARGE_BODIES = 1
 _ready = False
 
 
@@ -26,7 +45,7 @@ async def make_ready() -> None:
     global _ready
     if not _ready:
         # All who come meanwhile wait in threads, too: it is in sys.modules long before it can be used.
-        await asyncio.to_thread(importlib.import_module, "aiohttp")
+        await asyncio.to_thread(importlib.import_module, "airflow_provider_cloudsync.aiohttp_wire")
         _ready = True
 
 
@@ -35,25 +54,32 @@ class Session:
 
     The library's own limit of connections is off, and so are its timers but for the one of a new connection: they cost
     a fifth of a call, and that what waits for a free connection has not been sent only we can tell.
+
+    :ivar large_bodies: limits how many large bodies are read and parsed at once.
+    :ivar parsing: held while a large body is decoded and parsed, which takes several times its size.
     """
 
     def __init__(self) -> None:
-        import aiohttp
         import yarl
 
-        self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            max_field_size=_LONGEST_HEADER,
-            max_line_size=_LONGEST_HEADER,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
-        # aiohttp sends a GET or DELETE again by itself where a kept connection breaks. Whether that is safe is for the
-        # flow to say: some GETs start work.
-        self.http._retry_connection = False
+        from airflow_provider_cloudsync.aiohttp_wire import Exchange, open_http
+
+        self.http = open_http()
+        self.exchange = Exchange
         self.deadlines = Deadlines()
+        self.large_bodies = asyncio.Semaphore(_LARGE_BODIES)
+        self.parsing = asyncio.Semaphore(1)
         self.url: Any = yarl.URL
         self._hosts: dict[str, _Host] = {}
+        self._unkept: aiohttp.ClientSession | None = None
+
+    def unkept(self) -> aiohttp.ClientSession:
+        """A session that opens a connection for each request."""
+        from airflow_provider_cloudsync.aiohttp_wire import open_http
+
+        if self._unkept is None:
+            self._unkept = open_http(keep_connections=False)
+        return self._unkept
 
     def host(self, url: str) -> _Host:
         """The one that a URL leads to."""
@@ -67,6 +93,8 @@ class Session:
         """Close its connections."""
         self.deadlines.close()
         await self.http.close()
+        if self._unkept is not None:
+            await self._unkept.close()
 
 
 class _Host:
@@ -94,16 +122,12 @@ async def asend(session: Session, request: HttpRequest) -> Response:
     """
     wiring = request.wiring
     host = session.host(request.url)
-    proxy: str | None = None
-    context: Any = True
-    if not host.is_near:
-        proxy = usable_proxy(request)
-        if proxy is not None or not request.url.startswith("http:"):
-            context = ssl_context(authorities(wiring, request))
-    sent = False
+    route = None if host.is_near else _Route(request)
+    exchange: Exchange | None = None
     connections = host.connections
     in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
     first = wiring.connect_timeout + wiring.read_timeout
+    slot = _Slot(session.large_bodies)
     try:
         with session.deadlines.within(in_all, first) as deadline:
             if connections.locked():
@@ -113,35 +137,91 @@ async def asend(session: Session, request: HttpRequest) -> Response:
             else:
                 await connections.acquire()  # without a turn of the loop
             try:
-                sent = True
-                reply = await session.http.request(
-                    request.method,
-                    session.url(request.url, encoded=True),
-                    headers=request.headers,
-                    data=request.body or None,
-                    allow_redirects=False,
-                    timeout=_timeout(wiring.connect_timeout),
-                    ssl=context,
-                    proxy=proxy,
-                )
+                exchange = session.exchange()
                 try:
+                    reply = await _request(session.http, session, request, exchange, route)
+                except Exception as error:
+                    if not (request.repeatable and _is_disconnected(error) and exchange.was_closed_meanwhile):
+                        raise
+                    sent_again(request)
+                    exchange = session.exchange()
+                    reply = await _request(session.unkept(), session, request, exchange, route)
+                assert exchange.parser is not None
+                try:
+                    body = Body(request, exchange.parser)
                     content = reply.content
                     if content.is_eof() and content.exception() is None:
-                        body = content.read_nowait()  # as with nearly all: it came with the headers
-                        bound(len(body), request)
+                        body.add(content.read_nowait())  # as with nearly all: it came with the headers
                     else:
-                        body = await _body(reply, request, deadline)
+                        await _read(content, body, deadline, slot, wiring.read_timeout, in_all)
                 except BaseException:
                     reply.close()
                     raise
+                if body.truncated:
+                    reply.close()
             finally:
                 connections.release()
-        return complete(request, Response(reply.status, reply.headers, body))
+        if body.is_large:
+            async with session.parsing:
+                return complete(request, await asyncio.to_thread(body.response))
+        return complete(request, body.response())
     except Exception as error:
-        verdict = _verdict(error, sent=sent)
-        if verdict is None:
+        failed = _without_reply(request, exchange, error)
+        if failed is None:
             raise
-        raise without_reply(request, error, sent=verdict[0], lasting=verdict[1]) from None
+        raise failed from None
+    finally:
+        slot.free()
+
+
+class _Route:
+    """Proxy and TLS of a request. Has no repr, so that no traceback shows the login of the proxy."""
+
+    __slots__ = ("_login", "_proxy", "_tls")
+    _login: dict[str, str]
+    _proxy: str | None
+    _tls: Any
+
+    def __init__(self, request: HttpRequest) -> None:
+        proxy = usable_proxy(request)
+        self._proxy, self._login, self._tls = proxy, {}, None
+        if proxy is not None or not request.url.startswith("http:"):
+            self._tls = ssl_context(authorities(request.wiring, request))
+        if proxy is not None:
+            self._login = proxy_authorization(proxy)
+            scheme, _, place = proxy.partition("://")
+            self._proxy = f"{scheme}://{place.rpartition('@')[2]}"
+
+    def settings(self, request: HttpRequest) -> dict[str, Any]:
+        """What the library is to be told."""
+        if self._proxy is None:
+            return {"headers": request.headers, "ssl": True if self._tls is None else self._tls}
+        if request.url.startswith("http:"):
+            return {"headers": {**request.headers, **self._login}, "ssl": self._tls, "proxy": self._proxy}
+        return {
+            "headers": request.headers,
+            "ssl": self._tls,
+            "proxy": self._proxy,
+            "proxy_headers": self._login,
+        }
+
+
+async def _request(
+    http: aiohttp.ClientSession,
+    session: Session,
+    request: HttpRequest,
+    exchange: Exchange,
+    route: _Route | None,
+) -> aiohttp.ClientResponse:
+    return await http.request(
+        request.method,
+        session.url(request.url, encoded=True),
+        data=request.body or None,
+        allow_redirects=False,
+        timeout=_timeout(request.wiring.connect_timeout),
+        middlewares=(exchange,),
+        **({"headers": request.headers} if route is None else route.settings(request)),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -152,22 +232,71 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
-async def _body(reply: aiohttp.ClientResponse, request: HttpRequest, deadline: Deadline) -> bytes:
-    content = reply.content
-    announced = reply.headers.get("content-length", "")
-    if announced.isdecimal() and "content-encoding" not in reply.headers:
-        bound(int(announced), request)
-    parts: list[bytes] = []
-    size = 0
-    patience = request.wiring.read_timeout
-    while True:
+class _Slot:
+    """Permission to have a large body in memory."""
+
+    __slots__ = ("_is_taken", "_limit")
+
+    def __init__(self, limit: asyncio.Semaphore) -> None:
+        self._limit, self._is_taken = limit, False
+
+    @property
+    def is_taken(self) -> bool:
+        return self._is_taken
+
+    async def take(self) -> None:
+        if not self._is_taken:
+            await self._limit.acquire()
+            self._is_taken = True
+
+    def free(self) -> None:
+        if self._is_taken:
+            self._is_taken = False
+            self._limit.release()
+
+
+async def _read(
+    content: aiohttp.StreamReader, body: Body, deadline: Deadline, slot: _Slot, patience: float, in_all: float
+) -> None:
+    while not body.truncated:
         deadline.move(patience)
         chunk = await content.read(CHUNK)
         if not chunk and content.at_eof():
-            return b"".join(parts)
-        parts.append(chunk)
-        size += len(chunk)
-        bound(size, request)
+            return
+        body.add(chunk)
+        if body.size > LARGE and not slot.is_taken:
+            # What is not read stays with the server meanwhile. That is not the server's time.
+            deadline.begin_anew(in_all, in_all)
+            await slot.take()
+            # Others wait for the slot, so the rest must not trickle in.
+            deadline.begin_anew(patience, patience)
+
+
+def _is_disconnected(error: Exception) -> bool:
+    from airflow_provider_cloudsync.aiohttp_wire import Disconnected
+
+    return isinstance(error, Disconnected)
+
+
+def _without_reply(
+    request: HttpRequest, exchange: Exchange | None, error: Exception
+) -> TransportError | None:
+    """The error for a request that got no usable reply; None: it is no error of the way there.
+
+    :param exchange: None: the request did not get a connection.
+    """
+    import aiohttp
+
+    if _is_disconnected(error) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        reason, lasting = proxy_refusal(error.status)
+        return without_reply(request, error, sent=False, lasting=lasting, reason=reason)
+    verdict = _verdict(error, sent=exchange is not None)
+    if verdict is None:
+        return None
+    reason = exchange.parser.error if exchange is not None and exchange.parser is not None else ""
+    return without_reply(request, error, sent=verdict[0], lasting=verdict[1], reason=reason)
 
 
 def _verdict(error: Exception, *, sent: bool) -> tuple[bool, bool] | None:
@@ -179,13 +308,7 @@ def _verdict(error: Exception, *, sent: bool) -> tuple[bool, bool] | None:
 
     if not isinstance(error, aiohttp.ClientError | TimeoutError | OSError | UnicodeError):
         return None
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if is_rejected_certificate(error) or isinstance(error, aiohttp.InvalidURL | UnicodeError):
         return False, True
-    if isinstance(error, aiohttp.InvalidURL | UnicodeError):
-        return False, True
-    unconnected = (
-        aiohttp.ClientConnectorError,
-        aiohttp.ConnectionTimeoutError,
-        aiohttp.ClientHttpProxyError,
-    )
+    unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     return sent and not isinstance(error, unconnected), False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import ipaddress
 import os
+import re
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 from urllib.request import (  # type: ignore[attr-defined]
     getproxies_environment,
     proxy_bypass_environment,
@@ -17,6 +21,8 @@ from airflow_provider_cloudsync.api.endpoints import is_loopback
 from airflow_provider_cloudsync.api.messages import HttpRequest, Wiring
 from airflow_provider_cloudsync.exceptions import TransportError
 
+#: Characters that end the authority of a URL, or that the libraries read differently.
+_BREAKS_URL = re.compile(r"[^!-~]|[#/?\\\[\]]")
 CHECK = "Check the endpoint, the network and the proxy of the connection."
 
 
@@ -71,25 +77,62 @@ def _ssl_context(path: str, changed_at: int) -> ssl.SSLContext:
 def usable_proxy(request: HttpRequest) -> str | None:
     """The proxy for a request. A bad one is told here: the libraries would show it, with its password.
 
+    :return: its URL, with user and password percent-encoded.
     :raises TransportError: if it is no URL of a proxy.
     """
     scheme, host, _, _ = request.pieces()
     proxy = _proxy_for(scheme, host, request.wiring)
     if proxy is None:
         return None
-    try:
-        parts = urlsplit(proxy)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if problem := proxy_problem(proxy):
         raise TransportError(
-            'the proxy is not a URL such as http://proxy.example.com:3128; see "proxy" in the connection\'s Extra, or '
-            f"the environment: {where(request)}. {CHECK}",
+            f'the proxy {problem}; see "proxy" in the connection\'s Extra, or the environment: {where(request)}. '
+            f"{CHECK}",
             sent=False,
             lasting=True,
         )
-    return proxy
+    start, _, rest = proxy.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    # Both libraries are to read the same, whatever they make of a character that need not be encoded.
+    user, colon, password = (quote(unquote_to_bytes(part), safe="") for part in credentials.partition(":"))
+    return f"{start}://{user}{colon and ':'}{password}{at}{place.rstrip('/')}"
+
+
+def proxy_problem(proxy: str) -> str:
+    """What is wrong with the URL of a proxy, without any part of it; empty if it can be used."""
+    scheme, _, rest = proxy.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if at and _BREAKS_URL.search(credentials):
+        return (
+            "has a user or password with a character that must be percent-encoded (# as %23, / as %2F, ? as %3F; "
+            "likewise blanks, brackets and all that is not ASCII)"
+        )
+    try:
+        parts = urlsplit(f"{scheme}://{place}")
+        usable = scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "must be a URL such as http://proxy.example.com:3128"
+    return ""
+
+
+def proxy_authorization(proxy: str) -> dict[str, str]:
+    """The header for a proxy with user and password: the bytes that are percent-encoded in its URL."""
+    credentials, at, _ = proxy.partition("://")[2].rpartition("@")
+    if not at:
+        return {}
+    user, _, password = credentials.partition(":")
+    secret = b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode()
+    return {"Proxy-Authorization": f"Basic {secret}"}
+
+
+def proxy_refusal(status: int) -> tuple[str, bool]:
+    """What a proxy says with a status other than 200, and whether trying again can't help."""
+    if status == 407:
+        return "the proxy requires authentication (407); put user and password into its URL", True
+    lasting = status < 500 and status not in (408, 429)
+    return f"the proxy refused to connect to the host (status {status})", lasting
 
 
 def proxy_for(url: str, wiring: Wiring) -> str | None:
@@ -106,9 +149,36 @@ def _proxy_for(scheme: str, netloc: str, wiring: Wiring) -> str | None:
     proxies = getproxies_environment()
     if not proxies:
         return None
-    if proxy_bypass_environment(netloc, proxies):
+    if proxy_bypass_environment(netloc, proxies) or _is_exempt_address(netloc, proxies.get("no", "")):
         return None
     return _with_scheme(proxies.get(scheme) or proxies.get("all") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def _is_exempt_address(netloc: str, exempt: str) -> bool:
+    """Whether the host is an IP address that NO_PROXY names, alone or by its network; urllib knows names only.
+
+    :param exempt: the value of NO_PROXY, such as ``10.0.0.0/8, 10.1.2.3:443, fd00::/8, fd00::1, [fd00::1]:443``.
+    """
+    try:
+        parts = urlsplit(f"//{netloc}")
+        address, port = ipaddress.ip_address(parts.hostname or ""), parts.port
+    except ValueError:
+        return False
+    return any(_is_within(address, port, each.strip()) for each in exempt.split(","))
+
+
+def _is_within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int | None, entry: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return address in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    with contextlib.suppress(ValueError):  # with a port, or a name
+        parts = urlsplit(f"//{entry}")
+        return (
+            parts.port is not None
+            and port == parts.port
+            and address == ipaddress.ip_address(parts.hostname or "")
+        )
+    return False
 
 
 @functools.lru_cache(maxsize=256)
@@ -130,34 +200,48 @@ def _with_scheme(proxy: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def lost(request: HttpRequest, error: Exception, *, sent: bool, lasting: bool) -> TransportError:
+def lost(
+    request: HttpRequest, error: Exception, *, sent: bool, lasting: bool, reason: str = ""
+) -> TransportError:
     """The error for a request that got no usable reply.
 
     :param error: the library's.
     :param sent: whether the request may have left.
     :param lasting: whether trying again can't help.
+    :param reason: what went wrong, if that is known; else it is taken from the error.
     """
-    text = f"{_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__}): {where(request)}. {CHECK}"
-    return TransportError(text, sent=sent, lasting=lasting)
+    reason = reason or f"{_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__})"
+    return TransportError(f"{reason}: {where(request)}. {CHECK}", sent=sent, lasting=lasting)
+
+
+def is_rejected_certificate(error: BaseException) -> bool:
+    """Whether the certificate of the service, or of the proxy on the way there, was not accepted."""
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in causes_of(error))
 
 
 def _reason(error: Exception, *, sent: bool, lasting: bool) -> str:
     """Which step on the way to the service failed, in words."""
-    causes = list(_causes(error))
-    if any(isinstance(each, socket.gaierror) for each in causes):
-        return "the host's name can't be resolved"
-    if any(isinstance(each, ConnectionRefusedError) for each in causes):
-        return "the connection was refused, so nothing listens there"
+    causes = list(causes_of(error))
+    for each in causes:
+        if isinstance(each, socket.gaierror):
+            return "the host's name can't be resolved"
+        if isinstance(each, ConnectionRefusedError):
+            return "the connection was refused, so nothing listens there"
+        # One of aiohttp is a subclass without the message.
+        if isinstance(each, ssl.SSLCertVerificationError) and (why := getattr(each, "verify_message", "")):
+            return f'the certificate was rejected: {why.rstrip(".")}; see "verify" in the connection\'s Extra'
     if lasting:
-        return "the certificate or the address can't be accepted; see \"verify\" in the connection's Extra"
-    if any(isinstance(each, ssl.SSLError) for each in causes):
-        return "no TLS could be agreed on"
+        return "the address can't be used"
+    tls = [each for each in causes if isinstance(each, ssl.SSLError)]
+    if tls:
+        why = next(filter(None, (getattr(each, "reason", None) for each in tls)), "no reason given")
+        return f"TLS failed: {why.replace('_', ' ').lower()}"
     if any(isinstance(each, TimeoutError) for each in causes) or "timed out" in str(error):
         return "no reply in time" if sent else "no connection in time"
     return "the connection broke" if sent else "no connection could be made"
 
 
-def _causes(error: BaseException | None, depth: int = 8) -> Iterator[BaseException]:
+def causes_of(error: BaseException | None, depth: int = 8) -> Iterator[BaseException]:
     """An error and what it is made of; the libraries keep the first cause in various places."""
     if error is None or not depth:
         return
@@ -170,4 +254,4 @@ def _causes(error: BaseException | None, depth: int = 8) -> Iterator[BaseExcepti
     )
     for each in (*inner, *error.args):
         if isinstance(each, BaseException):
-            yield from _causes(each, depth - 1)
+            yield from causes_of(each, depth - 1)

@@ -1,48 +1,159 @@
-"""What becomes of a reply as it comes in, whichever library brings it: bounds, completeness, counting."""
+"""Bodies of replies, whichever library reads them: limits, decoding, completeness, counting."""
 
 from __future__ import annotations
+
+import zlib
 
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.exceptions import TransportError, UnreadableReply
-from airflow_provider_cloudsync.reaching import CHECK, lost, where
+from airflow_provider_cloudsync.reaching import CHECK, lost, proxy_refusal, where
+from airflow_provider_cloudsync.reply_parser import ReplyParser
 
-#: A larger reply is refused; the longest of the lists that are read here stay far below.
-LARGEST_REPLY = 16 * 1024 * 1024
+#: Bytes that are read of the body of an error or redirect. Codes and texts are far shorter.
+MAX_ERROR = 64 * 1024
+#: Bytes of a body from which on it is parsed off the event loop, and counts for the limit of large bodies.
+LARGE = 128 * 1024
 #: A reply that trickles in has this many read timeouts until it must be complete.
 TRICKLE = 3
 #: Bytes that are taken in at once.
 CHUNK = 64 * 1024
+_ENCODINGS = ("gzip", "x-gzip", "deflate")
+
+
+class Body:
+    """Body of a reply as it arrives.
+
+    :param parser: what the reply was read with; its head is complete.
+    :ivar truncated: whether the rest is not wanted, as with a long body of an error.
+    """
+
+    __slots__ = ("_encoding", "_limit", "_parser", "_parts", "_request", "_status", "size", "truncated")
+
+    def __init__(self, request: HttpRequest, parser: ReplyParser) -> None:
+        head = parser.head
+        assert head is not None
+        self._request, self._parser, self._status = request, parser, head.status
+        encoding = head.headers.get("content-encoding")
+        self._encoding = "" if encoding is None or encoding.lower() == "identity" else encoding.lower()
+        self._limit = MAX_ERROR if head.status >= 300 else request.max_reply
+        self._parts: list[bytes] = []
+        self.size = 0
+        self.truncated = False
+        if head.length is not None and not self._is_error:
+            self._bound(head.length)
+
+    @property
+    def _is_error(self) -> bool:
+        return self._status >= 300
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes an event loop too long to make a response of it."""
+        return self.size > LARGE or self.truncated or bool(self._encoding)
+
+    def add(self, chunk: bytes) -> None:
+        """Take in a piece.
+
+        :raises UnreadableReply: if the body of a success is longer than the call can need.
+        """
+        self._parts.append(chunk)
+        self.size += len(chunk)
+        if not self._is_error:
+            self._bound(self.size)
+        elif self.size > self._limit:
+            self.truncated = True
+
+    def _bound(self, size: int) -> None:
+        if size > self._limit:
+            raise self._unreadable(f"the reply is larger than {self._limit:,} bytes")
+
+    def response(self) -> Response:
+        """The response, its JSON parsed where that takes long.
+
+        :raises UnreadableReply: if the body is incomplete or cannot be decoded.
+        """
+        if self._parser.is_cut_short and not self.truncated:
+            raise self._unreadable("the reply is cut short")
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        if self._encoding and body:
+            body = self._decoded(body)
+        if self.truncated:
+            body = body[: self._limit]
+        assert self._parser.head is not None
+        response = Response(self._status, self._parser.head.headers, body, self.truncated)
+        if len(body) > LARGE or self.truncated:
+            _ = response.parsed
+        return response
+
+    def _decoded(self, body: bytes) -> bytes:
+        try:
+            if self._encoding not in _ENCODINGS:
+                raise ValueError
+            decoded, complete = _decompressed(body, self._encoding, self._limit)
+        except (ValueError, zlib.error):
+            if self._is_error:
+                self.truncated = True
+                return b""  # the status says enough
+            raise self._unreadable(
+                'the body does not match the "Content-Encoding" header of the reply'
+            ) from None
+        if self._is_error:
+            self.truncated = self.truncated or not complete
+        else:
+            self._bound(len(decoded))
+            if not complete:
+                raise self._unreadable("the reply is cut short")
+        return decoded
+
+    def _unreadable(self, text: str) -> UnreadableReply:
+        return UnreadableReply(f"{text}: {where(self._request)}. {CHECK}")
+
+
+def _decompressed(body: bytes, encoding: str, limit: int) -> tuple[bytes, bool]:
+    """At most one byte more than the limit, and whether that is all.
+
+    :raises zlib.error: if the body is not compressed so.
+    """
+    try:
+        decoder = zlib.decompressobj(zlib.MAX_WBITS + 32)  # gzip or zlib, as it says
+        decoded = decoder.decompress(body, limit + 1)
+    except zlib.error:
+        if encoding != "deflate":
+            raise
+        decoder = zlib.decompressobj(-zlib.MAX_WBITS)  # some servers leave the zlib header out
+        decoded = decoder.decompress(body, limit + 1)
+    return decoded, decoder.eof and not decoder.unused_data
 
 
 def complete(request: HttpRequest, response: Response) -> Response:
-    """The response, if all of it came."""
+    """Count a response, and tell a proxy's refusal from a reply of the service.
+
+    :raises TransportError: if a proxy refused the request.
+    """
     if metrics.are_on():
         _count(request, response.status)
-    announced = response.headers.get("content-length", "")
-    as_announced = not announced.isdecimal() or len(response.body) == int(announced)
-    if not as_announced and request.method != "HEAD" and "content-encoding" not in response.headers:
-        raise UnreadableReply(f"the reply is cut short: {where(request)}. {CHECK}")
+    if response.status == 407:
+        text, lasting = proxy_refusal(407)
+        raise TransportError(f"{text}: {where(request)}. {CHECK}", sent=False, lasting=lasting)
     return response
 
 
-def without_reply(request: HttpRequest, error: Exception, *, sent: bool, lasting: bool) -> TransportError:
+def without_reply(
+    request: HttpRequest, error: Exception, *, sent: bool, lasting: bool, reason: str = ""
+) -> TransportError:
     """The error for a request that got no usable reply; see `lost`."""
     _count(request, None)
-    return lost(request, error, sent=sent, lasting=lasting)
+    return lost(request, error, sent=sent, lasting=lasting, reason=reason)
+
+
+def sent_again(request: HttpRequest) -> None:
+    """Count a request that is sent again, since a reused connection was closed before any byte of a reply arrived."""
+    _count(request, None)
+    metrics.count("retries", service=request.service or "other")
 
 
 def _count(request: HttpRequest, status: int | None) -> None:
     metrics.count("requests", service=request.service or "other", outcome=metrics.outcome_of(status))
-
-
-def bound(size: int, request: HttpRequest) -> None:
-    """Refuse a reply that is larger than any should be.
-
-    :param size: bytes of it, so far or announced.
-    :raises UnreadableReply: if they are too many.
-    """
-    if size > LARGEST_REPLY:
-        raise UnreadableReply(
-            f"the reply is larger than {LARGEST_REPLY // 2**20} MiB: {where(request)}. {CHECK}"
-        )

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
+import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.exceptions import TransportError
-from airflow_provider_cloudsync.reaching import CHECK, authorities, usable_proxy, where
-from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, bound, complete, without_reply
+from airflow_provider_cloudsync.reaching import (
+    CHECK,
+    authorities,
+    causes_of,
+    is_rejected_certificate,
+    proxy_refusal,
+    usable_proxy,
+    where,
+)
+from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, Body, complete, sent_again, without_reply
+from airflow_provider_cloudsync.reply_parser import MalformedReply
 
 if TYPE_CHECKING:
     import requests
 
+    from airflow_provider_cloudsync.requests_wire import Exchange
+
 _threads = threading.local()
+#: How http.client words the refusal of a proxy to open a tunnel.
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 
 
 def send(request: HttpRequest) -> Response:
@@ -27,27 +42,58 @@ def send(request: HttpRequest) -> Response:
     import requests
     import urllib3
 
+    from airflow_provider_cloudsync.requests_wire import Exchange, current
+
     wiring = request.wiring
     proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
-    give_up = time.monotonic() + wiring.connect_timeout + TRICKLE * wiring.read_timeout
+    exchange = Exchange(time.monotonic() + wiring.connect_timeout + TRICKLE * wiring.read_timeout)
+    broken = (
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        UnicodeError,
+        MalformedReply,
+    )
+    may_repeat = request.repeatable
     try:
-        prepared = requests.Request(
-            request.method, request.url, headers=_as_sent(request.headers), data=request.body or None
-        )
-        with _blocking_session().send(
-            prepared.prepare(),
-            stream=True,
-            allow_redirects=False,
-            timeout=(wiring.connect_timeout, wiring.read_timeout),
-            verify=trusted,
-            proxies={"http": proxy, "https": proxy} if proxy else {},
-        ) as reply:
-            body = _collect(_pieces(reply), request, give_up)
-            received = {name.lower(): value for name, value in reply.headers.items()}
-            return complete(request, Response(reply.status_code, received, body))
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-        sent, lasting = _requests_verdict(error)
-        raise without_reply(request, error, sent=sent, lasting=lasting) from None
+        while True:
+            current.exchange = exchange
+            try:
+                return complete(request, _send_once(request, exchange, proxy, trusted))
+            except broken as error:
+                if not (may_repeat and _was_closed_meanwhile(exchange, error)):
+                    raise _without_reply(request, exchange, error) from None
+            may_repeat = False
+            sent_again(request)
+            _blocking_session().close()  # the idle connections may have been closed, too
+            exchange = Exchange(exchange.give_up)
+    finally:
+        del current.exchange
+
+
+def _send_once(request: HttpRequest, exchange: Exchange, proxy: str | None, trusted: str | bool) -> Response:
+    import requests
+
+    wiring = request.wiring
+    prepared = requests.Request(
+        request.method, request.url, headers=_as_sent(request.headers), data=request.body or None
+    )
+    with _blocking_session().send(
+        prepared.prepare(),
+        stream=True,
+        allow_redirects=False,
+        timeout=(wiring.connect_timeout, wiring.read_timeout),
+        verify=trusted,
+        proxies={"http": proxy, "https": proxy} if proxy else {},
+    ) as reply:
+        assert exchange.parser is not None
+        body = Body(request, exchange.parser)
+        for piece in _pieces(reply):
+            body.add(piece)
+            if body.truncated:
+                break
+            if time.monotonic() > exchange.give_up:
+                raise TransportError(f"the reply was not complete in time: {where(request)}. {CHECK}")
+        return body.response()
 
 
 def close_sessions() -> None:
@@ -69,8 +115,12 @@ def _blocking_session() -> requests.Session:
     if getattr(_threads, "pid", None) != os.getpid():
         import requests
 
+        from airflow_provider_cloudsync.requests_wire import Adapter
+
         session = requests.Session()
         session.trust_env = False  # proxies are chosen here, and a .netrc would replace the signature
+        session.mount("http://", Adapter())
+        session.mount("https://", Adapter())
         _threads.session, _threads.pid = session, os.getpid()
     kept: requests.Session = _threads.session
     kept.cookies.clear()
@@ -79,24 +129,29 @@ def _blocking_session() -> requests.Session:
 
 def _pieces(reply: requests.Response) -> Iterator[bytes]:
     """The body as it comes in, so that the time can be looked at between the pieces."""
-    read = getattr(reply.raw, "read1", None)
-    if read is None:  # urllib3 before 2 waits until a piece is full
-        yield from reply.iter_content(CHUNK)
-        return
-    while piece := read(CHUNK, decode_content=True):
+    raw = reply.raw
+    # urllib3 before 2 has no read1; its read waits until a piece is full.
+    read = getattr(raw, "read1", raw.read)
+    while piece := read(CHUNK, decode_content=False):
         yield piece
 
 
-def _collect(chunks: Iterable[bytes], request: HttpRequest, give_up: float) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        bound(size, request)
-        if time.monotonic() > give_up:
-            raise TransportError(f"the reply was not complete in time: {where(request)}. {CHECK}")
-    return b"".join(parts)
+def _was_closed_meanwhile(exchange: Exchange, error: Exception) -> bool:
+    """Whether a reused connection was closed by the server before any byte of a reply arrived."""
+    if not exchange.reused or (exchange.parser is not None and exchange.parser.received):
+        return False
+    closed = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    return any(isinstance(each, closed) for each in causes_of(error))
+
+
+def _without_reply(request: HttpRequest, exchange: Exchange, error: Exception) -> TransportError:
+    refused = next(filter(None, (_NO_TUNNEL.match(str(each)) for each in causes_of(error))), None)
+    if refused is not None:
+        reason, lasting = proxy_refusal(int(refused[1]))
+        return without_reply(request, error, sent=False, lasting=lasting, reason=reason)
+    reason = exchange.parser.error if exchange.parser is not None else ""
+    sent, lasting = _requests_verdict(error)
+    return without_reply(request, error, sent=sent, lasting=lasting, reason=reason)
 
 
 def _requests_verdict(error: Exception) -> tuple[bool, bool]:
@@ -104,10 +159,10 @@ def _requests_verdict(error: Exception) -> tuple[bool, bool]:
     import requests
     import urllib3
 
+    if is_rejected_certificate(error):
+        return False, True  # of the service or of the proxy
     if isinstance(error, requests.exceptions.SSLError):
-        # Of the handshake or of a later record: only a bad certificate is certainly of the first.
-        refused = "CERTIFICATE_VERIFY" in str(error).upper()
-        return not refused, refused
+        return True, False  # of the handshake or of a later record
     if isinstance(
         error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError
     ):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-_ALL = ("import", "parse", "call", "triggers", "adaptive")
+_ALL = ("import", "parse", "call", "triggers", "adaptive", "hostile")
 _WITH_PEERS = ("import", "triggers")
 
 

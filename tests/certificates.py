@@ -15,7 +15,7 @@ class Certificate:
     context: ssl.SSLContext
 
 
-def make_certificate(folder: Path, *names: str, expired: bool = False) -> Certificate:
+def make_certificate(folder: Path, *names: str, expired: bool = False, later: bool = False) -> Certificate:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -35,8 +35,8 @@ def make_certificate(folder: Path, *names: str, expired: bool = False) -> Certif
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 3 * day)
-        .not_valid_after(now + (-day if expired else day))
+        .not_valid_before(now + (day if later else -3 * day))
+        .not_valid_after(now + (-day if expired else 2 * day))
         .add_extension(x509.SubjectAlternativeName(known), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)

@@ -30,6 +30,7 @@ from airflow_provider_cloudsync.api.services import coc_calls
 CONSTANT = {
     "asending._ready": "whether a library has been imported, which stays so",
     "transport._count_shared": "a function",
+    "requests_wire.current": "the exchange of each thread, which its next request replaces",
     "triggers.sync._NONE": "an empty object that nobody writes to",
 }
 #: Types whose objects cannot change, or that hold nothing of a test.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gc
 import gzip
@@ -10,17 +11,16 @@ import inspect
 import os
 import signal
 import socket
-import ssl
 import threading
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync import asending, receiving, sending, transport
+from airflow_provider_cloudsync import asending, transport
 from airflow_provider_cloudsync.api.messages import (
     Flow,
     HttpRequest,
@@ -34,115 +34,29 @@ from airflow_provider_cloudsync.api.messages import (
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, TransportError
 from airflow_provider_cloudsync.reaching import proxy_for
 from tests.certificates import Certificate, make_certificate
-from tests.peers import Peer, Received, Script, Server
+from tests.driving import (
+    HASTY,
+    LOST,
+    NEVER_LEFT,
+    NEVER_WILL,
+    QUICK,
+    UNREADABLE,
+    Drive,
+    Start,
+    _no_kept_session,
+    answers,
+    drive,
+    http,
+    one,
+    outcome,
+    raw_reply,
+    serve,
+    several,
+    silent,
+)
+from tests.peers import Peer, Received, Script
 
-# --- a server that does as a script says ---------------------------------------------------------------------------
-
-
-def raw_reply(body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def answers(*replies: bytes, close: bool = False) -> Script:
-    """Answer one request after the other; then close, or go on with the last reply."""
-
-    def script(peer: Peer) -> None:
-        for reply in replies:
-            if peer.read() is None:
-                return
-            peer.send(reply)
-        while not close and peer.read() is not None:
-            peer.send(replies[-1])
-
-    return script
-
-
-def silent(peer: Peer) -> None:
-    """Take the request, and say nothing."""
-    peer.read()
-    peer.until_the_client_closes()
-
-
-Start = Callable[..., Server]
-
-
-@pytest.fixture
-def serve() -> Iterator[Start]:
-    servers: list[Server] = []
-
-    def start(*scripts: Script, tls: ssl.SSLContext | None = None) -> Server:
-        servers.append(Server(scripts or (answers(raw_reply()),), tls))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-# --- the drivers ---------------------------------------------------------------------------------------------------
-
-Drive = Callable[[Flow[Any]], Any]
-
-
-@pytest.fixture(autouse=True)
-def _no_kept_session() -> Iterator[None]:
-    yield
-    kept = getattr(sending._threads, "session", None)
-    if kept is not None:
-        kept.close()
-        del sending._threads.session, sending._threads.pid
-
-
-@pytest.fixture(params=["blocking", "asyncio"])
-def drive(request: pytest.FixtureRequest) -> Drive:
-    """Runs a flow to its end with one of the drivers."""
-    if request.param == "blocking":
-        return transport.run
-    return lambda flow: asyncio.run(transport.arun(flow))
-
-
-QUICK = Wiring(connect_timeout=5.0, read_timeout=5.0)
-HASTY = Wiring(connect_timeout=0.2, read_timeout=0.2)
-
-
-def http(
-    url: str, method: str = "GET", body: bytes = b"", wiring: Wiring = QUICK, **headers: str
-) -> HttpRequest:
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HttpRequest(method, url, given, body, wiring)
-
-
-def one(request: HttpRequest) -> Flow[Response]:
-    return (yield request)
-
-
-def several(*requests: HttpRequest) -> Flow[list[Response]]:
-    replies = []
-    for request in requests:
-        replies.append((yield request))
-    return replies
-
-
-def outcome(drive: Drive, request: HttpRequest) -> tuple[Any, ...]:
-    """What became of it; anything but a reply or a TransportError fails the test."""
-    try:
-        reply = drive(one(request))
-    except TransportError as caught:
-        error = caught
-    else:
-        return reply.status, reply.body
-    assert f": {request.method} {request.url.partition('?')[0]}" in error.message
-    assert "Check the endpoint" in error.message
-    sent, lasting = "sent" if error.sent else "not sent", "lasting" if error.lasting else "may pass"
-    return type(error).__name__, sent, lasting
-
-
-LOST = ("TransportError", "sent", "may pass")
-UNREADABLE = ("UnreadableReply", "sent", "may pass")
-NEVER_LEFT = ("TransportError", "not sent", "may pass")
-NEVER_WILL = ("TransportError", "not sent", "lasting")
-
+__all__ = ["_no_kept_session", "drive", "serve"]
 
 # --- what comes back -----------------------------------------------------------------------------------------------
 
@@ -282,6 +196,9 @@ def test_a_reply_that_trickles_in_is_given_up(serve, drive, start):
     assert complete == []
 
 
+SMALL = {"max_reply": 1000}
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -291,31 +208,43 @@ def test_a_reply_that_trickles_in_is_given_up(serve, drive, start):
         pytest.param(
             raw_reply(gzip.compress(b"x" * 1_000_000), "200 OK", "Content-Encoding: gzip"), id="packed small"
         ),
-        pytest.param(raw_reply(b"x" * 1001, "500 Internal Server Error"), id="an error"),
     ],
 )
-def test_a_reply_that_is_too_large(serve, drive, monkeypatch, reply):
-    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1000)
-    assert outcome(drive, http(serve(then_close(reply)).url)) == UNREADABLE
+def test_a_reply_that_is_too_large(serve, drive, reply):
+    assert outcome(drive, replace(http(serve(then_close(reply)).url), **SMALL)) == UNREADABLE
 
 
-def test_the_largest_reply(serve, drive, monkeypatch):
-    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1000)
-    assert outcome(drive, http(serve(then_close(raw_reply(b"x" * 1000))).url)) == (200, b"x" * 1000)
+def test_the_largest_reply(serve, drive):
+    server = serve(then_close(raw_reply(b"x" * 1000)))
+    assert outcome(drive, replace(http(server.url), **SMALL)) == (200, b"x" * 1000)
 
 
-def test_an_endless_reply_is_not_read_to_its_end(serve, drive, monkeypatch):
-    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1_000_000)
+def flood(start: bytes) -> Script:
+    """Send chunks without end."""
 
-    def flood(peer: Peer) -> None:
+    def script(peer: Peer) -> None:
         peer.read()
-        peer.send(chunked(end=b""))
+        peer.send(start)
         while True:
             peer.send(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
 
-    server = serve(flood)
+    return script
+
+
+def test_an_endless_reply_is_not_read_to_its_end(serve, drive):
+    server = serve(flood(chunked(end=b"")))
     assert outcome(drive, http(server.url)) == UNREADABLE
     assert server.ended[0].wait(5)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500, 503, 302])
+def test_of_the_body_of_an_error_only_the_beginning_is_read(serve, drive, status):
+    start = chunked(end=b"").replace(b"200 OK", b"%d Some" % status)
+    server = serve(flood(start), answers(raw_reply(b"next")))
+    reply, after = drive(several(http(server.url), http(server.url)))
+    assert (reply.status, len(reply.body), reply.truncated) == (status, 65_536, True)
+    assert server.ended[0].wait(5)
+    assert (after.body, after.truncated) == (b"next", False)
 
 
 @pytest.mark.parametrize(
@@ -557,14 +486,13 @@ def test_threads_do_not_share_theirs(serve):
     assert bodies == [b"0", b"1"]
 
 
-def test_a_reply_that_was_not_read_does_not_spoil_the_connection(serve, drive, monkeypatch):
+def test_a_reply_that_was_not_read_does_not_spoil_the_connection(serve, drive):
     """The rest of a refused reply must not be taken for the next one."""
-    monkeypatch.setattr(receiving, "LARGEST_REPLY", 1000)
     server = serve(answers(raw_reply(b"x" * 300_000), raw_reply(b"second")), answers(raw_reply(b"fresh")))
 
     def flow() -> Flow[bytes]:
         with pytest.raises(TransportError):
-            yield http(server.url)
+            yield replace(http(server.url), **SMALL)
         return (yield http(server.url)).body
 
     assert drive(flow()) == b"fresh"
@@ -741,15 +669,40 @@ class TestProxy:
             assert outcome(drive, http(target, "POST", wiring=replace(QUICK, proxy=url))) == NEVER_LEFT
 
     @pytest.mark.parametrize(
-        "status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"]
+        ("status", "expected", "says"),
+        [
+            ("407 Proxy Authentication Required", NEVER_WILL, "the proxy requires authentication (407)"),
+            ("403 Forbidden", NEVER_WILL, "the proxy refused to connect to the host (status 403)"),
+            ("404 Not Found", NEVER_WILL, "the proxy refused to connect to the host (status 404)"),
+            ("429 Too Many Requests", NEVER_LEFT, "the proxy refused to connect to the host (status 429)"),
+            (
+                "500 Internal Server Error",
+                NEVER_LEFT,
+                "the proxy refused to connect to the host (status 500)",
+            ),
+            ("502 Bad Gateway", NEVER_LEFT, "the proxy refused to connect to the host (status 502)"),
+            ("503 Service Unavailable", NEVER_LEFT, "the proxy refused to connect to the host (status 503)"),
+            ("504", NEVER_LEFT, "the proxy refused to connect to the host (status 504)"),
+        ],
     )
-    def test_that_refuses_a_tunnel(self, serve, drive, status):
-        proxy = serve(then_close(raw_reply(b"no", status)))
+    def test_that_refuses_a_tunnel(self, serve, drive, status, expected, says):
+        proxy = serve(then_close(raw_reply(b"no", status, "Proxy-Authenticate: Basic")))
         wiring = replace(QUICK, proxy=proxy.url)
-        assert outcome(drive, http("https://service.invalid/", "POST", b"{}", wiring)) == NEVER_LEFT
+        request = http("https://service.invalid/", "POST", b"{}", wiring)
+        assert outcome(drive, request) == expected
         assert proxy.requests[0].line.startswith("CONNECT service.invalid:443 HTTP/1.")
         # The proxy is told where to, and nothing else.
         assert "authorization" not in proxy.requests[0].headers
+        with pytest.raises(TransportError) as caught:
+            drive(one(request))
+        assert caught.value.message.startswith(says)
+
+    def test_that_requires_authentication_for_plain_http(self, serve, drive):
+        proxy = serve(answers(raw_reply(b"no", "407 Proxy Authentication Required")))
+        request = http(self.TARGET, wiring=replace(QUICK, proxy=proxy.url))
+        assert outcome(drive, request) == NEVER_WILL
+        with pytest.raises(TransportError, match=r"^the proxy requires authentication \(407\)"):
+            drive(one(request))
 
     def test_a_tunnel(self, serve, drive, certificate):
         def tunnel(peer: Peer) -> None:
@@ -770,11 +723,46 @@ class TestProxy:
         ]
         assert "authorization" not in proxy.requests[0].headers
 
-    def test_with_a_password(self, serve, drive):
-        proxy = serve()
-        url = proxy.url.replace("http://", "http://user:p%40ss@")
-        assert outcome(drive, http(self.TARGET, wiring=replace(QUICK, proxy=url))) == (200, b"{}")
-        assert proxy.requests[0].headers["proxy-authorization"] == "Basic dXNlcjpwQHNz"
+    @pytest.mark.parametrize(
+        ("login", "expected"),
+        [
+            ("user:p%40ss", b"user:p@ss"),
+            ("user:p@ss", b"user:p@ss"),
+            ("user:p:ss", b"user:p:ss"),
+            ("user:p%ss", b"user:p%ss"),
+            ("user:%23%2f%3F%20%5B", b"user:#/? ["),
+            ("user:p+ss", b"user:p+ss"),
+            ("user:!$&'()*,;=~^|`{}<>\"", b"user:!$&'()*,;=~^|`{}<>\""),
+            ("user:%E5%B7%A5", "user:工".encode()),
+            ("user:%C3%A9", "user:é".encode()),
+            ("domain%5Cuser:x", b"domain\\user:x"),
+            ("user", b"user:"),
+        ],
+    )
+    def test_with_a_password(self, serve, drive, login, expected):
+        proxy = serve(answers(raw_reply()), then_close(raw_reply(b"", "502 Bad Gateway")))
+        wiring = replace(QUICK, proxy=proxy.url.replace("http://", f"http://{login}@"))
+        assert outcome(drive, http(self.TARGET, wiring=wiring)) == (200, b"{}")
+        assert outcome(drive, http("https://service.invalid/", wiring=wiring)) == NEVER_LEFT
+        assert [received.line.split()[0] for received in proxy.requests] == ["GET", "CONNECT"]
+        for received in proxy.requests:
+            kind, _, secret = received.headers["proxy-authorization"].partition(" ")
+            assert (kind, base64.b64decode(secret)) == ("Basic", expected)
+
+    @pytest.mark.parametrize("source", ["connection", "environment"])
+    @pytest.mark.parametrize("mark", ["#", "/", "?", "\\", "[", "]", " ", "é", "工", "#@", "@#", "\x7f"])
+    def test_with_a_password_that_breaks_the_url(self, drive, monkeypatch, source, mark):
+        url = f"http://user:hid{mark}den@127.0.0.1:3128"
+        wiring = replace(QUICK, proxy=url) if source == "connection" else QUICK
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, url)
+        for target in (self.TARGET, "https://service.invalid/"):
+            request = http(target, wiring=wiring)
+            assert outcome(drive, request) == NEVER_WILL
+            with pytest.raises(TransportError, match="percent-encoded") as caught:
+                drive(one(request))
+            assert "hid" not in str(caught.value)
+            assert "den" not in str(caught.value)
 
     @pytest.mark.parametrize(
         "url",
@@ -819,6 +807,33 @@ class TestProxy:
         ({"https_proxy": "http://p"}, "https://a.b", Wiring(proxy=""), None),
         ({"https_proxy": "http://p"}, "https://a.b", Wiring(proxy="http://q"), "http://q"),
         ({"https_proxy": "http://p", "no_proxy": "*"}, "https://a.b", Wiring(proxy="http://q"), "http://q"),
+        *[
+            ({"https_proxy": "http://p", "no_proxy": exempt}, f"https://{host}", Wiring(), expected)
+            for exempt, host, expected in [
+                ("10.0.0.0/8", "10.1.2.3", None),
+                ("10.0.0.0/8", "10.1.2.3:8443", None),
+                ("10.0.0.0/8", "11.1.2.3", "http://p"),
+                ("10.0.0.0/8", "10.example.com", "http://p"),
+                ("10.1.2.0/255.255.255.0", "10.1.2.3", None),
+                ("10.1.2.3/8", "10.9.9.9", None),
+                ("a.b, 10.0.0.0/8 ,c", "10.1.2.3", None),
+                ("10.1.2.3", "10.1.2.3:8443", None),
+                ("10.1.2.3:8443", "10.1.2.3:8443", None),
+                ("10.1.2.3:8443", "10.1.2.3", "http://p"),
+                ("10.0.0.0/99,x/y,/,:", "10.1.2.3", "http://p"),
+                ("0.0.0.0/0", "10.1.2.3", None),
+                ("0.0.0.0/0", "[fd00::1]", "http://p"),
+                ("fd00::1", "[fd00::1]", None),
+                ("fd00::1", "[fd00::1]:8443", None),
+                ("[fd00::1]", "[fd00::1]:8443", None),
+                ("FD00:0::0:1", "[fd00::1]", None),
+                ("fd00::1", "[fd00::2]", "http://p"),
+                ("fd00::/8", "[fd12::1]", None),
+                ("[fd00::]/8", "[fd12::1]", "http://p"),
+                ("[fd00::1]:8443", "[fd00::1]:8443", None),
+                ("[fd00::1]:8443", "[fd00::1]:443", "http://p"),
+            ]
+        ],
     ],
 )
 def test_proxy_for(monkeypatch, environment, url, wiring, expected):
@@ -879,6 +894,44 @@ class TestTls:
         old = make_certificate(tmp_path, "127.0.0.1", expired=True)
         server = serve(tls=old.context)
         assert outcome(drive, http(server.url, wiring=replace(QUICK, verify=old.path))) == NEVER_WILL
+
+    @pytest.mark.parametrize(
+        ("names", "dates", "trusted", "reason"),
+        [
+            (["127.0.0.1"], {"expired": True}, True, "certificate has expired"),
+            (["127.0.0.1"], {"later": True}, True, "certificate is not yet valid"),
+            (["other.invalid"], {}, True, "IP address mismatch"),
+            (["127.0.0.1"], {}, False, "self-signed certificate"),
+        ],
+        ids=["expired", "not yet valid", "another host", "untrusted"],
+    )
+    @pytest.mark.parametrize("peer", ["service", "proxy"])
+    def test_the_reason_of_openssl(
+        self, serve, drive, tmp_path, certificate, names, dates, trusted, reason, peer
+    ):
+        server_certificate = make_certificate(tmp_path, *names, **dates)
+        server = serve(tls=server_certificate.context)
+        wiring = replace(QUICK, verify=server_certificate.path if trusted else certificate.path)
+        request = http(server.url, "POST", b"{}", wiring)
+        if peer == "proxy":
+            request = replace(
+                request, url="https://service.invalid/", wiring=replace(wiring, proxy=server.url)
+            )
+        assert outcome(drive, request) == NEVER_WILL
+        with pytest.raises(TransportError) as caught:
+            drive(one(request))
+        assert caught.value.message.startswith("the certificate was rejected: ")
+        assert reason in caught.value.message
+        assert server.requests == []
+
+    def test_the_reason_of_other_failures(self, serve, drive):
+        def script(peer: Peer) -> None:
+            peer.socket.recv(10_000)
+            peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        url = serve(script).url.replace("http:", "https:")
+        with pytest.raises(TransportError, match=r"^TLS failed: (wrong version number|record layer failure)"):
+            drive(one(http(url)))
 
     def test_the_error_says_where_to_look(self, serve, drive, certificate):
         with pytest.raises(TransportError, match='see "verify"'):

@@ -10,7 +10,7 @@ import dataclasses
 import hmac
 import os
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -159,9 +159,7 @@ class KeyPair:
             derive_for=derive_for,
         )
         headers |= proof
-        return HttpRequest(
-            request.method, request.url, headers, request.body, request.wiring, request.service
-        )
+        return replace(request, headers=headers)
 
     def send(self, request: HttpRequest, now: float) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""

@@ -308,7 +308,10 @@ def _prepare(cloud: Cloud, request: Request, way: _Way, within: str) -> HttpRequ
     if request.query:
         url += "?" + canonical_query(request.query)
     body = b"" if request.json is None else json.dumps(request.json).encode()
-    return HttpRequest(request.method, url, headers, body, cloud.wiring, request.service)
+    repeatable = request.repeatable and request.method in ("GET", "HEAD")
+    return HttpRequest(
+        request.method, url, headers, body, cloud.wiring, request.service, repeatable, request.max_reply
+    )
 
 
 def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:

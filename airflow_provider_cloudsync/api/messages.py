@@ -25,10 +25,14 @@ from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from airflow_provider_cloudsync.api.bodies import ParsedBody, parse_body
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 T = TypeVar("T")
+
+#: Bytes of the body of a success: of a call that returns one resource, and of one that returns a list.
+MAX_REPLY, MAX_LIST_REPLY = 2**20, 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Request:
     :param repeatable: whether sending it twice does no more than sending it once. Not to be told from the method:
         some GETs of HSS start work.
     :param quota: the documented limit of this API, where one process can come near it; all its tasks keep it together.
+    :param max_reply: bytes of the longest success that the call can need.
     """
 
     method: str
@@ -64,6 +69,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = field(default=None, repr=False)  # a sign-in has a password in it
     quota: Quota | None = None
+    max_reply: int = MAX_REPLY
 
     def __post_init__(self) -> None:
         for name, value in self.headers.items():
@@ -99,6 +105,9 @@ class HttpRequest:
 
     :param headers: others may have the same ones: never to be changed.
     :param service: what it is for, as in the endpoint table; empty where that is not known.
+    :param repeatable: whether the driver may send it again by itself, where a reused connection was closed before any
+        byte of a reply arrived.
+    :param max_reply: bytes of the longest success that is read; a longer one is refused.
     """
 
     method: str
@@ -107,6 +116,8 @@ class HttpRequest:
     body: bytes = field(repr=False)
     wiring: Wiring = field(repr=False)
     service: str = ""
+    repeatable: bool = False
+    max_reply: int = MAX_REPLY
 
     def pieces(self) -> tuple[str, str, str, str]:
         """Scheme, host with its port, path and query. There is no fragment; the library's way costs what a signature
@@ -120,11 +131,29 @@ class HttpRequest:
 
 @dataclass(slots=True)
 class Response:
-    """One reply as it came in. Its headers are to be asked for by names in lower case."""
+    """One reply as it came in. Its headers are to be asked for by names in lower case.
+
+    :param truncated: whether only the beginning of the body was read, as with a long one of an error.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    truncated: bool = False
+    _parsed: ParsedBody | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def parsed(self) -> ParsedBody:
+        """JSON of the body, parsed at the first access; a driver does it beforehand for a large body."""
+        parsed = self._parsed
+        if parsed is None:
+            parsed = self._parsed = parse_body(self.body, truncated=self.truncated)
+        return parsed
+
+    @property
+    def data(self) -> Any:
+        """JSON value of the body; None where the body is empty or is not JSON."""
+        return self.parsed.data
 
 
 @dataclass(frozen=True, slots=True)

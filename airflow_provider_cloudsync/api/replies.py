@@ -6,10 +6,10 @@ or ``code``, flat, nested under ``error``, or in a list under ``errors``; proxie
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
@@ -100,12 +100,12 @@ def read(request: Request, response: Response, now: float | None = None, advice:
     :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
     :raises UnreadableReply: if a success can't be read.
     """
-    parsed, data = _parse(response.body)
+    data, problem = response.parsed
     request_id = _request_id(response, data)
     if 200 <= response.status < 300:
-        if not parsed:
+        if problem:
             raise UnreadableReply(
-                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) is not JSON: "
+                f"{_name(request)}: the reply {problem} (status {response.status}, {len(response.body)} bytes): "
                 f"{_excerpt(response.body, 120)}."
             )
         if isinstance(data, dict):
@@ -114,8 +114,10 @@ def read(request: Request, response: Response, now: float | None = None, advice:
                 raise _error(ApiError, request, response, *find_error(data), request_id)
         return Reply(response.status, data, request_id, response.headers)
     code, detail = find_error(data)
-    if not parsed:
+    if problem:
         detail = _excerpt(response.body, 400)
+        if response.truncated and _starts_as_json(response.body):
+            detail = "its body was longer than what is read of it"
     if response.status == 429:
         limit = _LIMIT.search(detail)
         more: dict[str, Any] = {
@@ -141,32 +143,33 @@ def read(request: Request, response: Response, now: float | None = None, advice:
     raise _error(ApiError, request, response, code, detail, request_id)
 
 
-def find_error(data: Any, depth: int = 8) -> tuple[str, str]:
+def find_error(data: Any, depth: int = 8, most: int = 1000) -> tuple[str, str]:
     """The first error code and the message beside it, wherever they stand; empty strings where there are none.
 
     :param depth: how deep to look; a stranger decides how deep a reply goes.
+    :param most: values to look at.
     """
-    if isinstance(data, dict):
-        code = next((data[key] for key in _CODES if isinstance(data.get(key), str | int)), "")
-        text = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), "")
-        if code != "" or text:
-            return one_line(str(code), 100), one_line(text)
-        children: Any = data.values()
-    elif isinstance(data, list):
-        children = data
-    else:
-        return "", ""
-    for child in children if depth else ():
-        found = find_error(child, depth - 1)
-        if any(found):
-            return found
+    for value in islice(_walk(data, depth), most):
+        if isinstance(value, dict):
+            code = next((value[key] for key in _CODES if isinstance(value.get(key), str | int)), "")
+            text = next((value[key] for key in _TEXTS if isinstance(value.get(key), str)), "")
+            if code != "" or text:
+                return one_line(str(code), 100), one_line(text)
     return "", ""
 
 
-def said(body: bytes) -> str:
+def _walk(data: Any, depth: int) -> Iterator[Any]:
+    """A JSON value and those within it, each before its own members."""
+    yield data
+    if depth and isinstance(data, dict | list):
+        for child in data.values() if isinstance(data, dict) else data:
+            yield from _walk(child, depth - 1)
+
+
+def said(response: Response) -> str:
     """What the body of an error says, whatever it is, without anything that may be a key."""
-    parsed, data = _parse(body)
-    return " ".join(part for part in find_error(data) if part) if parsed else _excerpt(body, 200)
+    data, problem = response.parsed
+    return _excerpt(response.body, 200) if problem else " ".join(part for part in find_error(data) if part)
 
 
 def is_missing(error: ApiError, *codes: str) -> bool:
@@ -185,7 +188,7 @@ def rejects_proof(response: Response) -> bool:
     """
     if response.status != 401:
         return False
-    code, text = find_error(_parse(response.body)[1])
+    code, text = find_error(response.data)
     return bool(code or text) and code not in _DENIED
 
 
@@ -198,7 +201,7 @@ def accepts_proof(response: Response) -> bool:
         return True
     if not 400 <= response.status < 500 or response.status == 429 or rejects_proof(response):
         return False
-    code, _ = find_error(_parse(response.body)[1])
+    code, _ = find_error(response.data)
     return bool(code) and not _OF_GATEWAY.match(code)
 
 
@@ -214,17 +217,8 @@ def throttle_window(text: str) -> float | None:
     return max(window, 2.0)
 
 
-def _parse(body: bytes) -> tuple[bool, Any]:
-    try:
-        return True, json.loads(body.decode())
-    except (ValueError, RecursionError):
-        pass
-    if not body.strip():
-        return True, None
-    try:
-        return True, json.loads(body)  # in another encoding, or with a mark of it
-    except (ValueError, RecursionError):
-        return False, None
+def _starts_as_json(body: bytes) -> bool:
+    return body.lstrip()[:1] in (b"{", b"[")
 
 
 def _excerpt(body: bytes, length: int) -> str:

@@ -224,6 +224,7 @@ class CloudSyncHook(BaseHook):
             query=tuple(_pairs(query or {})),
             headers=dict(headers or {}),
             json=json,
+            max_reply=api.messages.MAX_LIST_REPLY,
         )
         return self.run(api.flows.call(self.cloud, request)).data
 

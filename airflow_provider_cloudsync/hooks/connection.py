@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Callable
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync import __version__
 from airflow_provider_cloudsync.api.credentials import Anonymous
@@ -16,6 +15,7 @@ from airflow_provider_cloudsync.api.messages import Wiring
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
 from airflow_provider_cloudsync.hooks.credentials import read_credentials
 from airflow_provider_cloudsync.hooks.fields import Fields, parse_object
+from airflow_provider_cloudsync.reaching import proxy_problem
 
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
@@ -104,26 +104,16 @@ def _endpoints(fields: Fields, conn_id: str, *, allow_http: bool) -> dict[str, s
 
 def _wiring(fields: Fields, *, allow_http: bool) -> Wiring:
     read_timeout = fields.seconds("timeout", _READ_TIMEOUT)
-    proxy = fields.text("proxy")
-    if proxy is not None and not _is_proxy(proxy):
-        raise fields.wrong('"proxy" must be a URL such as http://proxy.example.com:3128.')
+    proxy = fields.raw("proxy")
+    if isinstance(proxy, str) and (problem := proxy_problem(proxy)):
+        raise fields.wrong(f'"proxy" {problem}.')
     return Wiring(
         connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
         verify=_verify(fields),
-        proxy=proxy,
+        proxy=fields.text("proxy"),
         allow_http=allow_http,
     )
-
-
-def _is_proxy(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    bare = parts.path in ("", "/") and not parts.query and not parts.fragment
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and bare
 
 
 def _verify(fields: Fields) -> bool | str:

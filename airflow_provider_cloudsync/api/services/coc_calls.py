@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.flows import Cloud, call, dated_pages
-from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
 from airflow_provider_cloudsync.api.services.parameters import checked_text, number_as_text
 from airflow_provider_cloudsync.exceptions import InvalidParameter, UnreadableReply
 
@@ -90,7 +90,15 @@ def look_at_accounts(
     """
     filters = (("vendor", vendor), ("account_id", account_id))
     query = tuple((name, value) for name, value in filters if value is not None)
-    request = Request("GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=query)
+    request = Request(
+        "GET",
+        SERVICE,
+        "ListVendorAccount",
+        "/v1/vendor-account",
+        repeatable=True,
+        query=query,
+        max_reply=MAX_LIST_REPLY,
+    )
     found: dict[str, VendorAccount] = {}
     rows, clock = yield from dated_pages(cloud, request, items="data", limit=_PAGE)
     for row in rows:

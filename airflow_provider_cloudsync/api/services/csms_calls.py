@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call, marked_pages
-from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
 from airflow_provider_cloudsync.api.replies import Reply, is_missing
 from airflow_provider_cloudsync.api.services.parameters import checked_text, names, one_of
 from airflow_provider_cloudsync.api.text import shown
@@ -167,7 +168,7 @@ def find_event(cloud: Cloud, name: str) -> Flow[Event | None]:
 
 def list_events(cloud: Cloud) -> Flow[list[Event]]:
     """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
-    request = _request("GET", "ListSecretEvents", _PATH)
+    request = replace(_request("GET", "ListSecretEvents", _PATH), max_reply=MAX_LIST_REPLY)
     return (yield from marked_pages(cloud, request, items="events", key="name", limit=_PAGE))
 
 
@@ -193,6 +194,7 @@ def list_subscribers(cloud: Cloud, name: str) -> Flow[list[str]]:
         "/v1/{project_id}/secrets",
         repeatable=True,
         query=(("event_name", checked_name(name)),),
+        max_reply=MAX_LIST_REPLY,
     )
     reply = yield from call(cloud, request)
     secrets = reply.field("secrets", list)
@@ -202,7 +204,8 @@ def list_subscribers(cloud: Cloud, name: str) -> Flow[list[str]]:
 def list_notification_records(cloud: Cloud) -> Flow[list[NotificationRecord]]:
     """The messages of the last three months (ListNotificationRecords): one page, since the call takes no other."""
     path = "/v1/{project_id}/csms/notification-records"
-    reply = yield from call(cloud, _request("GET", "ListNotificationRecords", path))
+    request = replace(_request("GET", "ListNotificationRecords", path), max_reply=MAX_LIST_REPLY)
+    reply = yield from call(cloud, request)
     records: list[NotificationRecord] = reply.field("records", list)
     page = reply.data.get("page_info")
     if isinstance(page, Mapping) and page.get("next_marker"):

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, Unpack
 from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, age_s, is_fresh, learn_clock
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
-from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, MAX_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
     CONFIRM_SUCCESS,
@@ -123,7 +123,15 @@ def _request(
 ) -> Request:
     headers = {"workspace": identifier(workspace, "workspace")}
     return Request(
-        "GET", SERVICE, operation, _PATH + path, repeatable=True, query=query, headers=headers, quota=_QUOTA
+        "GET",
+        SERVICE,
+        operation,
+        _PATH + path,
+        repeatable=True,
+        query=query,
+        headers=headers,
+        quota=_QUOTA,
+        max_reply=MAX_REPLY if path else MAX_LIST_REPLY,
     )
 
 

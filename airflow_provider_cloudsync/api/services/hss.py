@@ -20,7 +20,7 @@ from airflow_provider_cloudsync.api.clocks import (
 )
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
-from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
     Phase,
@@ -127,7 +127,8 @@ def _request(cloud: Cloud, method: str, operation: str, path: str, target: Targe
 
 
 def _list_request(cloud: Cloud, target: Target) -> Request:
-    return _request(cloud, "GET", "ListClusterEvents", "/cluster-protect/events", target)
+    request = _request(cloud, "GET", "ListClusterEvents", "/cluster-protect/events", target)
+    return replace(request, max_reply=MAX_LIST_REPLY)
 
 
 def sync_events(cloud: Cloud, target: Target) -> Flow[tuple[SyncCreated, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import Flow, Request, Shared
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, Shared
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.services.parameters import is_id
 from airflow_provider_cloudsync.exceptions import InvalidConnection, UnreadableReply
@@ -15,7 +15,9 @@ _AGE = 3600.0
 
 
 #: The projects that the user can work in; asking needs no permission.
-OWN_PROJECTS = Request("GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True)
+OWN_PROJECTS = Request(
+    "GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True, max_reply=MAX_LIST_REPLY
+)
 
 
 class Project(TypedDict):
@@ -30,7 +32,13 @@ class Project(TypedDict):
 def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
     """The projects of that name (KeystoneListProjects); the main one of a region is named like the region."""
     request = Request(
-        "GET", "iam", "KeystoneListProjects", "/v3/projects", repeatable=True, query=(("name", name),)
+        "GET",
+        "iam",
+        "KeystoneListProjects",
+        "/v3/projects",
+        repeatable=True,
+        query=(("name", name),),
+        max_reply=MAX_LIST_REPLY,
     )
     return projects_in((yield from call(cloud, request)))
 

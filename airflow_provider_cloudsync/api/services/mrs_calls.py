@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import Flow, Quota, Request
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Probe, Target
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.api.text import shown
@@ -72,9 +72,8 @@ def is_iam_synchronous(cloud: Cloud, cluster_id: str) -> Flow[bool]:
 
 def get_synced_iam_users(cloud: Cloud, cluster_id: str) -> Flow[SyncedIamUsers]:
     """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
-    reply = yield from call(
-        cloud, replace(_request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user"), quota=_NAMES_QUOTA)
-    )
+    request = _request("GET", "ShowSyncIamUser", cluster_id, "/iam-sync-user")
+    reply = yield from call(cloud, replace(request, quota=_NAMES_QUOTA, max_reply=MAX_LIST_REPLY))
     data = reply.data if isinstance(reply.data, dict) else {}
     lists = [data.get("user_names"), data.get("group_names")]
     # An empty list may be left out, but a reply with neither says nothing.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
 from airflow_provider_cloudsync.api.replies import date_of, said
@@ -56,11 +54,9 @@ class Ecs(SignIn):
         reply = yield self._request("GET", "/openstack/latest/securitykey", headers)
         if reply.status != 200:
             raise _refusal(reply)
-        try:
-            data: Any = json.loads(reply.body)
-        except (ValueError, RecursionError):
-            raise UnreadableReply("The metadata service's reply is not JSON.") from None
-        return temporary_keys(data, date_of(reply) or self.ask.clock())
+        if reply.parsed.problem:
+            raise UnreadableReply("The metadata service's reply is not JSON.")
+        return temporary_keys(reply.data, date_of(reply) or self.ask.clock())
 
     def _request(self, method: str, path: str, headers: Mapping[str, str]) -> HttpRequest:
         # No proxy is on the way to a link-local address, and the address is plain http by definition.
@@ -79,7 +75,7 @@ def _token(reply: Response) -> str:
 
 
 def _refusal(reply: Response) -> ApiError | InvalidConnection:
-    text = said(reply.body)
+    text = said(reply)
     if _NO_AGENCY in text:
         return InvalidConnection(
             'The machine has no agency, so "auth": "ecs" gives no keys: set one in the ECS console (Agency), with the '

@@ -1,0 +1,154 @@
+"""Connections of requests that read replies through `ReplyParser`. Imported with the first request."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from airflow_provider_cloudsync.reaching import proxy_authorization
+from airflow_provider_cloudsync.receiving import CHUNK
+from airflow_provider_cloudsync.reply_parser import ReplyParser
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its reply.
+
+    :param give_up: when the reply must be complete, by the monotonic clock.
+    :ivar parser: of the last reply, which may be a proxy's; None until a reply is waited for.
+    :ivar reused: whether the connection has served another request.
+    """
+
+    give_up: float
+    parser: ReplyParser | None = None
+    reused: bool = False
+
+
+class _Current(threading.local):
+    exchange: Exchange
+
+
+#: The exchange of each thread. The libraries offer no other way to hand something to a connection.
+current = _Current()
+
+
+class _Reader(io.RawIOBase):
+    """What a reply holds for the library, read from a socket's file until the reply is complete."""
+
+    def __init__(self, file: Any, sock: socket.socket, exchange: Exchange, parser: ReplyParser) -> None:
+        self._file, self._socket, self._parser = file, sock, parser
+        self._give_up = exchange.give_up
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            if self._parser.finished:
+                return 0
+            self._limit_wait()
+            data = self._file.read1(CHUNK)
+            if not data:
+                return 0
+            self._ready = memoryview(self._parser.feed(data))
+            if self._parser.surplus:
+                # The rest may still be on its way; so nobody is to use the connection again.
+                with contextlib.suppress(OSError, AttributeError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+        taken = min(len(buffer), len(self._ready))
+        buffer[:taken] = self._ready[:taken]
+        self._ready = self._ready[taken:]
+        return taken
+
+    def _limit_wait(self) -> None:
+        left = self._give_up - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the reply was not complete in time")
+        timeout = self._socket.gettimeout()
+        if timeout is None or timeout > left:
+            self._socket.settimeout(left)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: Any = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        exchange = current.exchange
+        exchange.parser = ReplyParser(method or "CONNECT")
+        self.fp = io.BufferedReader(_Reader(self.fp, sock, exchange, exchange.parser), CHUNK)
+
+
+class _Connection(HTTPConnection):
+    """Knows whether it has served a request."""
+
+    response_class = _Response
+    _served = False
+
+    def connect(self) -> None:
+        self._served = False
+        super().connect()
+
+    def close(self) -> None:
+        self._served = False
+        super().close()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        current.exchange.reused = self._served
+        super().request(*args, **kwargs)
+
+    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().getresponse(*args, **kwargs)
+        self._served = True
+        return response
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class Adapter(HTTPAdapter):
+    """Adapter whose connections read replies through `ReplyParser`."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        _use_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Return the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        _use_pools(manager)
+        return manager
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the headers for a proxy, as under asyncio."""
+        return proxy_authorization(proxy)
+
+
+def _use_pools(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}

@@ -1,0 +1,142 @@
+"""Large bodies under asyncio: parsed in a thread, one at a time, and none keeps the others from their replies."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_cloudsync import asending, receiving, transport
+from airflow_provider_cloudsync.api import messages
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY
+from airflow_provider_cloudsync.api.services import csms_calls, dataarts, iam
+from airflow_provider_cloudsync.exceptions import TransportError
+from tests.driving import _no_kept_session, answers, drive, http, one, raw_reply, serve
+from tests.peers import Peer
+
+__all__ = ["_no_kept_session", "drive", "serve"]
+
+LARGE = json.dumps(["x" * 100] * 3000).encode()
+ERROR = raw_reply(b'{"error_code": "X.1", "error_msg": "m", "more": "' + b"y" * 100_000 + b'"}', "503 Busy")
+
+
+@pytest.fixture
+def parsed_in(monkeypatch) -> list[bool]:
+    """Whether each body was parsed in the main thread."""
+    found: list[bool] = []
+    original = messages.parse_body
+
+    def parse(*body: Any, **settings: Any) -> Any:
+        found.append(threading.current_thread() is threading.main_thread())
+        return original(*body, **settings)
+
+    monkeypatch.setattr(messages, "parse_body", parse)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        pytest.param(raw_reply(b'{"a": 1}'), [True], id="small"),
+        pytest.param(raw_reply(LARGE), [False], id="large"),
+        pytest.param(ERROR, [False], id="error that was cut off"),
+        pytest.param(
+            raw_reply(gzip.compress(LARGE), "200 OK", "Content-Encoding: gzip"),
+            [False],
+            id="large, packed small",
+        ),
+    ],
+)
+def test_where_a_body_is_parsed(serve, parsed_in, reply, expected):
+    response = asyncio.run(transport.arun(one(http(serve(answers(reply)).url))))
+    assert response.data
+    assert response.data is response.data
+    assert parsed_in == expected
+
+
+@pytest.mark.parametrize("size", [receiving.LARGE - 100, receiving.LARGE, receiving.LARGE + 1, 900_000])
+def test_what_is_read_of_a_success(serve, drive, size):
+    body = b'"' + b"x" * (size - 2) + b'"'
+    response = drive(one(http(serve(answers(raw_reply(body))).url)))
+    assert (len(response.body), len(response.data), response.truncated) == (size, size - 2, False)
+
+
+def test_one_large_body_at_a_time(serve, monkeypatch):
+    """Others wait for it, and small ones do not. All of them come in the end."""
+    at_work: list[int] = []
+    most: list[int] = []
+    original = receiving.Body.response
+
+    def response(self: receiving.Body) -> Any:
+        at_work.append(1)
+        most.append(len(at_work))
+        try:
+            return original(self)
+        finally:
+            at_work.pop()
+
+    monkeypatch.setattr(receiving.Body, "response", response)
+    server = serve(answers(raw_reply(LARGE)))
+
+    async def main() -> list[Any]:
+        return await asyncio.gather(*(transport.arun(one(http(server.url))) for _ in range(20)))
+
+    assert all(len(reply.data) == 3000 for reply in asyncio.run(main()))
+    assert most == [1] * 20
+
+
+def test_a_large_body_that_stalls_does_not_stop_the_others(serve):
+    stalled = threading.Event()
+
+    def stall(peer: Peer) -> None:
+        peer.read()
+        peer.send(raw_reply(b'["' + b"x" * 300_000, length=400_000))
+        stalled.set()
+        peer.until_the_client_closes()
+
+    slow, large, small = serve(stall), serve(answers(raw_reply(LARGE))), serve(answers(raw_reply(b"{}")))
+    hasty = messages.Wiring(connect_timeout=0.3, read_timeout=0.3)
+
+    async def main() -> list[Any]:
+        first = asyncio.create_task(transport.arun(one(http(slow.url, wiring=hasty))))
+        assert await asyncio.to_thread(stalled.wait, 5)
+        others = (transport.arun(one(http(server.url))) for server in (large, small))
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    lost, *replies = asyncio.run(main())
+    assert isinstance(lost, TransportError)
+    assert [reply.status for reply in replies] == [200, 200]
+
+
+def test_a_place_is_given_back_whatever_happens(serve):
+    server = serve(answers(raw_reply(LARGE)))
+
+    async def main() -> None:
+        keeper = asyncio.create_task(transport.arun(one(http(server.url))))
+        await keeper
+
+        def flow() -> Any:
+            for _ in range(3):
+                with pytest.raises(TransportError):
+                    yield replace(http(server.url), max_reply=200_000)
+            session = transport._pool().session
+            assert session is not None
+            assert session.large_bodies._value == asending._LARGE_BODIES
+            return (yield http(server.url)).status
+
+        assert await transport.arun(flow()) == 200
+
+    asyncio.run(main())
+
+
+def test_which_calls_need_long_replies():
+    """Lists do; a state, a start and a sign-in do not."""
+    assert iam.OWN_PROJECTS.max_reply == MAX_LIST_REPLY
+    assert dataarts._request("List", "w").max_reply == MAX_LIST_REPLY
+    assert dataarts._request("Show", "w", "/id").max_reply == messages.MAX_REPLY
+    assert csms_calls._request("GET", "ShowSecretEvent", "/").max_reply == messages.MAX_REPLY
