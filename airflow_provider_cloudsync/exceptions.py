@@ -4,6 +4,7 @@
 
     CloudSyncError
     ├── InvalidConnection     the Airflow connection lacks something or contradicts itself
+    │   └── ConnectionNotFound  Airflow returns no connection of that ID, perhaps only for a moment
     ├── InvalidParameter      a parameter that no call could carry out (also a ValueError)
     ├── TransportError        no reply, so nothing is certain: refused, reset, timed out, cut short
     │   └── UnreadableReply   a reply came, but says nothing that can be relied on
@@ -65,6 +66,10 @@ class CloudSyncError(Exception):
 
 class InvalidConnection(CloudSyncError):
     """The connection lacks something or contradicts itself; says which field and what to put there."""
+
+
+class ConnectionNotFound(InvalidConnection):
+    """Airflow returned no connection of that ID; it can be back after a restart of the API server."""
 
 
 class InvalidParameter(CloudSyncError, ValueError):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_cloudsync import assets
+from airflow_provider_cloudsync import api, assets
+from airflow_provider_cloudsync.api.model import Phase
+from airflow_provider_cloudsync.api.services.parameters import filled, listed, literal_filled
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
@@ -26,6 +28,7 @@ from airflow_provider_cloudsync.exceptions import (
     WaitTimedOut,
 )
 from airflow_provider_cloudsync.links import ConsoleLink, leave
+from airflow_provider_cloudsync.rendering import as_written
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.consoles import Console
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow
-    from airflow_provider_cloudsync.api.model import Target, Ticket
+    from airflow_provider_cloudsync.api.model import Progress, Service, Target, Ticket
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 T = TypeVar("T")
@@ -139,11 +142,26 @@ class Waiter:
     region: str | None
     project_id: str | None
     poll_interval: float | None
+    template_fields: Sequence[str]
     if TYPE_CHECKING:
         outlets: list[Any]
 
         def defer(self, **arguments: Any) -> NoReturn:
             """Airflow's."""
+
+    else:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Keep text of the DAG file that is no template, and read what can be read only once.
+
+            Airflow renders a templated field by assigning it. Mapped operators are rendered without a method that
+            could be overridden.
+            """
+            if name in self.template_fields:
+                value = listed(value)
+                written = self.__dict__.setdefault("_written", {})
+                value = as_written(value, written.setdefault(name, value))
+            super().__setattr__(name, value)
 
     @abstractmethod
     def subject(self) -> str:
@@ -167,12 +185,33 @@ class Waiter:
                 raise AirflowFailException(error.message) from error
             raise
 
+    def check_connection_parameters(self) -> None:
+        """Check at parse time what the DAG file holds.
+
+        :raises InvalidParameter: for empty text.
+        """
+        for name in ("cloudsync_conn_id", "region", "project_id"):
+            literal_filled(getattr(self, name), name)
+
     @cached_property
     def hook(self) -> CloudSyncHook:
-        """The way to the service; the connection is read when it is first used."""
+        """The way to the service; the connection is read when it is first used.
+
+        :raises InvalidParameter: if a template rendered to None or to empty text.
+        """
         from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-        return CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+        conn_id = filled(self.cloudsync_conn_id, "cloudsync_conn_id")
+        return CloudSyncHook(conn_id, region=self._filled("region"), project_id=self._filled("project_id"))
+
+    def _filled(self, name: str) -> str | None:
+        value = rendered(
+            getattr(self, name),
+            name,
+            left_out=self.__dict__.get("_written", {}).get(name) is None,
+            otherwise="the connection's would be used",
+        )
+        return None if value is None else filled(value, name)
 
     def show_console(self, context: Context, console: Console, target: Target) -> None:
         """Give the task its button, once it is known what it is about.
@@ -182,6 +221,32 @@ class Waiter:
         url = console.url(self.hook.cloud, target)
         if url is not None:
             leave(context, url)
+
+    def wait_here(self, service: Service[Any], ticket: Ticket, *, deadline: float) -> Progress:
+        """Wait in this process until a sync has ended; read the connection again now and then.
+
+        :raises WaitTimedOut: when the deadline comes first.
+        """
+        from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL
+
+        state = api.polling.WaitState(ticket)
+        while True:
+            progress = self.run_with_present_key(
+                partial(
+                    api.polling.until_done,
+                    service=service,
+                    ticket=ticket,
+                    deadline=deadline,
+                    poll_interval=self.poll_interval,
+                    pause_at=time.time() + REFRESH_INTERVAL,
+                    state=state,
+                )
+            )
+            if progress.phase is not Phase.RUNNING:
+                return progress
+            before = self.hook.cloud
+            if self.hook.refresh() is not before:
+                state.pause = 0.0
 
     def run_with_present_key(self, flow: Callable[[Cloud], Flow[T]]) -> T:
         """Drive a flow of looks; if the key is rejected and the connection has another by now, once more with that."""
@@ -242,9 +307,9 @@ class Waiter:
         trigger = SyncTrigger(
             ticket=ticket.to_json(),
             deadline=deadline,
-            cloudsync_conn_id=self.cloudsync_conn_id,
-            region=self.region,
-            project_id=self.project_id,
+            cloudsync_conn_id=self.hook.cloudsync_conn_id,
+            region=self.hook.region,
+            project_id=self.hook.project_id,
             poll_interval=self.poll_interval,
             not_before=now + _FIRST_LOOK,
             try_number=try_number,

@@ -15,7 +15,8 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cloudsync.api.watches import Memory, News, Watch, next_news
+from airflow_provider_cloudsync.api.watches import Memory, News, Paused, Watch, next_news
+from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL, ConnectionLookup
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, CredentialsRejected
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
@@ -32,6 +33,8 @@ _UNTIL_STORED = 3.0
 _SELDOM = 600.0
 #: So often it is looked whether a connection whose key is rejected has another one (seconds).
 _ANOTHER_KEY = 60.0
+#: Greatest age in seconds of a look-up of the connection at the start, and after an error.
+_AGE_AT_START = 0.5
 #: What Airflow fails to answer is asked again after so many seconds, and so often before it is done without; oftener
 #: at first, when nothing is known.
 _ASK_AGAIN, _ASKS, _ASKS_AT_FIRST = 10.0, 6, 60
@@ -62,6 +65,9 @@ class Watcher:
         self._key = f"cloudsync_watch_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         conn_id, region, project_id = connection
         self._hook = CloudSyncHook(conn_id, region=region, project_id=project_id)
+        self._lookup = ConnectionLookup(self._hook)
+        #: What the connection described last.
+        self._cloud: Cloud | None = None
         self._poll_interval = poll_interval
         # A trigger that several assets have is one to Airflow. It is given a store that knows the names of these, tells
         # them to nobody, and answers only where there is one.
@@ -78,12 +84,14 @@ class Watcher:
 
     async def news(self, memory: Memory | None) -> News:
         """What there is to report, or to remember. Bears everything."""
-        anew = False
+        cloud, misses = self._cloud, 0
+        if cloud is not None:
+            cloud = await self._lookup.refreshed(cloud)
         while True:
-            cloud: Cloud | None = None
             rejected = False
             try:
-                cloud = await self._cloud(anew=anew)
+                if cloud is None:
+                    cloud = await self._lookup.read(max_age=_AGE_AT_START)
                 news = await self._hook.arun(
                     next_news(
                         cloud,
@@ -92,8 +100,14 @@ class Watcher:
                         poll_interval=self._poll_interval,
                         due=self._due,
                         looked=self._looked,
+                        pause_at=cloud.clock() + REFRESH_INTERVAL,
+                        misses=misses,
                     )
                 )
+                if isinstance(news, Paused):
+                    present, cloud = cloud, await self._lookup.refreshed(cloud)
+                    self._due, misses = (news.due, news.misses) if cloud is present else (None, 0)
+                    continue
             except CloudSyncError as error:
                 # Each reply has a request id of its own.
                 same = (error.status, error.code) if isinstance(error, ApiError) else str(error)
@@ -104,11 +118,12 @@ class Watcher:
                 log.debug("The unexpected error:", exc_info=True)
                 self._complain(f"unexpected error, {type(error).__name__}: {error}", type(error).__name__)
             else:
-                self._due, self._told = news.due, None
+                self._due, self._told, self._cloud = news.due, None, cloud
                 return news
-            anew, self._due = True, None
-            if rejected and cloud is not None:
-                await self._wait_for_another_key(cloud)
+            before, cloud = cloud, None
+            misses, self._due = 0, None
+            if rejected and before is not None:
+                await self._wait_for_another_key(before)
             else:
                 await asyncio.sleep(_SELDOM)
 
@@ -135,25 +150,8 @@ class Watcher:
         """Until the connection has one, or the rejected one may be tried again."""
         for _ in range(round(_SELDOM / _ANOTHER_KEY)):
             await asyncio.sleep(_ANOTHER_KEY)
-            try:
-                if (await self._cloud()).credentials.identity != before.credentials.identity:
-                    return
-            except CloudSyncError:
-                continue  # told at the next look
-
-    async def _cloud(self, *, anew: bool = False) -> Cloud:
-        """The connection. Looking it up asks Airflow, which may be restarting just now."""
-        told = False
-        while True:
-            try:
-                return await self._hook.acloud(anew=anew)
-            except CloudSyncError:
-                raise
-            except Exception as error:
-                if not told:
-                    log.warning("The connection can't be looked up (%s); trying again.", type(error).__name__)
-                told = True
-                await asyncio.sleep(_ASK_AGAIN)
+            if (await self._lookup.refreshed(before)).credentials.identity != before.credentials.identity:
+                return
 
     async def recall(self) -> Memory | None:
         """What was written last; None if nothing was, or nothing is kept. Waits long for Airflow's answer: who begins

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 #: Services of the whole account: their paths name no project, and they are told the account in ``X-Domain-Id``.
@@ -23,6 +24,10 @@ _LABEL = re.compile(r"[^\W_]([\w-]{0,61}[^\W_])?|[\w-]{1,63}")
 _AUTHORITY = re.compile(r"(\[[^][]+\]|[^][]+)(:\d*)?")
 #: The vendor's client falls back to this host for regions without an IAM host of their own.
 _GLOBAL_IAM = "iam.myhuaweicloud.com"
+
+
+#: Where a region was set, for an error.
+PARAMETER_REGION, EXTRA_REGION = "task parameter region", 'Extra "region" of the connection'
 
 
 @lru_cache(maxsize=1)
@@ -37,12 +42,14 @@ def table() -> Mapping[str, Mapping[str, list[str]]]:
 def base_url(
     service: str,
     region: str | None,
+    source: str = EXTRA_REGION,
     *,
     overrides: Mapping[str, str] | None = None,
     everywhere: str | None = None,
 ) -> str:
     """The URL, without a slash at the end, under which a service answers.
 
+    :param source: where the region was set, for the error.
     :param overrides: service -> URL, from the connection's ``endpoints``.
     :param everywhere: one URL for all services, from the connection's ``endpoint``.
     :raises InvalidConnection: if nothing names the place: says what to put where.
@@ -63,20 +70,50 @@ def base_url(
         )
     if region in regions:
         return f"https://{regions[region][0]}"
-    if service == "iam" and any(region in hosts for hosts in table().values()):
+    if region not in regions_known():
+        raise InvalidConnection(
+            f"{unknown_region(region, source)} For a private cloud, put the URL of {service} into the connection's "
+            f'Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+        )
+    if service == "iam":
         return f"https://{_GLOBAL_IAM}"
     if service in ACCOUNT_WIDE:
         raise InvalidConnection(
-            f'"{region}" does not tell where to reach {service}: it is one service for a whole site, in one region of '
-            f"each ({', '.join(sorted(regions))}). Pass the one of your account's site as region= to the task, or put "
-            f'the URL into the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+            f'"{region}" ({source}) does not tell where to reach {service}: it is one service for a whole site, in one '
+            f"region of each ({', '.join(sorted(regions))}). Pass the one of your account's site as region= to the "
+            f'task, or put the URL into the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
         )
     near = difflib.get_close_matches(region, regions, n=3)
     hint = f"Near names: {', '.join(near)}." if near else f"It is served in: {', '.join(sorted(regions))}."
     raise InvalidConnection(
-        f'"{region}" is no region of {service}. {hint} For another site or a private cloud put the URL into the '
-        f'connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+        f'"{region}" ({source}) is no region of {service}. {hint} For another site or a private cloud put the URL into '
+        f'the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
     )
+
+
+@lru_cache(maxsize=1)
+def regions_known() -> frozenset[str]:
+    """Return the names of all regions of the endpoint table."""
+    return frozenset(region for regions in table().values() for region in regions)
+
+
+def near_region(region: object) -> str | None:
+    """Return the region that a misspelled name most likely means: in upper case, with underscores, with a typo."""
+    plain = re.sub(r"[\s_-]+", "-", str(region).strip().lower())
+    if plain in regions_known():
+        return plain
+    near = difflib.get_close_matches(plain, sorted(regions_known()), n=1, cutoff=0.7)
+    return near[0] if near else None
+
+
+def unknown_region(region: object, source: str) -> str:
+    """Return the text of an error about a region that the endpoint table does not have.
+
+    :param source: where it was set.
+    """
+    near = near_region(region)
+    hint = f"Did you mean {near}?" if near else 'Regions are named like "cn-north-4".'
+    return f'Unknown region "{one_line(str(region), 80)}" ({source}). {hint}'
 
 
 def service_at(host: str, overrides: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
-from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, base_url
+from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, EXTRA_REGION, base_url
 from airflow_provider_cloudsync.api.messages import (
     Flow,
     Hold,
@@ -63,6 +63,7 @@ class Cloud:
     """Where to go, as whom, and how patiently: all that a flow needs besides what it is about.
 
     :param region: such as ``cn-north-4``; may be None where an endpoint is given.
+    :param region_source: where the region was set, for errors.
     :param project_id: filled into paths; None: `find_project` looks it up.
     :param domain_id: the account, for services that know no projects; None: `find_domain` looks it up.
     :param enterprise_project_id: for services that take one, where the task names none.
@@ -80,6 +81,7 @@ class Cloud:
     credentials: Credentials
     clock: Callable[[], float]
     region: str | None = None
+    region_source: str = EXTRA_REGION
     project_id: str | None = None
     domain_id: str | None = None
     enterprise_project_id: str | None = None
@@ -98,7 +100,8 @@ class Cloud:
 
     def url(self, service: str) -> str:
         """Where a service answers."""
-        return base_url(service, self.region, overrides=self.endpoints, everywhere=self.endpoint)
+        region, source = self.region, self.region_source
+        return base_url(service, region, source, overrides=self.endpoints, everywhere=self.endpoint)
 
     @property
     def scope(self) -> str:

@@ -52,6 +52,7 @@ class Progress:
         decides.
     :param absent: whether it failed because the target was not found. Nothing is known about the run itself then, so a
         retry must look before it starts.
+    :param lost: whether the poll was lost, so that nothing new is known.
     """
 
     phase: Phase
@@ -60,6 +61,7 @@ class Progress:
     run: int | None = None
     confirm_for: float = 0.0
     absent: bool = False
+    lost: bool = False
 
     @property
     def in_full(self) -> str:

@@ -356,4 +356,4 @@ def left_behind(service: Service[Any], target: Target) -> str:
 
 def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
     before = f" Before that: {known.in_full}" if known else ""
-    return Progress(Phase.RUNNING, f"The last look failed: {error}{before}")
+    return Progress(Phase.RUNNING, f"The last look failed: {error}{before}", lost=True)

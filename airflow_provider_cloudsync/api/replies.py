@@ -105,7 +105,7 @@ def read(request: Request, response: Response, now: float | None = None, advice:
     if 200 <= response.status < 300:
         if problem:
             raise UnreadableReply(
-                f"{_name(request)}: the reply {problem} (status {response.status}, {len(response.body)} bytes): "
+                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) {problem}: "
                 f"{_excerpt(response.body, 120)}."
             )
         if isinstance(data, dict):

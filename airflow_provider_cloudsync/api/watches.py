@@ -27,6 +27,7 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
+from airflow_provider_cloudsync.api.polling import LOST_POLLS
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
 from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, Seen, resources_watch_target
 from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
@@ -267,6 +268,18 @@ class News:
     due: float
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """No news yet; the connection is to be read again, and the watch to be continued.
+
+    :param due: when the next look is, in seconds since the epoch.
+    :param misses: lost polls in a row.
+    """
+
+    due: float
+    misses: int
+
+
 def next_news(
     cloud: Cloud,
     watch: Watch,
@@ -275,13 +288,18 @@ def next_news(
     poll_interval: float,
     due: float | None = None,
     looked: Callable[[], object] = lambda: None,
-) -> Flow[News]:
+    pause_at: float | None = None,
+    misses: int = 0,
+) -> Flow[News | Paused]:
     """Poll until there are news, which further polls confirm. Faults that may pass are tolerated without an end.
 
     :param memory: of the watch; None: it begins.
     :param poll_interval: seconds between looks; what the service's quota asks for still holds.
     :param due: when the next look is; None: soon.
     :param looked: called after each look that brought something good.
+    :param pause_at: seconds since the epoch after which it returns `Paused`; sooner if several polls in a row are lost.
+        None: never.
+    :param misses: lost polls in a row before, from `Paused`.
     :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
@@ -290,7 +308,6 @@ def next_news(
     subject = watch.service.describe(watch.target)
     if due is None:
         due = cloud.clock() + _GATHER
-    misses = 0
     pending = _Pending()
     while True:
         try:
@@ -311,6 +328,9 @@ def next_news(
                     error,
                 )
             due = cloud.clock() + (delay if waits_for_turn else max(delay, pause))
+            many = not waits_for_turn and misses % LOST_POLLS == 0
+            if pause_at is not None and (many or cloud.clock() >= pause_at):
+                return Paused(due, misses)
             continue
         misses = 0
         due = cloud.clock() + pause
@@ -322,6 +342,8 @@ def next_news(
         looked()
         if reading.ended or reading.memory != memory:
             return News(reading.ended, reading.memory, due)
+        if pause_at is not None and pending.certain_at is None and cloud.clock() >= pause_at:
+            return Paused(due, 0)
 
 
 class _Pending:

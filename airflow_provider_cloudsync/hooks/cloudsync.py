@@ -9,13 +9,20 @@ from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from weakref import WeakValueDictionary
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_cloudsync import api
+from airflow_provider_cloudsync.api.services.parameters import flag
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
-from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidConnection, InvalidParameter
+from airflow_provider_cloudsync.exceptions import (
+    CloudSyncError,
+    ConnectionNotFound,
+    InvalidConnection,
+    InvalidParameter,
+)
 from airflow_provider_cloudsync.masking import aconceal, conceal
 
 # DAG files import hooks, to use them in tasks. What a hook does its work with is imported when it does.
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow, HttpRequest
+    from airflow_provider_cloudsync.connection_lookup import LookupWarnings
 
 T = TypeVar("T")
 
@@ -41,6 +49,10 @@ class _Read:
 
     connection: Any = dataclasses.field(repr=False)
     clouds: dict[tuple[str | None, str | None], Cloud] = dataclasses.field(default_factory=dict, repr=False)
+
+
+#: Connection ID, region and project -> what was last made of the connection, as long as a wait uses it.
+_clouds: WeakValueDictionary[tuple[str, str | None, str | None], Cloud] = WeakValueDictionary()
 
 
 class CloudSyncHook(BaseHook):
@@ -69,12 +81,22 @@ class CloudSyncHook(BaseHook):
         self.cloudsync_conn_id = cloudsync_conn_id
         self.region = region
         self.project_id = project_id
+        #: Whether the connection was found before, perhaps by another process: then it is waited for if it is missing.
+        self.was_found_before = False
+        self._read_at = 0.0
 
     @cached_property
     def cloud(self) -> Cloud:
         """The way into the cloud. Looks the connection up, blocking.
 
         :raises InvalidConnection: if the connection can't be used.
+        """
+        return self._read_patiently() if self.was_found_before else self.read_cloud()
+
+    def read_cloud(self) -> Cloud:
+        """Read the connection, blocking, whatever was read before.
+
+        :raises InvalidConnection: if the connection cannot be used.
         """
         try:
             connection = self.get_connection(self.cloudsync_conn_id)
@@ -83,27 +105,78 @@ class CloudSyncHook(BaseHook):
         cloud = self._cloud(connection)
         for secret in api.credentials.secrets_of(cloud.credentials):
             conceal(secret)  # Airflow knows those of the connection, but not those that a machine has
+        self.was_found_before = True
+        self._read_at = time.time()
         return cloud
 
+    def _read_patiently(self) -> Cloud:
+        from airflow_provider_cloudsync.connection_lookup import read_patiently
+
+        cloud: Cloud = read_patiently(self, self._warnings)
+        return cloud
+
+    @cached_property
+    def _warnings(self) -> LookupWarnings:
+        from airflow_provider_cloudsync.connection_lookup import LookupWarnings
+
+        return LookupWarnings()
+
     def look_again(self) -> bool:
-        """Look the connection up again, after its key was rejected: whether it has other credentials now."""
+        """Look the connection up again, after its key was rejected: whether it has other credentials now.
+
+        :raises InvalidConnection: if it cannot be used, or has been missing for 5 minutes.
+        """
         before = self.cloud.credentials.identity
-        del self.cloud
+        self.cloud = self._read_patiently()
         return self.cloud.credentials.identity != before
 
-    async def acloud(self, *, anew: bool = False) -> Cloud:
+    def refresh(self, max_age: float = 0.0) -> Cloud:
+        """Read the connection again for a wait that goes on, blocking, and keep it as `cloud`.
+
+        It stays the same object if nothing has changed, or if the connection cannot be read.
+
+        :param max_age: seconds; a connection that was read later than that is not read again.
+        """
+        present = self.cloud
+        if abs(time.time() - self._read_at) < max_age:
+            return present
+        try:
+            found = self.read_cloud()
+        except Exception as error:
+            self._read_at = time.time()
+            consequence = "The wait goes on with what was read before."
+            self._warnings.warn(self.cloudsync_conn_id, error, consequence)
+            return present
+        if found == present:
+            return present
+        self.log.info('Connection "%s" has changed; the wait goes on with it.', self.cloudsync_conn_id)
+        self.cloud = found
+        return found
+
+    async def acloud(self, *, anew: bool = False, max_age: float | None = None) -> Cloud:
         """The same under asyncio. All who ask within a minute share one look-up of the connection.
 
+        An unchanged connection stays the same object, so that waits go on sharing their polls.
+
         :param anew: what was looked up before its key was rejected is too old.
+        :param max_age: seconds; an older look-up is not used. None: a minute.
         """
         from airflow_provider_cloudsync import transport
 
-        age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
-        read: _Read = await transport.ashare(("connection", self.cloudsync_conn_id), self._aread, max_age=age)
+        if max_age is None:
+            max_age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
+        read: _Read = await transport.ashare(
+            ("connection", self.cloudsync_conn_id), self._aread, max_age=max_age
+        )
         within = (self.region, self.project_id)
         found = read.clouds.get(within)
         if found is None:  # a thousand waits have one between them
-            found = read.clouds[within] = self._cloud(read.connection)
+            made = self._cloud(read.connection)
+            key = (self.cloudsync_conn_id, *within)
+            found = _clouds.get(key)
+            if found is None or found != made:
+                found = _clouds[key] = made
+            read.clouds[within] = found
         return found
 
     async def _aread(self) -> _Read:
@@ -120,8 +193,8 @@ class CloudSyncHook(BaseHook):
             await aconceal(secret)
         return connection
 
-    def _no_connection(self) -> InvalidConnection:
-        return InvalidConnection(
+    def _no_connection(self) -> ConnectionNotFound:
+        return ConnectionNotFound(
             f'There is no connection "{self.cloudsync_conn_id}". Create one of the type "{self.hook_name}" '
             f"({self.conn_type}) with an access key in Login, its secret key in Password and the region in Extra, "
             "or name another one (cloudsync_conn_id, --conn-id)."
@@ -215,6 +288,8 @@ class CloudSyncHook(BaseHook):
             )
         if not (method.isascii() and method.isalpha()):
             raise InvalidParameter(f"method must be one of HTTP, such as GET, not {shown(method)}.")
+        if repeatable is not None:
+            flag(repeatable, "repeatable")
         request = api.messages.Request(
             method=method.upper(),
             service=service,

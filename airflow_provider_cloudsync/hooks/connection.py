@@ -9,12 +9,14 @@ from typing import Protocol
 
 from airflow_provider_cloudsync import __version__
 from airflow_provider_cloudsync.api.credentials import Anonymous
-from airflow_provider_cloudsync.api.endpoints import table
+from airflow_provider_cloudsync.api.endpoints import EXTRA_REGION, PARAMETER_REGION, table
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Wiring
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
+from airflow_provider_cloudsync.api.services.parameters import filled
 from airflow_provider_cloudsync.hooks.credentials import read_credentials
 from airflow_provider_cloudsync.hooks.fields import Fields, parse_object
+from airflow_provider_cloudsync.hooks.ignored_fields import warn_of_ignored
 from airflow_provider_cloudsync.reaching import proxy_problem
 
 _CONNECT_TIMEOUT = 10.0
@@ -52,22 +54,28 @@ def read_connection(
         looked up for another one.
     :param project_id: instead of the connection's project.
     :raises InvalidConnection: if it can't be used: says which field, and what to put there.
+    :raises InvalidParameter: if `region` or `project_id` is empty text.
     """
+    for name, value in (("region", region), ("project_id", project_id)):
+        if isinstance(value, str) and not value.strip():
+            filled(value, name)
     conn_id = connection.conn_id
     extra = parse_object(connection.extra, conn_id, "Extra")
     fields = Fields(conn_id, {**extra, "Login": connection.login, "Password": connection.password})
+    warn_of_ignored(connection, extra)
     given = Fields(conn_id, {"region": region, "project_id": project_id})
 
     allow_http = bool(fields.flag("allow_http"))
     endpoint = fields.raw("endpoint")
-    own_region = fields.identifier("region")
-    wanted_region = given.identifier("region") or own_region
+    own_region = fields.region("region", EXTRA_REGION)
+    wanted_region = given.region("region", PARAMETER_REGION) or own_region
     own_project = fields.identifier("project_id") if wanted_region == own_region else None
     bare = Cloud(
         credentials=Anonymous(),
         clock=clock,
         monotonic=monotonic,
         region=wanted_region,
+        region_source=EXTRA_REGION if region is None else PARAMETER_REGION,
         project_id=given.identifier("project_id") or own_project,
         domain_id=fields.identifier("domain_id"),
         enterprise_project_id=fields.identifier("enterprise_project_id"),

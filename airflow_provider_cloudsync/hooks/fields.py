@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_cloudsync.api.endpoints import check_url
+from airflow_provider_cloudsync.api.endpoints import check_url, near_region, unknown_region
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -64,10 +64,19 @@ class Fields:
         return value
 
     def secret(self, name: str) -> str | None:
-        """A password, as it is: blanks at its ends may be part of it."""
+        """A password, as it is: blanks at its ends may be part of it, a line break cannot."""
         self.words(name)
         value = self._values.get(name)
-        return value if isinstance(value, str) and value else None
+        if not isinstance(value, str) or not value:
+            return None
+        if value.rstrip("\r\n") != value:
+            raise self.wrong(
+                f'"{name}" ends in a line break, which secret stores and files often append. Nothing was sent. Store '
+                "it without the line break."
+            )
+        if not value.isprintable():
+            raise self.wrong(f'"{name}" holds a line break or another control character. Nothing was sent.')
+        return value
 
     def header(self, name: str) -> str | None:
         """Text that is sent in a header as it is."""
@@ -80,6 +89,18 @@ class Fields:
         value = self.text(name)
         if value is not None and not _ID.fullmatch(value):
             raise self.wrong(f'"{name}" may hold letters, digits, hyphens and underscores only.')
+        return value
+
+    def region(self, name: str, source: str) -> str | None:
+        """A region. One that the endpoint table does not have may be that of a private cloud.
+
+        :param source: where it was set, for the error.
+        """
+        value = self.raw(name)
+        if value is not None and not (isinstance(value, str) and _ID.fullmatch(value)):
+            if near_region(value):
+                raise self.wrong(unknown_region(value, source))
+            return self.identifier(name)
         return value
 
     def flag(self, name: str) -> bool | None:

@@ -100,7 +100,7 @@ def _profile(ask: Cloud, derived: str | None) -> Found | None:
     parser = configparser.ConfigParser(interpolation=None)
     broken = False
     try:
-        parser.read(path, encoding="utf-8")
+        parser.read(path, encoding="utf-8-sig")  # a file of a Windows editor begins with a mark
     except (OSError, UnicodeError, configparser.Error):
         broken = True
     if broken:  # raised out here: the parser's error shows lines of the file

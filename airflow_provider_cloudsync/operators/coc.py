@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
+from airflow_provider_cloudsync.api.services.parameters import literal_text
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
@@ -29,8 +30,8 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
 
     def __init__(self, *, vendor: str, account_id: str | NotGiven = NOT_GIVEN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.vendor = vendor
-        self.account_id = account_id
+        self.vendor = literal_text(vendor, "vendor", 64)
+        self.account_id = literal_text(account_id, "account_id", 64)
 
     def target(self) -> Target:
         account_id = given(self.account_id, "account_id", otherwise="every account would be synchronized")

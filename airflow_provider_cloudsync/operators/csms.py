@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.api.services import csms_settings
+from airflow_provider_cloudsync.api.services.parameters import flag, literal_id
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_cloudsync.api.messages import Flow
     from airflow_provider_cloudsync.api.services.csms import Change, Memory
-    from airflow_provider_cloudsync.api.services.csms_calls import Notification
+    from airflow_provider_cloudsync.api.services.csms_settings import Notification
 
 #: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
 BEFORE_KEY = "cloudsync_before"
@@ -58,6 +59,7 @@ class CsmsEventOperator(CloudOperator):
 
     def __init__(self, *, name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.check_connection_parameters()
         self.name = literal_id(name, "name")
 
     @abstractmethod
@@ -74,7 +76,7 @@ class CsmsEventOperator(CloudOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the event, and tell what it was like before and is now."""
         with self.clear_errors():
-            services.csms_calls.checked_name(self.name)
+            self.name = csms_settings.checked_name(self.name)
             wanted = self.wanted()
             self.show_console(context, services.csms.CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
@@ -160,12 +162,13 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        csms_settings.check_literals(state=state, event_types=event_types, notification=notification)
         self.event_types = event_types
         self.notification = notification
         self.state = state
 
     def wanted(self) -> dict[str, Any]:
-        wanted = services.csms_calls.checked_settings(
+        wanted = csms_settings.checked_settings(
             state=self.state, event_types=self.event_types, notification=self.notification
         )
         if len(wanted) < 3:  # a template that rendered to None
@@ -209,13 +212,16 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if all(each is NOT_GIVEN for each in (state, event_types, notification)):
+            raise InvalidParameter(csms_settings.NOTHING_TO_CHANGE)
+        csms_settings.check_literals(state=state, event_types=event_types, notification=notification)
         self.state = state
         self.event_types = event_types
         self.notification = notification
 
     def wanted(self) -> dict[str, Any]:
         left = "would be left as it is"
-        return services.csms_calls.checked_settings(
+        return csms_settings.checked_settings(
             state=given(self.state, "state", otherwise=f"it {left}"),
             event_types=given(self.event_types, "event_types", otherwise="they would be left as they are"),
             notification=given(self.notification, "notification", otherwise=f"it {left}"),
@@ -237,7 +243,7 @@ class CsmsDeleteEventOperator(CsmsEventOperator):
 
     def __init__(self, *, ignore_missing: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.ignore_missing = ignore_missing
+        self.ignore_missing = flag(ignore_missing, "ignore_missing")
 
     def wanted(self) -> dict[str, Any]:
         return {}

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import IAM_SETTLE, literal_id, names_or_all
+from airflow_provider_cloudsync.api.services.parameters import (
+    IAM_SETTLE,
+    flag,
+    literal_id,
+    literal_names,
+    names_or_all,
+)
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 
 _RENDERERS = {"user_names": "json", "group_names": "json"}
@@ -53,13 +59,13 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.sync_all = flag(sync_all, "sync_all")
         names_or_all(
             sync_all=sync_all, named=not (user_names is waits.NOT_GIVEN and group_names is waits.NOT_GIVEN)
         )
         self.cluster_id = literal_id(cluster_id, "cluster_id")
-        self.user_names = user_names
-        self.group_names = group_names
-        self.sync_all = sync_all
+        self.user_names = literal_names(user_names, "user_names")
+        self.group_names = literal_names(group_names, "group_names")
         self.settle_time = waits.seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
@@ -115,8 +121,8 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
             sync_all=None, named=not (user_names is waits.NOT_GIVEN and group_names is waits.NOT_GIVEN)
         )
         self.cluster_id = literal_id(cluster_id, "cluster_id")
-        self.user_names = user_names
-        self.group_names = group_names
+        self.user_names = literal_names(user_names, "user_names")
+        self.group_names = literal_names(group_names, "group_names")
 
     def target(self) -> Target:
         return services.mrs.iam_cancel_target(

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cloudsync import api, metrics, waits
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import one_of
+from airflow_provider_cloudsync.api.services.parameters import flag, one_of
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
@@ -66,8 +66,9 @@ class CloudSyncOperator(CloudOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
+        self.check_connection_parameters()
+        self.wait_for_completion = flag(wait_for_completion, "wait_for_completion")
+        self.deferrable = flag(deferrable, "deferrable")
         self.timeout = waits.seconds(timeout, "timeout")
         self.poll_interval = None if poll_interval is None else waits.seconds(poll_interval, "poll_interval")
         self.if_running = one_of(if_running, "if_running", ("attach", "fail"))
@@ -108,6 +109,7 @@ class CloudSyncOperator(CloudOperator):
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
             return self.execute(context)
         with self.clear_errors():
+            self.hook.was_found_before = True
             if isinstance(report.ended, CloudSyncError):
                 raise report.ended
             parts = self.service.split(self.target())
@@ -220,11 +222,7 @@ class CloudSyncOperator(CloudOperator):
         if self.deferrable:
             self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         with metrics.Wait(self.service.name) as wait:
-            progress = self.run_with_present_key(
-                lambda cloud: api.polling.until_done(
-                    cloud, self.service, ticket, deadline=deadline, poll_interval=self.poll_interval
-                )
-            )
+            progress = self.wait_here(self.service, ticket, deadline=deadline)
             wait.ended(progress.phase)
         return progress
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.parameters import literal_time
+from airflow_provider_cloudsync.api.services.parameters import literal_text, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
 
@@ -44,8 +44,8 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.vendor = vendor
-        self.account_id = account_id
+        self.vendor = literal_text(vendor, "vendor", 64)
+        self.account_id = literal_text(account_id, "account_id", 64)
         self.any_run = synced_after is None
         self.synced_after = literal_time(synced_after, "synced_after")
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.parameters import literal_id
+from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_names
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
 
@@ -44,8 +44,8 @@ class MrsIamSyncSensor(CloudSyncSensor):
     ) -> None:
         super().__init__(**kwargs)
         self.cluster_id = literal_id(cluster_id, "cluster_id")
-        self.user_names = user_names
-        self.group_names = group_names
+        self.user_names = literal_names(user_names, "user_names")
+        self.group_names = literal_names(group_names, "group_names")
 
     def target(self) -> Target:
         return services.mrs.iam_watch_target(

@@ -27,8 +27,10 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
+from airflow_provider_cloudsync.api.services.parameters import flag
 from airflow_provider_cloudsync.api.times import iso
-from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
+from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL
+from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, WaitTimedOut
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 #: An end that is confirmed within so many seconds is confirmed in the worker, before it would be deferred.
 _CONFIRM_HERE = CONFIRM_FAILURE
+#: Before Airflow 3, a poke that comes more seconds than that after the start of the try is not the first one.
+_LONGEST_LOADING = 60.0
 
 
 class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
@@ -63,6 +67,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     _told: Progress | None = None
     #: With what the polls of this process have learned.
     _learned: Ticket | None = None
+    #: Lost polls in a row.
+    _lost = 0
 
     def __init__(
         self,
@@ -77,10 +83,13 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         if poke_interval is not None:
             kwargs["poke_interval"] = poke_interval
         super().__init__(**kwargs)
+        for name in ("soft_fail", "never_fail"):
+            flag(getattr(self, name), name)
         self.cloudsync_conn_id = cloudsync_conn_id
         self.region = region
         self.project_id = project_id
-        self.deferrable = deferrable
+        self.check_connection_parameters()
+        self.deferrable = flag(deferrable, "deferrable")
         self.poll_interval = None if poke_interval is None else waits.seconds(poke_interval, "poke_interval")
 
     @abstractmethod
@@ -93,9 +102,27 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Look once."""
         with self.clear_errors():
+            self._read_connection(context)
             ticket, progress = self._poll(self._ticket(context))
             self._learned = ticket
             return self._conclude(context, progress)
+
+    def _read_connection(self, context: Context) -> None:
+        """Read the connection at the first poke, then each 10 minutes and after several lost polls in a row."""
+        hook = self.hook
+        hook.was_found_before = hook.was_found_before or self._was_rescheduled(context)
+        many_lost = self._lost > 0 and self._lost % api.polling.LOST_POLLS == 0
+        hook.refresh(0.0 if many_lost else REFRESH_INTERVAL)
+
+    def _was_rescheduled(self, context: Context) -> bool:
+        """Return whether an earlier poke, in another process, found the connection."""
+        if not self.reschedule:
+            return False
+        count = context.get("task_reschedule_count")
+        if isinstance(count, int):  # Airflow 3
+            return count > 0
+        start = waits.start_of_try(context)  # of the first poke
+        return start is not None and time.time() - start.timestamp() > _LONGEST_LOADING
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
@@ -121,12 +148,14 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         """End as the wait in the triggerer ended."""
         from airflow_provider_cloudsync.triggers.sync import Report
 
-        report = Report.from_json(event)
+        with self._skipping():
+            report = Report.from_json(event)
         if report.try_number != context["ti"].try_number:
             # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
             self.execute(context)
             return
         with self._skipping():
+            self.hook.was_found_before = True
             if isinstance(report.ended, WaitTimedOut):
                 raise AirflowSensorTimeout(report.ended.message)
             if isinstance(report.ended, CloudSyncError):
@@ -140,11 +169,13 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         try:
             with self.clear_errors():
                 yield
-        except (AirflowFailException, AirflowSensorTimeout) as error:
+        except (AirflowFailException, AirflowSensorTimeout, InvalidEvent) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
-        except CloudSyncError as error:
+        except AirflowSkipException:
+            raise
+        except Exception as error:
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
@@ -172,6 +203,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             return api.polling.poll(within, self.service, ticket, hold=seconds)
 
         ticket, progress = self.run_with_present_key(flow)
+        self._lost = self._lost + 1 if progress.lost else 0
         if progress.phase is not Phase.RUNNING:
             metrics.count("waits", service=self.service.name, phase=progress.phase)
         if progress != self._told:

@@ -21,7 +21,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api import watches
-from airflow_provider_cloudsync.api.services.parameters import one_of
+from airflow_provider_cloudsync.api.services.parameters import filled, flag, one_of
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
@@ -70,6 +70,11 @@ class CloudSyncEventTrigger(BaseEventTrigger):
         self.region = region
         self.project_id = project_id
         with _as_type_error():
+            for name in ("region", "project_id"):
+                if getattr(self, name) is not None:
+                    filled(getattr(self, name), name)
+            filled(cloudsync_conn_id, "cloudsync_conn_id")
+            flag(getattr(self, "catchup", False), "catchup")
             self.poll_interval = waits.seconds(poll_interval, "poll_interval")
             self.watch()
 

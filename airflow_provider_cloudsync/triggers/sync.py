@@ -10,10 +10,9 @@ import asyncio
 import json
 import logging
 import sys
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -26,9 +25,6 @@ from airflow_provider_cloudsync.exceptions import (
     from_report,
 )
 
-if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.flows import Cloud
-
 log = logging.getLogger(__name__)
 
 REPORT_VERSION = 1
@@ -36,7 +32,11 @@ REPORT_VERSION = 1
 TRIGGER_VERSION = 1
 #: What a trigger's cancellation says from Airflow 3.3 on where `SyncTrigger.on_kill` follows.
 _ON_KILL_FOLLOWS = "__airflow_user_action__"
-_LOOK_UP_AGAIN = 10.0
+#: Greatest age in seconds of a look-up of the connection that a trigger begins with. Triggers that begin in the same
+#: moment share one.
+_AGE_AT_START = 0.001
+#: The same after a rejected key; a thousand waits may ask because of one.
+_AGE_AT_REJECTION = 0.5
 #: Never changed; all triggers have it between them.
 _NONE: dict[str, Any] = {}
 
@@ -239,12 +239,18 @@ class SyncTrigger(BaseTrigger):
 
     async def _wait(self, ticket: Ticket) -> Progress:
         from airflow_provider_cloudsync import transport
-        from airflow_provider_cloudsync.api.polling import until_done
+        from airflow_provider_cloudsync.api.polling import WaitState, until_done
         from airflow_provider_cloudsync.api.services import find_service
+        from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL, ConnectionLookup
+        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
         service = find_service(ticket.service)
+        hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
+        lookup = ConnectionLookup(hook, deadline=self.deadline)
+        state = WaitState(ticket)
         with metrics.Wait(ticket.service, gauge=True) as wait:
-            cloud = await self._cloud()
+            # Read now: an edit just before the deferral counts, whatever other waits read earlier.
+            cloud = await lookup.read(max_age=_AGE_AT_START)
             while True:
                 waiting = until_done(
                     cloud,
@@ -253,32 +259,24 @@ class SyncTrigger(BaseTrigger):
                     deadline=self.deadline,
                     poll_interval=self.poll_interval,
                     not_before=self.not_before,
+                    pause_at=cloud.clock() + REFRESH_INTERVAL,
+                    state=state,
                 )
+                before = cloud
                 try:
                     progress = await transport.arun(waiting)
                 except CredentialsRejected:
-                    before, cloud = cloud, await self._cloud(anew=True)
+                    cloud = await lookup.read(max_age=_AGE_AT_REJECTION)
                     if cloud.credentials.identity == before.credentials.identity:
                         raise
                     log.info(
                         "The key was rejected, and the connection has another one now; the wait goes on with it."
                     )
-                else:
+                    state.pause = 0.0
+                    continue
+                if progress.phase is not Phase.RUNNING:
                     wait.ended(progress.phase)
                     return progress
-
-    async def _cloud(self, *, anew: bool = False) -> Cloud:
-        """The connection. Looking it up asks Airflow, which may be restarting just now; that is borne, too."""
-        from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-
-        hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
-        while True:
-            try:
-                return await hook.acloud(anew=anew)
-            except CloudSyncError:
-                raise
-            except Exception as error:
-                if time.time() + _LOOK_UP_AGAIN > self.deadline:
-                    raise
-                log.warning("The connection could not be looked up (%s); trying again.", type(error).__name__)
-                await asyncio.sleep(_LOOK_UP_AGAIN)
+                cloud = await lookup.refreshed(before)
+                if cloud is not before:
+                    state.pause = 0.0

@@ -14,7 +14,7 @@ import pytest
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
-from airflow_provider_cloudsync import sharing, transport, turns
+from airflow_provider_cloudsync import connection_lookup, sharing, transport, turns
 from airflow_provider_cloudsync.emulator import Emulator
 from tests.airflow.roads import NAME
 from tests.jumps import jumps
@@ -76,6 +76,7 @@ class World:
         )
         for module in (
             "waits",
+            "connection_lookup",
             "transport",
             "hooks.cloudsync",
             "operators.sync",
@@ -84,7 +85,8 @@ class World:
             monkeypatch.setattr(f"airflow_provider_cloudsync.{module}.time", stepped)
         base = sys.modules[BaseSensorOperator.__module__]
         monkeypatch.setattr(base, "time", stepped)  # Airflow's own loop of a sensor that pokes
-        monkeypatch.setattr(transport, "asyncio", _SteppedAsyncio(emulator))
+        for module in (transport, connection_lookup):
+            monkeypatch.setattr(module, "asyncio", _SteppedAsyncio(emulator))
 
         kept = sharing.Kept()
         monkeypatch.setattr(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat import connection as compat
 
-from airflow_provider_cloudsync import sharing, transport, watcher
+from airflow_provider_cloudsync import connection_lookup, sharing, transport, watcher
 from airflow_provider_cloudsync.emulator import Emulator
 from airflow_provider_cloudsync.hooks import cloudsync
 from airflow_provider_cloudsync.triggers import events
@@ -34,9 +34,9 @@ class Idle:
             transport, "AsyncShares", lambda **_: sharing.AsyncShares(emulator.clock.now, self._later, kept)
         )
         asleep = _WithSleep(self._sleep)
-        for module in (transport, watcher):
+        for module in (transport, watcher, connection_lookup):
             monkeypatch.setattr(module, "asyncio", asleep)
-        for module in (events, watcher):
+        for module in (events, watcher, connection_lookup):
             monkeypatch.setattr(module, "time", SimpleNamespace(time=emulator.clock.now))
         for module, name in (
             (transport, "_asend"),

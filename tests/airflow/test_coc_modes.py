@@ -864,9 +864,8 @@ PARAMETERS = [
 )
 def test_bad_input_is_refused_before_anything_is_sent(start, kind, arguments, word) -> None:
     world = start()
-    task = sync(**arguments) if kind == "operator" else sensor(world, "deferred", **arguments)
     with pytest.raises(InvalidParameter, match=word):
-        world.run(task)
+        world.run(sync(**arguments) if kind == "operator" else sensor(world, "deferred", **arguments))
     assert world.calls() == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cloudsync.connection_form import FIELDS
-from airflow_provider_cloudsync.exceptions import InvalidConnection
+from airflow_provider_cloudsync.exceptions import InvalidConnection, InvalidParameter
 from airflow_provider_cloudsync.hooks import last_resort
 from airflow_provider_cloudsync.hooks.connection import read_connection
 
@@ -134,7 +135,9 @@ def test_any_extra(login, password, extra):
 @given(region=FIELD, project_id=FIELD)
 @FUZZ
 def test_any_argument_of_the_hook(region, project_id):
-    read("a", "b", as_text(GOOD), region=region, project_id=project_id)
+    empty = any(isinstance(value, str) and not value.strip() for value in (region, project_id))
+    with pytest.raises(InvalidParameter) if empty else nullcontext():
+        read("a", "b", as_text(GOOD), region=region, project_id=project_id)
 
 
 NAMES = ("SDK_AK", "SDK_SK", "SDK_SECURITY_TOKEN", "SDK_PROJECT_ID", "SDK_DOMAIN_ID", "SDK_IDP_ID")

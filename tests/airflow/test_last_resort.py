@@ -90,6 +90,14 @@ ALONE = [
     ("STS", OIDC, None, ("urn:p", "urn:a", "/oidc/token"), None, None),
     ("profile, basic", {}, BASIC, KeyPair("FILEAK", "filesk"), "p-file", None),
     ("profile, global", {}, GLOBAL, KeyPair("GLOBALAK", "globalsk"), None, "d-file"),
+    (
+        "profile, with a mark of the byte order",
+        {},
+        "\ufeff" + BASIC,
+        KeyPair("FILEAK", "filesk"),
+        "p-file",
+        None,
+    ),
     ("profile, both", {}, GLOBAL + BASIC, KeyPair("FILEAK", "filesk"), "p-file", None),
     (
         "profile, temporary",
@@ -291,7 +299,7 @@ BROKEN = [
     ("another script", f"[basic]\nak = {MARK}ключ\nsk = {MARK}\n"),
     ("a project that leads elsewhere", f"[basic]\nak = A\nsk = {MARK}\nproject_id = ../x\n"),
     ("JSON", json.dumps({"basic": {"ak": "A", "sk": MARK}})),
-    ("a mark of the byte order", b"\xef\xbb\xbf[basic]\nak = A\nsk = " + MARK.encode()),
+    ("UTF-16", f"[basic]\nak = A\nsk = {MARK}\n".encode("utf-16")),
     ("null bytes", f"[basic]\nak = A\nsk = {MARK}\x00x\n"),
 ]
 

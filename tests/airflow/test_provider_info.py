@@ -20,9 +20,17 @@ from airflow_provider_cloudsync.connection_form import FIELDS
 AIRFLOW = Path(airflow.__file__).parent
 PACKAGE = Path(airflow_provider_cloudsync.__file__).parent
 #: Modules beside the hooks that make a connection into a way into the cloud.
-OF_THE_CONNECTION = ("connection", "credentials", "fields", "last_resort", "secret_widget", "token_file")
+OF_THE_CONNECTION = (
+    "connection",
+    "credentials",
+    "fields",
+    "ignored_fields",
+    "last_resort",
+    "secret_widget",
+    "token_file",
+)
 #: How they read a field of it.
-READERS = ("raw", "text", "words", "secret", "header", "identifier", "one_of", "flag", "seconds")
+READERS = ("raw", "text", "words", "secret", "header", "identifier", "region", "one_of", "flag", "seconds")
 
 
 def schema(name: str) -> dict:

@@ -171,6 +171,11 @@ class Killed(BaseException):
     pass
 
 
+def is_hss_in_doubt(name: str, stage: str, started: int) -> bool:
+    """HSS shows no run, so a start whose reply is not known is made again by a retry."""
+    return name.startswith("hss") and stage == "starting" and started > 0
+
+
 def stages(store: list[str]) -> list[str]:
     """The stage of each ticket that was stored."""
     return [json.loads(value)["ticket"]["stage"] for value in store]
@@ -291,7 +296,8 @@ def test_a_ticket_in_the_store_is_taken_up(start_world, name, step, written) -> 
     world.run(scene.task(timeout=7200), world.context(2, store=True, max_tries=1))
     assert started >= (expected[step] != "queued")
     # Where the run fails there is another one, be it that of the retry or that of a start whose reply is not known.
-    assert world.starts == max(scene.starts, started) + (scene.fails is SyncFailed)
+    again = scene.fails is SyncFailed or is_hss_in_doubt(name, expected[step], started)
+    assert world.starts == max(scene.starts, started) + again
 
 
 # --- what this release writes -----------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ NOT_FOR_TASKS = {
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
     "look_again",
+    "read_cloud",
+    "refresh",
     "run",
 }
 

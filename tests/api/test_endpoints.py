@@ -135,13 +135,20 @@ def test_iam_without_a_row_is_the_global_one(region):
         pytest.param("mrs", None, ["names no region", "cn-north-4", "Extra"], id="no region"),
         pytest.param("mrs", "", ["names no region"], id="empty region"),
         pytest.param(
-            "mrs", "cn-north4", ['"cn-north4" is no region of mrs', "cn-north-4"], id="typing error"
+            "mrs", "cn-north4", ['Unknown region "cn-north4"', "Did you mean cn-north-4?"], id="typing error"
         ),
-        pytest.param("mrs", "ap-southeast", ["Near names: ap-southeast-"], id="cut short"),
-        pytest.param("mrs", "xx", ["It is served in", "cn-north-4", "tr-west-1"], id="nothing like it"),
-        pytest.param("mrs", "cn-south-2", ['"cn-south-2" is no region of mrs', "cn-south-1"], id="not there"),
+        pytest.param("mrs", "ap-southeast", ["Did you mean ap-southeast-"], id="cut short"),
+        pytest.param("mrs", "xx", ['Unknown region "xx"', "cn-north-4", "endpoints"], id="nothing like it"),
+        pytest.param(
+            "mrs",
+            "cn-south-2",
+            ["is no region of mrs", '"cn-south-2" (Extra "region"', "cn-south-1"],
+            id="not there",
+        ),
         pytest.param("csms", "eu-west-101", ["is no region of csms", "endpoints", '"csms"'], id="no CSMS"),
-        pytest.param("iam", "nowhere-1", ["is no region of iam"], id="IAM of no region at all"),
+        pytest.param(
+            "iam", "nowhere-1", ['Unknown region "nowhere-1"', '"iam"'], id="IAM of no region at all"
+        ),
         pytest.param("obs", "cn-north-4", ['service "obs"', "mrs", "endpoints"], id="no such service"),
     ],
 )

@@ -12,6 +12,7 @@ from airflow_provider_cloudsync import exceptions
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
+    ConnectionNotFound,
     CredentialsRejected,
     InvalidConnection,
     InvalidEvent,
@@ -35,6 +36,7 @@ FIELDS = {
 EXAMPLES = [
     CloudSyncError("m"),
     InvalidConnection("m"),
+    ConnectionNotFound("m"),
     InvalidParameter("m"),
     InvalidEvent("m"),
     TransportError("m", sent=False, lasting=True),

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_cloudsync.api import retries
 from airflow_provider_cloudsync.api.credentials import KeyPair
+from airflow_provider_cloudsync.api.endpoints import EXTRA_REGION, PARAMETER_REGION
 from airflow_provider_cloudsync.api.flows import Cloud, call, pages
 from airflow_provider_cloudsync.api.messages import (
     Hold,
@@ -477,7 +478,7 @@ class TestProject:
 
     def test_it_is_shared_by_who_asks_where(self):
         def key(**more):
-            driver = Driver([projects("found")])
+            driver = Driver([projects("found", name=more.get("region", "cn-north-4"))])
             driver.run(find_project(driver.cloud(**{"project_id": None, **more})))
             (shared,) = [each for each in driver.shared if each.key[0] == "project"]
             assert shared.max_age > 0
@@ -505,6 +506,63 @@ class TestProject:
         for text in says:
             assert text in caught.value.message
 
+    @pytest.mark.parametrize(
+        ("names", "found"),
+        [
+            pytest.param(["cn-north-4_dev", "cn-north-4"], "p1", id="a sub-project before it"),
+            pytest.param(["cn-north-4", "cn-north-4_dev", "cn-north-44"], "p0", id="others after it"),
+            pytest.param(["cn-north-4_dev"], None, id="a sub-project only"),
+            pytest.param(["CN-NORTH-4"], None, id="upper case"),
+            pytest.param(["cn-north-4 "], None, id="a blank after it"),
+        ],
+    )
+    def test_names_are_compared_exactly(self, names, found):
+        reply = answer(200, {"projects": [{"id": f"p{n}", "name": name} for n, name in enumerate(names)]})
+        driver = Driver([reply, answer(200, {})])
+        cloud = driver.cloud(project_id=None, find_project=find_project)
+        if found is None:
+            with pytest.raises(InvalidConnection, match="no project"):
+                driver.run(call(cloud, READ))
+        else:
+            driver.run(call(cloud, READ))
+            assert driver.sent[1].headers["X-Project-Id"] == found
+
+    @pytest.mark.parametrize(
+        ("region", "near"),
+        [
+            ("cn-noth-4", "cn-north-4"),
+            ("CN-NORTH-4", "cn-north-4"),
+            ("cn_north_4", "cn-north-4"),
+            ("ap-southest-3", "ap-southeast-3"),
+            ("my-private-1", None),
+        ],
+    )
+    @pytest.mark.parametrize("source", [PARAMETER_REGION, EXTRA_REGION])
+    def test_a_region_of_no_project_is_named_with_where_it_was_set(self, region, near, source):
+        driver = Driver([projects()])
+        cloud = driver.cloud(
+            region=region,
+            region_source=source,
+            project_id=None,
+            endpoint="https://e",
+            find_project=find_project,
+        )
+        with pytest.raises(InvalidConnection) as caught:
+            driver.run(call(cloud, READ))
+        message = caught.value.message
+        assert f'"{region}" ({source})' in message
+        assert message.startswith(f'Unknown region "{region}"') is (near is not None)
+        assert ("Did you mean" in message) is (near is not None)
+        assert f"Did you mean {near}?" in message or near is None
+
+    def test_a_region_of_a_private_cloud_works_as_before(self):
+        driver = Driver([projects("found", name="CN-NORTH-4"), answer(200, {})])
+        cloud = driver.cloud(
+            region="CN-NORTH-4", project_id=None, endpoint="https://e", find_project=find_project
+        )
+        driver.run(call(cloud, READ))
+        assert driver.sent[1].headers["X-Project-Id"] == "found"
+
     def test_no_region_to_look_it_up_by(self):
         driver = Driver([])
         cloud = driver.cloud(region=None, project_id=None, endpoint="https://e", find_project=find_project)
@@ -525,6 +583,7 @@ class TestProject:
         with pytest.raises(ApiError) as caught:
             driver.run(call(cloud, request_))
         assert caught.value.operation == "KeystoneListProjects"
+        assert ('Set "project_id"' in caught.value.message) is (fault.status == 403)
         assert len(driver.sent) == 1
 
     @pytest.mark.parametrize("fault", [error_reply(503), LOST, THROTTLE], ids=["503", "lost", "429"])

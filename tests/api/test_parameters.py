@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_cloudsync.api.services.parameters import (
     checked_text,
+    filled,
+    flag,
     identifier,
+    listed,
+    literal_filled,
     literal_id,
+    literal_names,
     literal_time,
     names,
     one_of,
@@ -91,6 +96,13 @@ def test_an_identifier_can_lead_nowhere_else(text):
         pytest.param({"a": 1}.keys(), ["a"], id="keys"),
         pytest.param(["with blank", "工", "a.b@c"], ["with blank", "工", "a.b@c"], id="anything printable"),
         pytest.param([" a"], [" a"], id="as it is"),
+        pytest.param(["a", 1001, "1002"], ["a", "1001", "1002"], id="digits, rendered natively"),
+        pytest.param([1001, "1001"], ["1001"], id="the same digits twice"),
+        pytest.param({"c", "a", "b"}, ["a", "b", "c"], id="set"),
+        pytest.param(frozenset({"b", 7}), ["7", "b"], id="frozenset"),
+        pytest.param({"a": "b"}.values(), ["b"], id="values"),
+        pytest.param(map(str, (1, 2)), ["1", "2"], id="iterator"),
+        pytest.param(range(2), ["0", "1"], id="range"),
     ],
 )
 def test_names(value, expected):
@@ -106,7 +118,13 @@ def test_names(value, expected):
         pytest.param([""], id="empty name"),
         pytest.param(["  "], id="blank name"),
         pytest.param(["a", None], id="none among them"),
-        pytest.param(["a", 1], id="number among them"),
+        pytest.param(["a", 1000.0], id="float among them"),
+        pytest.param(["a", 1 + 2j], id="complex number among them"),
+        pytest.param(["a", True], id="bool among them"),
+        pytest.param(["a", datetime(2024, 3, 20, tzinfo=UTC)], id="time among them"),
+        pytest.param({"alice": 1}, id="dict"),
+        pytest.param({"alice": 1}.items(), id="items of a dict"),
+        pytest.param(bytearray(b"ab"), id="bytearray"),
         pytest.param([["a"]], id="list among them"),
         pytest.param(["a\nb"], id="line feed"),
         pytest.param(["\x1b[31m"], id="escape sequence"),
@@ -215,15 +233,17 @@ def test_an_identifier_of_digits_may_come_as_a_number(value):
     assert identifier(value, "cluster_id") == str(value)
 
 
-TEMPLATES = ["{{ ts }}", "{{x}}", "a{% if b %}c{% endif %}", "x {{ y"]
+TEMPLATES = ["{{ ts }}", "{{x}}", "a{% if b %}c{% endif %}", "x {{ y", "a{# why #}"]
+#: Stands for the output of a task, which is known at run time only.
+OUTPUT = object()
 
 
-@pytest.mark.parametrize("value", [*TEMPLATES, None, 5, ["a"], "an-id"])
+@pytest.mark.parametrize("value", [*TEMPLATES, None, 5, "an-id", OUTPUT])
 def test_literal_id_leaves_alone_what_it_can_not_tell(value):
     assert literal_id(value, "cluster_id") == value
 
 
-@pytest.mark.parametrize("value", ["", "a b", "../x", "a\n", "{ x }", "x" * 65])
+@pytest.mark.parametrize("value", ["", "a b", "../x", "a\n", "{ x }", "x" * 65, ["a"], 1.0, True, b"a"])
 def test_literal_id_refuses_what_is_wrong_in_the_dag_file(value):
     assert refused(literal_id, value, "cluster_id").startswith("cluster_id must be")
 
@@ -231,14 +251,112 @@ def test_literal_id_refuses_what_is_wrong_in_the_dag_file(value):
 MOMENT = datetime(2024, 3, 20, 2, 25, 16, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("value", [*TEMPLATES, None, MS, MOMENT, "2024-03-20T02:25:16Z", "20240320", str(MS)])
+@pytest.mark.parametrize(
+    "value", [*TEMPLATES, None, OUTPUT, MS, MOMENT, "2024-03-20T02:25:16Z", "20240320", str(MS)]
+)
 def test_literal_time_leaves_alone_what_it_can_not_tell(value):
     assert literal_time(value, "synced_after") == value
 
 
-@pytest.mark.parametrize("value", ["", "soon", "None", "2024-13-40", "{ ts }", "12", " "])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "soon",
+        "None",
+        "2024-13-40",
+        "{ ts }",
+        "12",
+        " ",
+        "yesterday",
+        12,
+        True,
+        timedelta(1),
+        [MS],
+        b"2024",
+    ],
+)
 def test_literal_time_refuses_what_is_wrong_in_the_dag_file(value):
     assert refused(literal_time, value, "synced_after").startswith("synced_after must be a point in time")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(*TEMPLATES, None, OUTPUT),
+        *(["alice"], ("alice", "{{ x }}"), ["{{ x }}", OUTPUT], [1001], []),
+    ],
+    ids=repr,
+)
+def test_literal_names_leaves_alone_what_it_can_not_tell(value):
+    assert literal_names(value, "user_names") is value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["alice", "", "['alice']", 5, {"alice": 1}, b"alice", [""], ["{{ x }}", 1.0], ["a", ["b"]], {"a\n"}],
+    ids=repr,
+)
+def test_literal_names_refuses_what_is_wrong_in_the_dag_file(value):
+    assert "user_names" in refused(literal_names, value, "user_names")
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        pytest.param(lambda: (name for name in "ba"), ["b", "a"], id="generator"),
+        pytest.param(lambda: iter(["b", "{{ x }}"]), ["b", "{{ x }}"], id="iterator"),
+        pytest.param(lambda: {"b": 1, "a": 2}.keys(), ["b", "a"], id="keys"),
+        pytest.param(lambda: {1: "b", 2: "a"}.values(), ["b", "a"], id="values"),
+    ],
+)
+def test_what_can_be_read_once_is_for_run_time_only(make, expected):
+    """Airflow copies a task of a DAG file; at run time it may come from a template or another task."""
+    assert "list" in refused(literal_names, make(), "user_names")
+    assert listed(make()) == expected
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_a_set_becomes_a_sorted_list(kind):
+    assert literal_names(kind(["b", "a"]), "user_names") == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_flag(value):
+    assert flag(value, "sync_all") is value
+
+
+@pytest.mark.parametrize(
+    "value", ["true", "false", "False", "", "{{ params.x }}", 0, 1, None, [], [True], OUTPUT], ids=repr
+)
+def test_no_flag(value):
+    message = refused(flag, value, "sync_all")
+    assert message.startswith("sync_all must be True or False (bool), not ")
+    assert "not templated" in message
+
+
+@pytest.mark.parametrize(("value", "text"), [("a", "a"), (" a ", " a "), (123, "123")])
+def test_filled(value, text):
+    assert filled(value, "region") == text
+    assert literal_filled(value, "region") == value
+
+
+@pytest.mark.parametrize("value", ["", " ", "\n", 1.0, True, [], ["a"], b"a"], ids=repr)
+def test_not_filled(value):
+    for check in (filled, literal_filled):
+        assert refused(check, value, "region").startswith("region must be text that is not empty")
+
+
+@pytest.mark.parametrize("value", [*TEMPLATES, None, OUTPUT])
+def test_literal_filled_leaves_alone_what_it_can_not_tell(value):
+    assert literal_filled(value, "region") is value
+
+
+@pytest.mark.parametrize("value", [1000.0, 1e300, 1 + 2j])
+def test_a_number_that_text_became_is_explained(value):
+    for check in (identifier, filled):
+        assert "render_template_as_native_obj" in refused(check, value, "cluster_id")
+    assert "render_template_as_native_obj" in refused(names, [value], "user_names")
 
 
 @pytest.mark.parametrize("value", ["a", "x" * 64, "a b", "工 & co", '!"#$%/?', "0", "a.b@c"])

@@ -27,6 +27,7 @@ from airflow_provider_cloudsync.api.services.csms_calls import (
     list_subscribers,
     update_event,
 )
+from airflow_provider_cloudsync.api.services.csms_settings import NOTHING_TO_CHANGE
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.times import ms_or_none
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter, SyncFailed
@@ -146,7 +147,7 @@ def update(
     :raises SyncFailed: if there is no such event, or it is not as asked afterwards.
     """
     if not wanted:
-        raise InvalidParameter("There is nothing to change: give state, event_types or notification.")
+        raise InvalidParameter(NOTHING_TO_CHANGE)
     event = yield from find_event(cloud, name)
     if event is None:
         raise _missing(cloud, name)

@@ -26,7 +26,7 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.services.parameters import identifier, one_of
+from airflow_provider_cloudsync.api.services.parameters import flag, identifier, one_of
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.times import (
     ServiceTime,
@@ -171,6 +171,8 @@ def list_member_sync_tasks(
         raise InvalidParameter(
             f"list_member_sync_tasks has no filter {unknown[0]!r}; it has: {', '.join(known)}."
         )
+    if filters.get("order_by_asc") is not None:
+        flag(filters["order_by_asc"], "order_by_asc")
     query = tuple(
         (name, str(value).lower() if isinstance(value, bool) else str(value))
         for name, value in filters.items()

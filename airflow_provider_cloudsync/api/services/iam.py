@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from airflow_provider_cloudsync.api.endpoints import near_region, regions_known, unknown_region
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, Shared
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.services.parameters import is_id
-from airflow_provider_cloudsync.exceptions import InvalidConnection, UnreadableReply
+from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
 
 #: Project and account stay the same; they are looked up anew once in a while all the same (seconds).
 _AGE = 3600.0
@@ -72,12 +73,26 @@ def _find(cloud: Cloud) -> Flow[str]:
             "The connection names neither a project nor a region to look it up by. "
             'Put "project_id" into its Extra ("region" too, unless it has an endpoint).'
         )
-    found = [project["id"] for project in (yield from list_projects(cloud, cloud.region))]
+    try:
+        projects = yield from list_projects(cloud, cloud.region)
+    except ApiError as error:
+        if error.status == 403:
+            error.begin_with(
+                f'The project of region "{cloud.region}" cannot be looked up: this user may not list projects. Set '
+                '"project_id" in the connection\'s Extra (console: My Credentials, API Credentials)'
+            )
+        raise
+    # Exactly: the service may match beginnings, and sub-projects are named like "cn-north-4_dev".
+    found = [project["id"] for project in projects if project["name"] == cloud.region]
     if len(found) == 1:
         return found[0]
+    unknown = ""
+    if cloud.region not in regions_known() and near_region(cloud.region):
+        unknown = unknown_region(cloud.region, cloud.region_source) + " "
     how_many = f"{len(found)} projects ({', '.join(found[:5])})" if found else "no project"
     raise InvalidConnection(
-        f'IAM shows {how_many} of the name "{cloud.region}" to the connection\'s user. '
+        f'{unknown}IAM shows {how_many} of the name "{cloud.region}" ({cloud.region_source}) to the connection\'s '
+        "user. "
         'Put the right one into the connection\'s Extra as "project_id" (console: My Credentials, API Credentials), or '
         "pass project_id= together with region= to the task."
     )
@@ -94,7 +109,15 @@ def find_domain(cloud: Cloud) -> Flow[str]:
 
 def _find_domain(cloud: Cloud) -> Flow[str]:
     request = Request("GET", "iam", "KeystoneListAuthDomains", "/v3/auth/domains", repeatable=True)
-    reply = yield from call(cloud, request)
+    try:
+        reply = yield from call(cloud, request)
+    except ApiError as error:
+        if error.status == 403:
+            error.begin_with(
+                'The account cannot be looked up: this user may not list accounts. Set "domain_id" in '
+                "the connection's Extra (console: My Credentials, Account ID)"
+            )
+        raise
     shown = [
         each["id"]
         for each in reply.field("domains", list)

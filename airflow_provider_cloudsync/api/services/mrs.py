@@ -35,7 +35,13 @@ from airflow_provider_cloudsync.api.services.mrs_calls import (
     send_cancel,
     send_sync,
 )
-from airflow_provider_cloudsync.api.services.parameters import IAM_SETTLE, identifier, names, names_or_all
+from airflow_provider_cloudsync.api.services.parameters import (
+    IAM_SETTLE,
+    flag,
+    identifier,
+    names,
+    names_or_all,
+)
 from airflow_provider_cloudsync.api.waiting import begin
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -69,14 +75,12 @@ def iam_sync_target(
     :raises InvalidParameter: for ids and names that can't be, and unless it is either names or all.
     """
     users, groups = names(user_names, "user_names"), names(group_names, "group_names")
-    if sync_all not in (True, False):
-        raise InvalidParameter(f"sync_all must be True or False, not {sync_all!r}.")
-    names_or_all(sync_all=sync_all, named=bool(users or groups))
+    names_or_all(sync_all=flag(sync_all, "sync_all"), named=bool(users or groups))
     return {
         "cluster_id": identifier(cluster_id, "cluster_id"),
         "user_names": users,
         "group_names": groups,
-        "sync_all": bool(sync_all),
+        "sync_all": sync_all,
         "settle": settle,
     }
 
