@@ -24,6 +24,7 @@ TIERS = [
     ["api.credentials", "api.signing", "api.endpoints", "api.replies", "api.retries"],
     ["api.consoles"],
     ["api.flows"],
+    ["api.pages"],
     ["api.looks", "api.story"],
     ["api.polling"],
     ["api.waiting"],

@@ -1,4 +1,4 @@
-"""The flows that every service is built of: a call, and the pages of a list. Starting and waiting stand on them.
+"""The flow that every service is built of: a call. Lists, starting and waiting stand on it.
 
 They are generators (see `airflow_provider_cloudsync.api.messages`) and read no clock of their own: the `Cloud` that is
 handed to them brings one.
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, EXTRA_REGION, base_url
 from airflow_provider_cloudsync.api.messages import (
@@ -38,14 +37,10 @@ from airflow_provider_cloudsync.exceptions import (
     InvalidConnection,
     Throttled,
     TransportError,
-    UnreadableReply,
 )
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-#: A list that goes on for longer does not end: the service repeats itself.
-_MOST_ITEMS = 1_000_000
 
 
 def _no_project(cloud: Cloud) -> Flow[str]:
@@ -343,73 +338,3 @@ def beforehand(flow: Flow[T]) -> Flow[T]:
         error.sent = False
         error.leave_in_doubt(False)
         raise
-
-
-def pages(
-    cloud: Cloud, request: Request, *, items: str, limit: int, total: str = "total", most: int | None = None
-) -> Flow[list[Any]]:
-    """Every item of a list that is paged by ``limit`` and ``offset``.
-
-    :param items: the field of the reply that holds the items of a page.
-    :param limit: items a page, as many as the service allows.
-    :param total: the field that says how many there are in all.
-    :param most: a number that `total` never goes beyond, however many there are.
-    """
-    found, _ = yield from dated_pages(cloud, request, items=items, limit=limit, total=total, most=most)
-    return found
-
-
-def dated_pages(
-    cloud: Cloud, request: Request, *, items: str, limit: int, total: str = "total", most: int | None = None
-) -> Flow[tuple[list[Any], ServiceClock]]:
-    """The same, with the service's own clock at the last page."""
-    found: list[Any] = []
-    while len(found) < _MOST_ITEMS:
-        # By what came, not by what was asked for: a service may have a lower limit of its own.
-        offset = len(found)
-        query = (*request.query, ("limit", str(limit)), ("offset", str(offset)))
-        reply = yield from call(cloud, replace(request, query=query))
-        page = reply.field(items, list)
-        found.extend(page)
-        count = reply.data.get(total)
-        told = isinstance(count, int) and count != most
-        if not page or (len(found) >= count if told else len(page) < limit):
-            return found, reply.clock
-    raise _endless(request, len(found))
-
-
-def marked_pages(cloud: Cloud, request: Request, *, items: str, key: str, limit: int) -> Flow[list[Any]]:
-    """Every item of a list that is paged by ``limit`` and ``marker``, each once.
-
-    Services differ in what a marker means: the last item of a page may be the first of the next. So pages are asked
-    for until one brings nothing new.
-
-    :param items: the field of the reply that holds the items of a page.
-    :param key: the field of an item that tells it from others, and that a marker names.
-    :param limit: items a page.
-    """
-    found: dict[str, Any] = {}
-    marker: str | None = None
-    while len(found) < _MOST_ITEMS:
-        marked = () if marker is None else (("marker", marker),)
-        query = (*request.query, ("limit", str(limit)), *marked)
-        reply = yield from call(cloud, replace(request, query=query))
-        page = reply.field(items, list)
-        if not all(isinstance(item, dict) and isinstance(item.get(key), str) for item in page):
-            raise UnreadableReply(f"{request.service} {request.operation}: an item of the list has no {key}.")
-        new = {item[key]: item for item in page if item[key] not in found}
-        found |= new
-        marker = _next_marker(reply) or (page[-1][key] if len(page) >= limit else None)
-        if not new or marker is None:
-            return list(found.values())
-    raise _endless(request, len(found))
-
-
-def _next_marker(reply: Reply) -> str | None:
-    info = reply.data.get("page_info")
-    marker = info.get("next_marker") if isinstance(info, Mapping) else None
-    return marker if isinstance(marker, str) and marker else None
-
-
-def _endless(request: Request, items: int) -> UnreadableReply:
-    return UnreadableReply(f"{request.service} {request.operation}: the list has no end after {items} items.")

@@ -173,12 +173,36 @@ def said(response: Response) -> str:
 
 
 def is_missing(error: ApiError, *codes: str) -> bool:
-    """Whether it says that what was asked for does not exist: by a code of the service, or 404.
+    """Whether an error proves by a code of the service that what was asked for does not exist.
 
-    A gateway's 404 is about the address instead, and so is a page of a proxy: text without a code.
+    A 404 alone proves nothing: a gateway or a proxy sends one for a wrong address, too (see `may_be_missing`).
     """
-    plain = bool(error.code) or not error.detail
-    return error.code in codes or (error.status == 404 and plain and not error.code.startswith("API"))
+    return error.code in codes
+
+
+def may_be_missing(error: ApiError) -> bool:
+    """Whether a second read has to tell if what was asked for exists: a 404 that is not the gateway's own."""
+    return error.status == 404 and not error.code.startswith("API")
+
+
+def not_proven_missing(error: ApiError, second: str) -> ApiError:
+    """The error for a 404 that a second read did not confirm.
+
+    :param second: what the second read showed.
+    """
+    said = " ".join(part for part in (error.code, error.detail) if part) or "no text"
+    return ApiError(
+        f"404 without a known service code, which may come from a gateway or a proxy. {second} Check the endpoint, the "
+        f"region and the proxy of the connection. [{error.service} {error.operation}: {said}, request ID "
+        f"{error.request_id or 'unknown'}]",
+        service=error.service,
+        operation=error.operation,
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        request_id=error.request_id,
+        sent=error.sent,
+    )
 
 
 def rejects_proof(response: Response) -> bool:

@@ -95,6 +95,7 @@ JOBS = {
     ),
     "coc": Job(
         look="ListVendorAccount",
+        looks=2,  # the page of accounts, and the end of the list
         theirs=_coc(foreign_runs=[{"at": 5, "seconds": RUN - 5}]),
         sensor=lambda world, **more: CocVendorAccountSyncSensor(
             vendor="AWS", account_id="1", synced_after=world.began, **more

@@ -416,9 +416,13 @@ FAULTS = [
 FAULT = pytest.mark.parametrize("fault", [case[1] for case in FAULTS], ids=[case[0] for case in FAULTS])
 
 
+#: Requests of a look: the one page of accounts, and the end of the list.
+A_LOOK = 2
+
+
 @BOTH_WAYS
 @FAULT
-@pytest.mark.parametrize("skip", [0, 2])
+@pytest.mark.parametrize("skip", [0, 1, A_LOOK, A_LOOK + 1])
 def test_faults_of_a_look_are_borne(start, deferrable, fault, skip) -> None:
     world = start({"seconds": 200})
     world.emulator.faults([{"match": LOOK, "skip": skip, "times": 4, **fault}])
@@ -431,7 +435,7 @@ def test_faults_of_a_look_are_borne(start, deferrable, fault, skip) -> None:
 @FAULT
 def test_faults_without_end_are_ended_by_the_deadline(start, deferrable, fault) -> None:
     world = start()
-    world.emulator.faults([{"match": LOOK, "skip": 1, "times": None, **fault}])
+    world.emulator.faults([{"match": LOOK, "skip": A_LOOK, "times": None, **fault}])
     with pytest.raises(WaitTimedOut, match="last look failed"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - world.began < 310

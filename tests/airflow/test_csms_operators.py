@@ -382,6 +382,9 @@ def test_delete_what_is_missing_and_may_be(start, status) -> None:
             {"status": 404, "body": {"error_code": "APIG.0101", "error_msg": "no API"}}, id="newer gateway"
         ),
         pytest.param({"status": 404, "body": "<html>404 Not Found</html>"}, id="a web server's page"),
+        pytest.param({"status": 404, "body": ""}, id="nothing"),
+        pytest.param({"status": 404, "body": {"detail": "Not Found"}}, id="a framework"),
+        pytest.param({"status": 404, "body": {"code": 404}}, id="the status again"),
     ],
 )
 @pytest.mark.parametrize("operation", [SHOW, DELETE])
@@ -389,6 +392,36 @@ def test_a_wrong_address_is_no_event_that_is_missing(start, fault, operation) ->
     world = start()
     world.emulator.faults([{"match": {"operation": operation}, "times": None, **fault}])
     with pytest.raises(CloudSyncError):
+        world.run(delete(ignore_missing=True))
+    assert event(world) == THERE
+
+
+NO_CODE = {"status": 404, "body": ""}
+
+
+@pytest.mark.parametrize("kind", ["update", "delete", "create"])
+def test_a_gateway_that_knows_no_path_for_some_seconds_does_no_harm(start, kind) -> None:
+    world = start({} if kind == "create" else None)
+    world.emulator.faults([{"match": {"operation": SHOW}, "times": 3, **NO_CODE}])
+    task = {"update": update(state="DISABLED"), "delete": delete(), "create": create()}[kind]
+    assert world.run(task)["changed"] is True
+    assert (event(world) is None) is (kind == "delete")
+
+
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_what_is_missing_without_a_code_is_missing_by_the_list(start, count) -> None:
+    """The list has two pages at the most."""
+    world = start({f"other-{number}": dict(THERE) for number in range(count)})
+    world.emulator.faults([{"match": {"operation": SHOW}, "times": None, **NO_CODE}])
+    assert world.run(delete(ignore_missing=True)) == {"changed": False, "before": None, "after": None}
+    with pytest.raises(SyncFailed, match=r'no CSMS event notification "e"'):
+        world.run(delete())
+
+
+def test_a_wrong_address_for_all_paths_is_red(start) -> None:
+    world = start({})
+    world.emulator.faults([{"match": {"service": "csms"}, "times": None, **NO_CODE}])
+    with pytest.raises(ApiError, match=r": 404 without a known service code.*cannot be read either"):
         world.run(delete(ignore_missing=True))
 
 

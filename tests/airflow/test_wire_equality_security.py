@@ -18,7 +18,7 @@ from huaweicloudsdkhss import v5 as hss
 from airflow_provider_cloudsync.hooks.coc import CocHook
 from airflow_provider_cloudsync.hooks.csms import CsmsHook
 from airflow_provider_cloudsync.hooks.hss import HssHook
-from tests.airflow.wire import emulator, global_keys, hook, sdk, wire
+from tests.airflow.wire import emulator, first_pages, global_keys, hook, sdk, wire
 
 __all__ = ["emulator"]
 
@@ -175,7 +175,7 @@ class TestCoc:
         """What the hook sends and what the SDK sends, the look-up of the account included."""
         given = None if looked_up else emulator.domain_id
         ours(hook(CocHook, emulator, monkeypatch, **({} if looked_up else {"domain_id": given})))
-        first = emulator.requests()
+        first = first_pages(emulator.requests())
         emulator.reset()
         if looked_up:  # only in a region does it look
             from huaweicloudsdkcore.http.http_config import HttpConfig
@@ -290,7 +290,7 @@ class TestCsms:
     @pytest.mark.parametrize(("ours", "theirs"), [pytest.param(*case[1:], id=case[0]) for case in CSMS])
     def test_same_on_the_wire(self, emulator, monkeypatch, ours, theirs):
         ours(hook(CsmsHook, emulator, monkeypatch))
-        (first,) = emulator.requests()
+        (first,) = first_pages(emulator.requests())
         emulator.reset()
         theirs(sdk(csms.CsmsClient, emulator))
         (second,) = emulator.requests()

@@ -44,6 +44,18 @@ def sdk(builder: Any, emulator: Emulator, keys: BasicCredentials | None = None) 
     )
 
 
+def first_pages(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The requests without those for the next page of a list, which the SDK leaves to its user."""
+    return [
+        entry
+        for entry in entries
+        if not any(
+            name == "marker" or (name == "offset" and value != "0")
+            for name, value in map(tuple, entry["query"])
+        )
+    ]
+
+
 def wire(entry: dict[str, Any]) -> dict[str, Any]:
     """What of a request must be the same, whoever sends it."""
     headers = entry["headers"]

@@ -559,7 +559,7 @@ class ImaginedCloud:
             }
         if isinstance(service, Accounts):
             rows = [self._row(row, now) for row in service.rows]
-            return {"data": rows, "total": len(rows)}
+            return {"data": rows[int(query["offset"][0]) :], "total": len(rows)}
         state, time = service.shown(now)
         shown = {"id": "t", "sync_status": state, "sync_msg": "", "schedule_status": "SCHEDULING"}
         shown |= {} if time is None else {"sync_time": milliseconds(time + self._network.skew)}

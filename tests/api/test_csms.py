@@ -48,16 +48,22 @@ NOW = 1_710_901_516.0
 class Service:
     """An event "e" that is there or not, and what happens to the requests about it.
 
-    :param spoil: by method, what becomes of the next requests: ``lost before``, ``lost after``, a status, or a function
-        of the fields that are written.
+    :param missing: status and code, or the body, of the reply where there is no such event.
+    :param hidden: the reply to a request about the event itself, whatever there is; None: as it is.
+    :param listed: the reply to a request for the list of events; None: as it is.
+    :param spoil: by method, what becomes of the next requests: ``lost before``, ``lost after``, a status, a reply, or a
+        function of the fields that are written.
     """
 
     there: dict[str, Any] | None = None
     updated: float | None = NOW - 86_400
-    missing: tuple[int, str] = (404, "CSMS.0005")
+    missing: tuple[int, str] | Response = (404, "CSMS.0005")
+    hidden: Response | None = None
+    listed: Response | None = None
     subscribers: list[str] = field(default_factory=list)
     spoil: dict[str, list[Any]] = field(default_factory=dict)
     sent: list[tuple[str, Any]] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
     now: float = NOW
     kept: list[Any] = field(default_factory=list)
 
@@ -87,12 +93,17 @@ class Service:
         assert "/v1/p1/" in request.url
         fields = json.loads(request.body) if request.body else None
         self.sent.append((request.method, fields))
+        self.urls.append(request.url)
         trouble = self.spoil.get(request.method) or [None]
         what = trouble.pop(0) if len(trouble) > 1 else trouble[0]
         if what == "lost before":
             raise TransportError("lost")
+        if isinstance(what, Response):
+            return what
         if isinstance(what, int):
             return self.error(what, "CSMS.0002", "refused")
+        if urlsplit(request.url).path.endswith("/csms/events") and request.method == "GET":
+            return self.listed or self.list(urlsplit(request.url).query)
         if "/secrets" in request.url:
             assert parse_qs(urlsplit(request.url).query) == {"event_name": ["e"]}
             return self.reply({"secrets": [{"name": name} for name in self.subscribers]})
@@ -108,10 +119,20 @@ class Service:
         return self.reply({"error": {"error_code": code, "error_msg": text}}, status)
 
     def show(self) -> Response:
+        if self.hidden is not None:
+            return self.hidden
         if self.there is None:
+            if isinstance(self.missing, Response):
+                return self.missing
             return self.error(*self.missing, "no such event")
         times = {} if self.updated is None else {"update_time": int(self.updated * 1000)}
         return self.reply({"event": {"name": "e", **self.there, **times}})
+
+    def list(self, asked: str) -> Response:
+        """The event, if it is there, between two others."""
+        names = ["a", *(["e"] if self.there else []), "z"]
+        marker = parse_qs(asked).get("marker", [""])[0]
+        return self.reply({"events": [{"name": name} for name in names if name > marker]})
 
     def GET(self, fields: Any) -> Response:
         return self.show()
@@ -274,10 +295,7 @@ def test_more_fields_of_a_topic_than_were_asked_for_do_no_harm() -> None:
 @pytest.mark.parametrize("do", [lambda s: update(s, {"state": "DISABLED"}), delete], ids=["update", "delete"])
 def test_what_is_missing(do, missing) -> None:
     service = Service(None)
-    if missing == "bare":
-        service.show = lambda: service.reply(None, 404)  # type: ignore[method-assign]
-    else:
-        service.missing = missing
+    service.missing = Response(404, {}, b"") if missing == "bare" else missing
     with pytest.raises(SyncFailed, match=r'no CSMS event notification "e" in region cn-north-4, project p1'):
         do(service)
     assert service.writes() == []
@@ -551,6 +569,135 @@ def test_a_list_of_secrets_that_says_nothing(reply) -> None:
     )
     with pytest.raises(ApiError, match="referenced"):
         delete(service)
+
+
+# --- a 404 that may be of a gateway ----------------------------------------------------------------------------------
+
+#: Bodies of a 404 without a code of the service.
+CODELESS = {
+    "empty": b"",
+    "detail": b'{"detail": "Not Found"}',
+    "Spring": b'{"timestamp": 1, "status": 404, "error": "Not Found", "path": "/v1/p1/csms/events/e"}',
+    "Kong": b'{"message": "no Route matched with those values"}',
+    "HTML": b"<html><h1>404 Not Found</h1></html>",
+    "text": b"404 page not found",
+    "the status as code": b'{"code": 404}',
+    "the status as text": b'{"error_code": "404", "error_msg": "x"}',
+    "its phrase": b'{"error": {"code": "NOT_FOUND", "message": "x"}}',
+    "both": b'{"errorCode": "404 Not Found"}',
+    "not JSON": b'{"error_code": ',
+    "null": b"null",
+    "a list": b"[]",
+}
+#: Lists that do not prove that there is no such event.
+UNREADABLE = {
+    "404": Response(404, {}, b""),
+    "403": Response(403, {}, b'{"error": {"error_code": "CSMS.0403", "error_msg": "no permission"}}'),
+    "503": Response(503, {}, b""),
+    "HTML": Response(200, {}, b"<html>"),
+    "no list": Response(200, {}, b"{}"),
+    "rows without a name": Response(200, {}, b'{"events": [{"event_id": "1"}]}'),
+    "the same page for each marker": Response(
+        200, {}, json.dumps({"events": [{"name": f"n{number}"} for number in range(20)]}).encode()
+    ),
+}
+CODELESS_404 = pytest.mark.parametrize("body", CODELESS.values(), ids=CODELESS.keys())
+DO: dict[str, Callable[[Service], Any]] = {
+    "update": lambda s: update(s, {"state": "DISABLED"}),
+    "create": lambda s: create(s),
+    "delete": lambda s: delete(s),
+    "delete, ignoring": lambda s: delete(s, ignore_missing=True),
+    "find": lambda s: s.run(find_event(s.cloud(), "e")),
+}
+EACH = pytest.mark.parametrize("do", DO.values(), ids=DO.keys())
+
+
+@CODELESS_404
+@EACH
+def test_a_404_without_a_code_and_an_event_in_the_list(do, body) -> None:
+    service = Service(dict(THERE), hidden=Response(404, {}, body))
+    with pytest.raises(ApiError, match=r"^404 without a known service code.*The list of events contains"):
+        do(service)
+    assert (service.writes(), service.kept, service.there) == ([], [], THERE)
+    assert service.now - NOW < 60
+
+
+@pytest.mark.parametrize("listed", UNREADABLE.values(), ids=UNREADABLE.keys())
+@EACH
+def test_a_404_without_a_code_and_no_list(do, listed) -> None:
+    service = Service(dict(THERE), hidden=Response(404, {}, b""), listed=listed)
+    with pytest.raises(ApiError, match="The list of events cannot be read either"):
+        do(service)
+    assert (service.writes(), service.kept) == ([], [])
+
+
+@CODELESS_404
+def test_a_404_without_a_code_and_no_event_in_the_list(body) -> None:
+    def missing() -> Service:
+        return Service(None, missing=Response(404, {}, body))
+
+    with pytest.raises(SyncFailed, match="no CSMS event notification"):
+        update(missing(), {"state": "DISABLED"})
+    with pytest.raises(SyncFailed, match="no CSMS event notification"):
+        delete(missing())
+    assert delete(missing(), ignore_missing=True)["changed"] is False
+    assert create(missing())["after"] == THERE
+
+
+@CODELESS_404
+@EACH
+def test_a_404_without_a_code_that_passes(do, body) -> None:
+    """A gateway that is reconfigured answers so for some seconds."""
+    service = Service(dict(THERE))
+    service.spoil["GET"] = [Response(404, {}, body), Response(404, {}, body), None]
+    assert do(service)
+    assert not any("csms/events?" in url for url in service.urls)
+
+
+@CODELESS_404
+def test_a_deletion_is_no_success_by_a_404_without_a_code(body) -> None:
+    """Whether it is the reply to the deletion itself, or to the look afterwards."""
+    service = Service(dict(THERE), spoil={"DELETE": [Response(404, {}, body)]})
+    with pytest.raises(ApiError, match=r"^404 without a known service code.*The event .e. still exists"):
+        delete(service, ignore_missing=True)
+    assert service.there == THERE
+
+    def hides(fields: Any) -> Response:
+        service.hidden = Response(404, {}, body)
+        return service.reply(None, 204)
+
+    service = Service(dict(THERE))
+    service.DELETE = hides  # type: ignore[method-assign]
+    with pytest.raises(ApiError, match="The list of events contains"):
+        delete(service)
+    assert service.now - NOW < 60
+
+
+@CODELESS_404
+def test_a_deletion_whose_reply_is_lost_where_what_is_missing_has_no_code(body) -> None:
+    service = Service(dict(THERE), missing=Response(404, {}, body), spoil={"DELETE": ["lost after", None]})
+    assert delete(service) == {"changed": True, "before": THERE, "after": None}
+    assert service.now - NOW < 60
+
+
+@CODELESS_404
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_write_is_no_success_by_a_404_without_a_code(method, body) -> None:
+    service = Service(dict(THERE) if method == "PUT" else None, spoil={method: [Response(404, {}, body)]})
+    with pytest.raises(ApiError):
+        DO["update" if method == "PUT" else "create"](service)
+    assert service.there == (THERE if method == "PUT" else None)
+    assert service.kept[-1] is None
+
+    def hides(fields: Any) -> Response:
+        service.hidden = Response(404, {}, body)
+        service.there = dict(THERE)
+        return service.reply({"event": {"name": "e", **THERE}})
+
+    service = Service(dict(THERE) if method == "PUT" else None)
+    setattr(service, method, hides)
+    with pytest.raises(ApiError, match="The list of events contains"):
+        DO["update" if method == "PUT" else "create"](service)
 
 
 # --- single calls --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A call, the pages of a list and the project's look-up, driven by hand: no socket, no sleep, no clock but ours."""
+"""A call and the project's look-up, driven by hand: no socket, no sleep, no clock but ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_cloudsync.api import retries
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.endpoints import EXTRA_REGION, PARAMETER_REGION
-from airflow_provider_cloudsync.api.flows import Cloud, call, pages
+from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import (
     Hold,
     HttpRequest,
@@ -373,90 +373,6 @@ def test_scope_tells_who_must_not_share():
     ]
     assert len({cloud.scope, *(other.scope for other in others)}) == 1 + len(others)
     assert "sk" not in repr(cloud.scope).replace("aksk:", "")
-
-
-# --- pages ---------------------------------------------------------------------------------------------------------
-
-LIST = Request(
-    "GET", "dataartsstudio", "List", "/v1/{project_id}/things", repeatable=True, query=(("f", "x"),)
-)
-
-
-def page(items, **more):
-    return answer(200, {"items": items, **more})
-
-
-PAGES = [
-    # id, replies, items, offsets asked for
-    ("none", [page([])], [], ["0"]),
-    ("a short page", [page([1])], [1], ["0"]),
-    ("total reached", [page([1, 2], total=2)], [1, 2], ["0"]),
-    ("a full page and no total", [page([1, 2]), page([])], [1, 2], ["0", "2"]),
-    ("full, full, short", [page([1, 2]), page([3, 4]), page([5])], [1, 2, 3, 4, 5], ["0", "2", "4"]),
-    ("total", [page([1, 2], total=4), page([3, 4], total=4)], [1, 2, 3, 4], ["0", "2"]),
-    ("total too small", [page([1, 2], total=1)], [1, 2], ["0"]),
-    (
-        "total too large",
-        [page([1, 2], total=9), page([3], total=9), page([], total=9)],
-        [1, 2, 3],
-        ["0", "2", "3"],
-    ),
-    (
-        "a lower limit of the service",
-        [page([1], total=3), page([2], total=3), page([3], total=3)],
-        [1, 2, 3],
-        ["0", "1", "2"],
-    ),
-    ("total as text", [page([1, 2], total="2"), page([])], [1, 2], ["0", "2"]),
-    ("total null", [page([1, 2], total=None), page([])], [1, 2], ["0", "2"]),
-    (
-        "total grows",
-        [page([1, 2], total=3), page([3, 4], total=5), page([5], total=5)],
-        [1, 2, 3, 4, 5],
-        ["0", "2", "4"],
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("replies", "items", "offsets"), [pytest.param(*case[1:], id=case[0]) for case in PAGES]
-)
-def test_pages(replies, items, offsets):
-    driver = Driver(list(replies))
-    assert driver.run(pages(driver.cloud(), LIST, items="items", limit=2)) == items
-    assert [urlsplit(sent.url).query for sent in driver.sent] == [
-        f"f=x&limit=2&offset={offset}" for offset in offsets
-    ]
-    assert driver.script == []
-
-
-def test_a_list_without_end():
-    driver = Driver([page([0] * 250_000)] * 9)
-    with pytest.raises(UnreadableReply, match="no end after 1000000 items"):
-        driver.run(pages(driver.cloud(), LIST, items="items", limit=250_000))
-    assert len(driver.sent) == 4
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        pytest.param(answer(200, {}), id="missing"),
-        pytest.param(answer(200, {"items": None}), id="null"),
-        pytest.param(answer(200, {"items": {}}), id="an object"),
-        pytest.param(answer(200, None), id="empty"),
-        pytest.param(answer(200, []), id="a list at the top"),
-    ],
-)
-def test_a_page_that_is_none(reply):
-    driver = Driver([reply] * 9)
-    with pytest.raises(UnreadableReply, match='no usable "items"'):
-        driver.run(pages(driver.cloud(), LIST, items="items", limit=2))
-
-
-def test_a_page_that_fails_is_asked_for_again():
-    driver = Driver([page([1, 2]), error_reply(503), page([3])])
-    assert driver.run(pages(driver.cloud(), LIST, items="items", limit=2)) == [1, 2, 3]
-    assert [urlsplit(sent.url).query[-1] for sent in driver.sent] == ["0", "2", "2"]
 
 
 # --- the project ---------------------------------------------------------------------------------------------------

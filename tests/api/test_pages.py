@@ -1,396 +1,389 @@
-"""Lists that are paged by a marker, lists that the service stops counting, and whose account a call is for."""
+"""Paged lists: all rows or an error, whatever a service gets wrong about its pages."""
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from airflow_provider_cloudsync.api.credentials import KeyPair
-from airflow_provider_cloudsync.api.flows import Cloud, call, marked_pages, pages
-from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Request, Response, Shared, Turn
-from airflow_provider_cloudsync.api.retries import is_uncertain
-from airflow_provider_cloudsync.api.services.iam import find_domain
-from airflow_provider_cloudsync.exceptions import (
-    ApiError,
-    CloudSyncError,
-    CredentialsRejected,
-    InvalidConnection,
-    TransportError,
-    UnreadableReply,
+from airflow_provider_cloudsync.api import pages
+from airflow_provider_cloudsync.api.messages import HttpRequest
+from airflow_provider_cloudsync.api.pages import Listing, complete_list
+from airflow_provider_cloudsync.exceptions import ApiError, TransportError, UnreadableReply
+from tests.api.driven import Driver, query
+from tests.api.paged import (
+    BY_MARKER,
+    BY_NUMBER,
+    BY_OFFSET,
+    LIST,
+    LOG,
+    MARKED,
+    TOTALS,
+    Rows,
+    Service,
+    check_all,
+    check_none,
+    honest,
+    read,
+    rows,
 )
 
-Answer = Callable[[HttpRequest], Any]
+# --- one broken feature hides no row, and is no end of all waits ----------------------------------------------------
 
 
-@dataclass
-class Driver:
-    """Answers each request by a function of it; time passes by pauses only."""
-
-    answer: Answer
-    now: float = 1_710_901_516.0
-    sent: list[HttpRequest] = field(default_factory=list)
-    shared: list[Shared] = field(default_factory=list)
-
-    def cloud(self, **more: Any) -> Cloud:
-        given = {"region": "cn-north-4", "project_id": "p1", **more}
-        return Cloud(KeyPair("ak", "sk"), lambda: self.now, **given)
-
-    def run(self, flow: Any) -> Any:
-        try:
-            message = next(flow)
-            while True:
-                try:
-                    result = self.carry_out(message)
-                except CloudSyncError as error:
-                    message = flow.throw(error)
-                else:
-                    message = flow.send(result)
-        except StopIteration as end:
-            return end.value
-
-    def carry_out(self, message: Any) -> Any:
-        if isinstance(message, Pause):
-            self.now += message.seconds
-            return None
-        if isinstance(message, Turn | Hold):
-            return 0.0
-        if isinstance(message, Shared):
-            self.shared.append(message)
-            return self.run(message.make())
-        assert isinstance(message, HttpRequest)
-        self.sent.append(message)
-        assert len(self.sent) < 30_000
-        result = self.answer(message)
-        if isinstance(result, CloudSyncError):
-            raise result
-        status, body = result if isinstance(result, tuple) else (200, result)
-        return Response(status, {}, json.dumps(body).encode())
-
-    def queries(self) -> list[dict[str, str]]:
-        return [query(each) for each in self.sent]
+@pytest.mark.parametrize("listing", [BY_OFFSET, MARKED, BY_NUMBER], ids=["offset", "marked", "number"])
+@pytest.mark.parametrize("total", TOTALS.values(), ids=TOTALS.keys())
+@pytest.mark.parametrize(
+    ("count", "cap"), [(0, 20), (1, 20), (20, 20), (21, 20), (45, 20), (7, 3), (45, 100)]
+)
+def test_a_total_that_lies_hides_no_row(listing, total, count, cap) -> None:
+    driver = check_all(Service(rows(count), cap, total), listing)
+    assert len(driver.sent) <= 2 * (count // min(cap, 50) + 3)
 
 
-def query(request: HttpRequest) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+@pytest.mark.parametrize("marker", ["exclusive", "inclusive", "ignored"])
+@pytest.mark.parametrize("total", ["honest", "as text", "missing", "of the page"])
+@pytest.mark.parametrize("position", ["ignored", "clamped", "number of a page"])
+@pytest.mark.parametrize(
+    ("count", "cap"), [(0, 100), (1, 100), (3, 100), (45, 100), (45, 20), (40, 20), (7, 3)]
+)
+def test_a_position_that_is_not_honored(count, cap, position, total, marker) -> None:
+    """All rows, or an error that tells how many are missing; never a part."""
+    service = Service(rows(count), cap, TOTALS[total], position, marker)
+    provable = marker != "ignored" or position == "clamped" or count < cap
+    if provable:
+        check_all(service)
+    elif total in ("honest", "as text"):
+        check_none(service, f"List is incomplete: {cap} of {count} things")
+    elif cap == 20 and position == "ignored":
+        check_none(service, "List is incomplete: at least 20 things")
 
 
-LIST = Request("GET", "csms", "List", "/v1/{project_id}/things", repeatable=True, query=(("f", "x"),))
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 20, 45, 50, 64, 100, 300])
+@pytest.mark.parametrize("limit", [True, False], ids=["limit honored", "limit ignored"])
+def test_a_service_that_returns_all_rows_for_every_position(count, limit) -> None:
+    service = Service(rows(count), total=honest, position="ignored", marker="ignored", limit=limit)
+    if limit and count > 50:
+        check_none(service, f"50 of {count} things")
+    else:
+        check_all(service)
 
 
-def items(names: list[str]) -> list[dict[str, str]]:
-    return [{"name": name} for name in names]
+@pytest.mark.parametrize("count", [10, 16, 20, 25, 30, 32, 50, 64, 75, 100, 200, 500])
+@pytest.mark.parametrize("total", ["missing", "of the page"])
+def test_a_page_without_any_proof_that_has_the_size_of_a_page_is_not_the_list(count, total) -> None:
+    service = Service(rows(count + 1), count, TOTALS[total], position="ignored", marker="ignored")
+    listing = Listing("items", "id", "things", 500, marked=True)
+    driver = check_none(service, f"at least {count} things", listing)
+    assert len(driver.sent) == 4  # to read it again would not help
 
 
-def service(
-    count: int, *, inclusive: bool, told: bool = True, most: int = 50, descending: bool = False
-) -> tuple[list[str], Answer]:
-    """A list as a service may page it.
-
-    :param inclusive: whether the marker's own item is the first of the page.
-    :param told: whether the reply names the next marker.
-    :param most: items a page, whatever is asked for.
-    """
-    names = sorted((f"n{number:05}" for number in range(count)), reverse=descending)
-
-    def answer(request: HttpRequest) -> Any:
-        asked = query(request)
-        begin = names.index(asked["marker"]) + (0 if inclusive else 1) if "marker" in asked else 0
-        size = min(int(asked["limit"]), most)
-        page = names[begin : begin + size]
-        more = begin + size < len(names)
-        info = {"next_marker": page[-1] if more else None, "current_count": len(page)}
-        return {"items": items(page), **({"page_info": info} if told else {})}
-
-    return names, answer
+@pytest.mark.parametrize("count", [0, 1, 3, 9, 11, 45, 123])
+def test_a_page_without_any_proof_that_has_another_size_is(count) -> None:
+    service = Service(rows(count), total=TOTALS["missing"], position="ignored", marker="ignored")
+    check_all(service, Listing("items", "id", "things", 500, marked=True))
 
 
-@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 98, 99, 100, 101, 500])
-@pytest.mark.parametrize("inclusive", [True, False], ids=["inclusive", "exclusive"])
-@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
-@pytest.mark.parametrize("descending", [True, False])
-def test_every_item_once(count, inclusive, told, descending) -> None:
-    names, answer = service(count, inclusive=inclusive, told=told, descending=descending)
-    driver = Driver(answer)
-    found = driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=50))
-    assert [each["name"] for each in found] == names
-    assert len(driver.sent) <= count // 49 + 2
-    assert {asked["limit"] for asked in driver.queries()} == {"50"}
-    assert {asked["f"] for asked in driver.queries()} == {"x"}
-    assert "marker" not in driver.queries()[0]
+@pytest.mark.parametrize(("count", "capped"), [(0, 0), (999, 999), (1000, 1000), (1001, 1000), (1234, 1000)])
+def test_a_log_that_is_longer_than_the_service_counts(count, capped) -> None:
+    driver = check_all(Service(rows(count), total=lambda found, page, begin: capped), LOG)
+    assert len(driver.sent) <= count // 50 + 2
 
 
-@pytest.mark.parametrize("inclusive", [True, False])
-@pytest.mark.parametrize("most", [2, 20])
-def test_a_lower_limit_of_the_service(inclusive, most) -> None:
-    names, answer = service(101, inclusive=inclusive, most=most)
-    driver = Driver(answer)
-    found = driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=50))
-    assert [each["name"] for each in found] == names
+COSTS = [
+    # id, rows, cap, total, listing, requests
+    ("none", 0, 50, "honest", MARKED, 1),
+    ("one page", 3, 50, "honest", MARKED, 2),
+    ("one page by number", 3, 50, "honest", BY_NUMBER, 2),
+    ("two full pages", 100, 50, "honest", MARKED, 2),
+    ("two pages and a bit", 101, 50, "honest", MARKED, 3),
+    ("pages smaller than asked for", 45, 20, "honest", MARKED, 3),
+    ("no total", 3, 50, "missing", BY_OFFSET, 2),
+    ("no total, with markers", 3, 50, "missing", MARKED, 3),
+]
 
 
 @pytest.mark.parametrize(
-    "page",
+    ("count", "cap", "total", "listing", "requests"), [pytest.param(*case[1:], id=case[0]) for case in COSTS]
+)
+def test_cost(count, cap, total, listing, requests) -> None:
+    assert len(check_all(Service(rows(count), cap, TOTALS[total]), listing).sent) == requests
+
+
+@pytest.mark.parametrize(
+    ("count", "stated"),
     [
-        pytest.param({"items": items(["a", "b"]), "page_info": {"next_marker": "b"}}, id="the same page"),
-        pytest.param({"items": items(["a", "b"]), "page_info": {"next_marker": "zzz"}}, id="another marker"),
-        pytest.param({"items": items(["a", "b"])}, id="full pages without a marker"),
-        pytest.param({"items": [], "page_info": {"next_marker": "a"}}, id="empty pages with a marker"),
+        pytest.param(0, 45, id="none"),
+        pytest.param(20, 45, id="some"),
+        pytest.param(149, 150, id="all but one"),
     ],
 )
-def test_a_list_that_does_not_move_on_ends(page) -> None:
-    driver = Driver(lambda request: page)
-    found = driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=2))
-    assert found == page["items"]
-    assert len(driver.sent) <= 2
+def test_fewer_rows_than_stated(count, stated) -> None:
+    service = Service(rows(count), total=lambda found, page, begin: stated)
+    driver = check_none(service, f"List is incomplete: {count} of {stated} things")
+    last = len(driver.sent)
+    assert last <= 3 * 5
+    check_none(service, f"[coc List, request ID r{last}]")
 
 
-def test_a_list_without_end() -> None:
+# --- a list that changes while it is read ----------------------------------------------------------------------------
+
+
+def moving(changes: dict[int, Callable[[Rows], None]], count: int = 60) -> Service:
+    """A list that is changed before some of its pages."""
+    service = Service(rows(count), cap=20)
+
+    def change(number: int) -> None:
+        changes.get(number, lambda found: None)(service.found)
+
+    service.change = change
+    return service
+
+
+CHANGES: dict[str, Callable[[Rows], Any]] = {
+    "a row is removed": lambda found: found.pop(0),
+    "a row is added in front": lambda found: found.insert(0, {"id": "new", "n": 1}),
+    "a row is added behind": lambda found: found.append({"id": "new", "n": 1}),
+    "the first one moves to the end": lambda found: found.append(found.pop(0)),
+    "the last one moves to the front": lambda found: found.insert(0, found.pop()),
+    "the order is turned around": lambda found: found.reverse(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("page", [1, 2])
+@pytest.mark.parametrize("total", ["honest", "missing"])
+def test_a_list_that_changes_once_is_read_again(change, page, total) -> None:
+    service = moving({page: change})
+    service.total = TOTALS[total]
+    found, _ = read(service, BY_OFFSET)
+    if total == "honest":
+        assert {*found.rows} == {each["id"] for each in service.found}
+    assert len(found.rows) >= 59  # what was removed may be there, or what was added be missing
+
+
+def test_a_list_that_changes_all_the_time_is_not_used() -> None:
+    service = moving(dict.fromkeys(range(1, 100), CHANGES["the first one moves to the end"]))
+    driver = check_none(service, "of 60 things")
+    assert len(driver.sent) < 20
+
+
+def test_a_row_with_two_contents_is_read_again() -> None:
+    service = moving(
+        {1: lambda found: found.insert(20, {"id": "n00000", "n": 2}), 2: lambda found: found.pop(20)}
+    )
+    found, _ = read(service)
+    assert list(found.rows.values()) == service.found
+
+
+@pytest.mark.parametrize("total", ["honest", "missing"])
+def test_a_row_with_two_contents_that_stays_is_not_used(total) -> None:
+    service = Service([*rows(3), {"id": "n00000", "n": 2}], total=TOTALS[total])
+    check_none(service, "List is incomplete: ")
+
+
+@pytest.mark.parametrize("listing", [BY_OFFSET, MARKED, BY_NUMBER], ids=["offset", "marked", "number"])
+@pytest.mark.parametrize("total", [1, 7], ids=["all rows", "more"])
+def test_a_service_that_rejects_the_position_behind_the_last_row(listing, total) -> None:
     def answer(request: HttpRequest) -> Any:
-        begin = int(query(request).get("marker", "0"))
-        return {"items": items([str(number) for number in range(begin + 1, begin + 100_001)])}
+        if query(request).get(listing.position) not in ("0" if listing is not BY_NUMBER else "1",):
+            return 400, {"error_code": "X.1", "error_msg": "out of range"}
+        return {"items": rows(1), "total": total}
 
-    driver = Driver(answer)
-    with pytest.raises(UnreadableReply, match="no end after 1000000 items"):
-        driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=100_000))
+    if total == 1:
+        assert len(read(answer, listing)[0].rows) == 1
+        return
+    with pytest.raises(ApiError, match="out of range"):
+        read(answer, listing)
+
+
+def test_a_service_that_repeats_rows_where_nothing_changes_is_borne() -> None:
+    """Each page begins with the last row of the one before, and there is no total."""
+    known = rows(30)
+    driver = Driver(lambda request: {"items": known[max(int(query(request)["offset"]) - 1, 0) :][:10]})
+    found = driver.run(complete_list(driver.cloud(domain_id="d"), LIST, BY_OFFSET))
+    assert {*found.rows} == {each["id"] for each in known}
+
+
+def test_a_log_may_grow_while_it_is_read() -> None:
+    service = moving(dict.fromkeys(range(1, 100), CHANGES["a row is added in front"]))
+
+    def change(number: int) -> None:
+        service.found.insert(0, {"id": f"new{number}", "n": 1})
+
+    service.change = change
+    old = {each["id"] for each in service.found}
+    found, driver = read(service, LOG)
+    assert old <= {*found.rows}
+    assert len(driver.sent) < 8
+
+
+def test_a_log_that_loses_rows_is_read_again() -> None:
+    service = moving({1: lambda found: found.pop(0)})
+    found, _ = read(service, LOG)
+    assert {*found.rows} == {each["id"] for each in service.found}
+
+
+# --- markers ---------------------------------------------------------------------------------------------------------
+
+NEXT: dict[str, Callable[[Rows, Rows], Any] | None] = {
+    "not told": None,
+    "the last row": lambda page, rest: page[-1]["id"] if page and rest else None,
+    "empty at the end": lambda page, rest: page[-1]["id"] if page and rest else "",
+    "also at the end": lambda page, rest: page[-1]["id"] if page else None,
+    "never": lambda page, rest: None,
+    "a number": lambda page, rest: 5,
+    "a list": lambda page, rest: ["n00001"],
+    "the first row": lambda page, rest: page[0]["id"] if page else None,
+    "of no row": lambda page, rest: "zzz",
+}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 20, 21, 39, 40, 45, 98, 99, 100, 101, 200])
+@pytest.mark.parametrize("marker", ["inclusive", "exclusive"])
+@pytest.mark.parametrize("next_marker", NEXT.values(), ids=NEXT.keys())
+@pytest.mark.parametrize("cap", [20, 50])
+def test_every_row_once_by_markers(count, marker, next_marker, cap) -> None:
+    service = Service(rows(count), cap, marker=marker, next_marker=next_marker)
+    driver = check_all(service, BY_MARKER)
+    assert {asked["limit"] for asked in driver.queries()} == {"50"}
+    assert "marker" not in driver.queries()[0]
+    assert len(driver.sent) <= 2 * (count // (cap - 1) + 2)
 
 
 @pytest.mark.parametrize(
-    "info", [None, [], "x", 5, {}, {"next_marker": None}, {"next_marker": ""}, {"next_marker": 5}], ids=repr
+    ("count", "next_marker", "complete"),
+    [
+        pytest.param(3, "not told", True, id="a small list"),
+        pytest.param(45, "not told", True, id="no round number"),
+        pytest.param(20, "not told", False, id="a round number"),
+        pytest.param(50, "not told", False, id="a full page"),
+        pytest.param(20, "never", True, id="the service says that it ends"),
+        pytest.param(50, "the last row", False, id="the service says that it goes on"),
+        pytest.param(3, "of no row", True, id="a small list and a marker of nothing"),
+    ],
 )
-def test_an_odd_page_info_is_none(info) -> None:
-    driver = Driver(lambda request: {"items": items(["a"]), "page_info": info})
-    assert len(driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=2))) == 1
-    assert len(driver.sent) == 1
+def test_a_marker_that_is_ignored(count, next_marker, complete) -> None:
+    more = 0 if complete else 25
+    service = Service(rows(count + more), count, marker="ignored", next_marker=NEXT[next_marker])
+    if complete:
+        check_all(service, BY_MARKER)
+    else:
+        check_none(service, f"at least {count} things", BY_MARKER)
+
+
+def test_an_empty_page_that_names_a_next_one_is_followed() -> None:
+    replies = iter([{"items": [], "page_info": {"next_marker": "a"}}, {"items": rows(1)}, {"items": []}])
+    found, driver = read(lambda request: next(replies), BY_MARKER)
+    assert [*found.rows] == ["n00000"]
+    assert [asked.get("marker") for asked in driver.queries()] == [None, "a", "n00000"]
 
 
 def test_a_marker_of_odd_letters_is_encoded() -> None:
     odd = "a b&marker=x/工#?"
-    pages_ = iter([{"items": items(["1"]), "page_info": {"next_marker": odd}}, {"items": []}])
-    driver = Driver(lambda request: next(pages_))
-    driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=2))
+    replies = iter([{"items": rows(1), "page_info": {"next_marker": odd}}, *[{"items": []}] * 2])
+    _, driver = read(lambda request: next(replies), BY_MARKER)
     assert driver.queries()[1]["marker"] == odd
 
 
-@pytest.mark.parametrize(
-    "row", [None, "n1", 5, [], {}, {"name": None}, {"name": 5}, {"Name": "n1"}, {"name": ["n1"]}], ids=repr
+@pytest.mark.parametrize("info", [None, [], "x", 5, {}], ids=repr)
+def test_an_odd_page_info_is_none(info) -> None:
+    found, _ = read(lambda request: {"items": rows(1), "page_info": info}, BY_MARKER)
+    assert len(found.rows) == 1
+
+
+# --- rows and pages that are none ------------------------------------------------------------------------------------
+
+EACH = pytest.mark.parametrize(
+    "listing", [BY_OFFSET, BY_MARKER, BY_NUMBER], ids=["offset", "marker", "number"]
 )
-def test_an_item_without_a_name_is_not_passed_over(row) -> None:
-    driver = Driver(lambda request: {"items": [{"name": "n0"}, row]})
-    with pytest.raises(UnreadableReply, match="an item of the list has no name"):
-        driver.run(marked_pages(driver.cloud(attempts=1), LIST, items="items", key="name", limit=50))
 
 
+@EACH
+@pytest.mark.parametrize(
+    "row",
+    [
+        None,
+        "n1",
+        5,
+        [],
+        {},
+        {"id": None},
+        {"id": ""},
+        {"id": " "},
+        {"id": True},
+        {"id": 1.5},
+        {"Id": "n1"},
+        {"id": ["n"]},
+    ],
+    ids=repr,
+)
+def test_a_row_without_an_id_is_not_passed_over(listing, row) -> None:
+    check_none(
+        lambda request: {"items": [{"id": "n0"}, row], "total": 2}, "an item of the list has no id", listing
+    )
+
+
+@EACH
+@pytest.mark.parametrize("value", [7, 7.0, "7", " 7 "], ids=repr)
+def test_an_id_is_text(listing, value) -> None:
+    service = Service([{"id": value}])
+    found, _ = read(service, listing)
+    assert found.rows == {"7": {"id": value}}
+
+
+@EACH
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": {}}, [], None, {"items": "ab"}], ids=repr)
-def test_a_page_that_is_none(body) -> None:
-    driver = Driver(lambda request: body)
-    with pytest.raises(UnreadableReply, match='no usable "items"'):
-        driver.run(marked_pages(driver.cloud(attempts=1), LIST, items="items", key="name", limit=50))
+def test_a_page_that_is_none(listing, body) -> None:
+    check_none(lambda request: body, 'no usable "items"', listing)
 
 
-def test_a_page_that_fails_is_asked_for_again() -> None:
-    names, answer = service(120, inclusive=True)
+@EACH
+def test_a_page_that_fails_is_asked_for_again(listing) -> None:
+    service = Service(rows(120), cap=50)
     failed: list[int] = []
 
     def shaky(request: HttpRequest) -> Any:
         if len(driver.sent) % 2:
             failed.append(1)
-            return 503, {}
-        return answer(request)
+            return TransportError("lost")
+        return service(request)
 
     driver = Driver(shaky)
-    found = driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=50))
-    assert [each["name"] for each in found] == names
+    found = driver.run(complete_list(driver.cloud(domain_id="d"), LIST, listing))
+    assert list(found.rows.values()) == service.found
     assert failed
 
 
-def test_what_was_changed_between_pages_is_there_once() -> None:
-    """An item that moves to a later page comes as it is then or as it was, but not twice."""
-    replies = iter(
-        [
-            {"items": [{"name": "a", "n": 1}, {"name": "b", "n": 1}], "page_info": {"next_marker": "b"}},
-            {"items": [{"name": "a", "n": 2}, {"name": "c", "n": 2}], "page_info": {}},
-            {"items": []},
-        ]
-    )
-    driver = Driver(lambda request: next(replies))
-    found = driver.run(marked_pages(driver.cloud(), LIST, items="items", key="name", limit=2))
-    assert sorted(each["name"] for each in found) == ["a", "b", "c"]
+@EACH
+def test_a_list_without_end(listing, monkeypatch) -> None:
+    monkeypatch.setattr(pages, "_MOST_ROWS", 1000)
 
-
-# --- a count that stops ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 9_800, 9_999, 10_000, 10_001, 10_200, 25_000])
-@pytest.mark.parametrize("capped", [True, False], ids=["capped", "counted on"])
-def test_a_list_that_is_longer_than_the_service_counts(count, capped) -> None:
     def answer(request: HttpRequest) -> Any:
-        asked = query(request)
-        begin, size = int(asked["offset"]), int(asked["limit"])
-        total = min(count, 10_000) if capped else count
-        return {"total_num": total, "data_list": list(range(count))[begin : begin + size]}
+        return {"items": rows(250, 250 * (len(driver.sent) - 1))}
 
     driver = Driver(answer)
-    found = driver.run(
-        pages(driver.cloud(), LIST, items="data_list", limit=200, total="total_num", most=10_000)
+    with pytest.raises(UnreadableReply, match="no end after 1000 items"):
+        driver.run(complete_list(driver.cloud(domain_id="d"), LIST, listing))
+    assert len(driver.sent) == 4
+
+
+def test_a_list_of_endless_markers(monkeypatch) -> None:
+    monkeypatch.setattr(pages, "_MOST_PAGES", 100)
+    numbers = itertools.count()
+    driver = check_none(
+        lambda request: {"items": [], "page_info": {"next_marker": f"m{next(numbers)}"}},
+        "no end after 0 items",
+        BY_MARKER,
     )
-    assert found == list(range(count))
-    assert len(driver.sent) <= count // 200 + 1
+    assert len(driver.sent) == 100
 
 
-@pytest.mark.parametrize("total", [None, "3", 2.5, [], True, -1])
-def test_an_odd_count_is_not_relied_on(total) -> None:
-    replies = iter([{"total_num": total, "data_list": [1, 2]}, {"total_num": total, "data_list": [3]}])
-    driver = Driver(lambda request: next(replies))
-    found = driver.run(pages(driver.cloud(), LIST, items="data_list", limit=2, total="total_num", most=10))
-    assert found[:2] == [1, 2]
-
-
-# --- the account -----------------------------------------------------------------------------------------------------
-
-READ = Request("GET", "coc", "Read", "/v1/things", repeatable=True)
-START = Request("POST", "coc", "Start", "/v1/things", repeatable=False, json={"a": 1})
-REGIONAL = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)
-
-
-def path(request: HttpRequest) -> str:
-    return urlsplit(request.url).path
-
-
-class TestDomain:
-    def driver(self, domains: Any = None, identity: Any = None, status: int = 200) -> Driver:
-        """IAM shows these accounts; STS says that the user is of this one."""
-
-        def answer(request: HttpRequest) -> Any:
-            if path(request) == "/v3/auth/domains":
-                return status, domains if isinstance(domains, dict) else {"domains": domains}
-            if path(request) == "/v5/caller-identity":
-                return identity
-            return {"ok": True}
-
-        return Driver(answer)
-
-    def test_given(self) -> None:
-        driver = self.driver()
-        driver.run(call(driver.cloud(domain_id="d1", find_domain=find_domain), READ))
-        (sent,) = driver.sent
-        assert sent.headers["X-Domain-Id"] == "d1"
-        assert "X-Project-Id" not in sent.headers
-        assert "x-domain-id" in sent.headers["Authorization"].partition("SignedHeaders=")[2]
-        assert sent.url == "https://coc.myhuaweicloud.com/v1/things"
-
-    def test_a_regional_service_is_told_its_project_only(self) -> None:
-        driver = self.driver()
-        driver.run(call(driver.cloud(domain_id="d1", find_domain=find_domain), REGIONAL))
-        (sent,) = driver.sent
-        assert "X-Domain-Id" not in sent.headers
-        assert sent.headers["X-Project-Id"] == "p1"
-
-    def test_looked_up(self) -> None:
-        driver = self.driver([{"id": "d1", "name": "n"}])
-        driver.run(call(driver.cloud(find_domain=find_domain), READ))
-        lookup, sent = driver.sent
-        assert lookup.url == "https://iam.cn-north-4.myhuaweicloud.com/v3/auth/domains"
-        assert not {"X-Domain-Id", "X-Project-Id"} & set(lookup.headers)
-        assert sent.headers["X-Domain-Id"] == "d1"
-        (shared,) = [each for each in driver.shared if each.key[0] != "key"]
-        assert shared.max_age > 0
-
-    def test_asked_who_it_is(self) -> None:
-        driver = self.driver([], {"account_id": "d2", "principal_id": "u"})
-        driver.run(call(driver.cloud(find_domain=find_domain), READ))
-        assert [path(each) for each in driver.sent] == [
-            "/v3/auth/domains",
-            "/v5/caller-identity",
-            "/v1/things",
-        ]
-        assert driver.sent[-1].headers["X-Domain-Id"] == "d2"
-
-    @pytest.mark.parametrize(
-        ("domains", "identity"),
-        [
-            pytest.param([{"id": "d1"}, {"id": "d2"}], None, id="two"),
-            pytest.param([], {"account_id": "../x"}, id="an id that leads elsewhere"),
-            pytest.param([], {"account_id": ""}, id="an empty id"),
-        ],
-    )
-    def test_not_exactly_one(self, domains, identity) -> None:
-        driver = self.driver(domains, identity)
-        with pytest.raises(InvalidConnection, match="domain_id"):
-            driver.run(call(driver.cloud(find_domain=find_domain), READ))
-        assert "/v1/things" not in map(path, driver.sent)
-
-    @pytest.mark.parametrize(
-        ("domains", "identity"),
-        [
-            pytest.param({}, None, id="no list"),
-            pytest.param({"domains": None}, None, id="null"),
-            pytest.param({"domains": {}}, None, id="an object"),
-            pytest.param([], {}, id="no account"),
-            pytest.param([], {"account_id": None}, id="null for an account"),
-            pytest.param([], {"account_id": 5}, id="a number for an account"),
-        ],
-    )
-    def test_a_look_up_that_says_nothing(self, domains, identity) -> None:
-        driver = self.driver(domains, identity)
-        with pytest.raises(CloudSyncError):
-            driver.run(call(driver.cloud(find_domain=find_domain, attempts=1), READ))
-        assert "/v1/things" not in map(path, driver.sent)
-
-    @pytest.mark.parametrize("region", ["ap-southeast-3", "eu-west-101", "cn-north-4"])
-    def test_in_every_region_of_coc(self, region) -> None:
-        """Not each of them has STS; what is to be done is said all the same."""
-        driver = self.driver([], {"account_id": "d2"})
-        try:
-            driver.run(call(driver.cloud(region=region, find_domain=find_domain), READ))
-        except InvalidConnection as error:
-            assert "domain_id" in error.message  # noqa: PT017
-        else:
-            assert driver.sent[-1].headers["X-Domain-Id"] == "d2"
-
-    @pytest.mark.parametrize("request_", [READ, START], ids=["read", "start"])
-    @pytest.mark.parametrize(("status", "kind"), [(401, CredentialsRejected), (403, ApiError)])
-    def test_a_look_up_that_is_refused(self, request_, status, kind) -> None:
-        driver = self.driver([], status=status)
-        with pytest.raises(kind) as caught:
-            driver.run(call(driver.cloud(find_domain=find_domain), request_))
-        assert caught.value.operation == "KeystoneListAuthDomains"
-        assert len(driver.sent) == 1
-
-    @pytest.mark.parametrize(
-        "trouble", [TransportError("lost"), (503, {}), (500, {})], ids=["lost", "503", "500"]
-    )
-    def test_a_start_whose_account_can_not_be_looked_up_was_not_sent(self, trouble) -> None:
-        driver = Driver(lambda request: trouble)
-        with pytest.raises(CloudSyncError) as caught:
-            driver.run(call(driver.cloud(find_domain=find_domain), START))
-        assert not is_uncertain(caught.value)
-        assert {each.method for each in driver.sent} == {"GET"}
-        assert len(driver.sent) <= driver.cloud().attempts
-
-    def test_nobody_to_look_it_up(self) -> None:
-        driver = self.driver()
-        with pytest.raises(InvalidConnection, match='"domain_id"'):
-            driver.run(call(driver.cloud(), READ))
-        assert driver.sent == []
-
-    @pytest.mark.parametrize(
-        "given", [{"domain_id": "d1"}, {"find_domain": find_domain}], ids=["given", "looked up"]
-    )
-    def test_a_region_that_does_not_lead_there(self, given) -> None:
-        driver = self.driver([{"id": "d1"}])
-        with pytest.raises(InvalidConnection, match=r"ap-southeast-3, cn-north-4, eu-west-101.*region="):
-            driver.run(call(driver.cloud(region="cn-south-1", **given), READ))
-        assert "/v1/things" not in map(path, driver.sent)
-
-    def test_scope_tells_accounts_apart(self) -> None:
-        driver = self.driver()
-        scopes = {
-            driver.cloud(**more).scope
-            for more in ({}, {"domain_id": "d1"}, {"domain_id": "d2"}, {"enterprise_project_id": "0"})
-        }
-        assert len(scopes) == 4
+def test_the_date_is_that_of_the_first_page() -> None:
+    """A row may have changed since it was read; it is not to look older than it was then."""
+    driver = Driver(Service(rows(3)))
+    driver.headers = lambda: {"date": f"Sat, 21 Nov 2026 08:00:{len(driver.sent):02} GMT"}  # type: ignore[method-assign]
+    found = driver.run(complete_list(driver.cloud(domain_id="d"), LIST, MARKED))
+    assert found.clock.now == 1_795_248_001_000

@@ -12,7 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cloudsync.api.messages import Request, Response
-from airflow_provider_cloudsync.api.replies import Reply, find_error, read, throttle_window
+from airflow_provider_cloudsync.api.replies import (
+    Reply,
+    find_error,
+    is_missing,
+    may_be_missing,
+    read,
+    throttle_window,
+)
 from airflow_provider_cloudsync.api.text import one_line, shown
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -507,3 +514,34 @@ class TestRequest:
     def test_other_headers_are_fine(self, value):
         request = Request("GET", "mrs", "Op", "/", repeatable=True, headers={"X-Some-Name": value})
         assert request.headers == {"X-Some-Name": value}
+
+
+# --- what does not exist -------------------------------------------------------------------------------------------
+
+MISSING = [
+    # id, status, body, whether it is missing for certain, whether another read has to tell
+    ("by its code", 404, {"error": {"error_code": "X.1"}}, True, True),
+    ("by its code in camel case", 400, {"errorCode": "X.1"}, True, False),
+    ("by its code with status 200", 200, {"error_code": "X.1"}, True, False),
+    ("nothing", 404, None, False, True),
+    ("text", 404, b"404 page not found", False, True),
+    ("HTML", 404, b"<html>Not Found</html>", False, True),
+    ("a framework", 404, {"detail": "Not Found"}, False, True),
+    ("Kong", 404, {"message": "no Route matched with those values"}, False, True),
+    ("the status again", 404, {"code": 404, "message": "Not Found"}, False, True),
+    ("another code", 404, {"error_code": "X.2"}, False, True),
+    ("the gateway", 404, {"error_code": "APIGW.0101", "error_msg": "X.1"}, False, False),
+    ("the newer gateway", 404, {"error_code": "APIG.0101"}, False, False),
+    ("not allowed", 403, None, False, False),
+    ("gone", 410, None, False, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "certain", "perhaps"), [pytest.param(*case[1:], id=case[0]) for case in MISSING]
+)
+def test_missing(status, body, certain, perhaps):
+    error = error_of(status, body)
+    assert is_missing(error, "X.0", "X.1") is certain
+    assert not is_missing(error)
+    assert may_be_missing(error) is perhaps

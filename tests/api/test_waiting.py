@@ -218,8 +218,13 @@ PASSING = [
     Throttled("slow down", retry_after=7),
     ApiError("internal", status=503),
     ApiError("internal", status=500),
+    ApiError("perhaps a gateway", status=404),
 ]
-LASTING = [ApiError("no", status=403), ApiError("gone", status=404), TransportError("TLS", lasting=True)]
+LASTING = [
+    ApiError("no", status=403),
+    ApiError("gone", status=404, code="CSMS.0005"),
+    TransportError("TLS", lasting=True),
+]
 
 
 @pytest.mark.parametrize("error", PASSING, ids=str)

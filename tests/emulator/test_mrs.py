@@ -238,6 +238,7 @@ class TestList:
             ({"clusterState": "history"}, 1, "b"),
             ({"clusterState": "frozen"}, 1, "c"),
             ({"enterpriseProjectId": "7"}, 1, "c"),
+            ({"enterpriseProjectId": "all_granted_eps"}, 3, "abc"),
             ({"pageSize": "2", "currentPage": "2"}, 3, "c"),
         ],
     )

@@ -8,10 +8,11 @@ import logging
 from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
-from airflow_provider_cloudsync.api.flows import Cloud, call, dated_pages
-from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.pages import Listing, complete_list, text_of
 from airflow_provider_cloudsync.api.services.parameters import checked_text, number_as_text
-from airflow_provider_cloudsync.exceptions import InvalidParameter, UnreadableReply
+from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ SERVICE = "coc"
 VENDORS = ("RMS", "AWS", "AZURE", "ALI", "VMWARE", "OPENSTACK", "HCS", "OTHER")
 #: The count knows these vendors only.
 COUNTED_VENDORS = ("AWS", "AZURE", "ALI", "HCS")
-_PAGE = 500
+_ACCOUNTS = Listing("data", "id", "accounts", 500, marked=True)
 
 
 class VendorAccount(TypedDict, total=False):
@@ -84,34 +85,39 @@ def list_vendor_accounts(
 def look_at_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
 ) -> Flow[tuple[list[VendorAccount], ServiceClock]]:
-    """The same, with the service's own clock at the last page.
+    """The same, with the service's own clock at the first page.
 
     Whether the service takes ``account_id`` as a whole or as a beginning is not documented; here it is the whole.
     """
     filters = (("vendor", vendor), ("account_id", account_id))
     query = tuple((name, value) for name, value in filters if value is not None)
-    request = Request(
-        "GET",
-        SERVICE,
-        "ListVendorAccount",
-        "/v1/vendor-account",
-        repeatable=True,
-        query=query,
-        max_reply=MAX_LIST_REPLY,
-    )
-    found: dict[str, VendorAccount] = {}
-    rows, clock = yield from dated_pages(cloud, request, items="data", limit=_PAGE)
-    for row in rows:
-        if not (isinstance(row, dict) and isinstance(row.get("id"), str)):
-            raise UnreadableReply(f"{SERVICE} ListVendorAccount: the reply has an unusable account.")
-        # By id: the list may shift while it is read, and show a row twice.
-        found[row["id"]] = _without_keys(row)
+    request = Request("GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=query)
+    listed = yield from complete_list(cloud, request, _ACCOUNTS)
+    rows = [_normalized(row_id, row, vendor) for row_id, row in listed.rows.items()]
     accounts = [
         row
-        for row in found.values()
-        if vendor in (None, row.get("vendor", vendor)) and account_id in (None, row.get("account_id"))
+        for row in rows
+        if (vendor is None or str(row.get("vendor")).upper() == vendor.upper())
+        and account_id in (None, row.get("account_id"))
     ]
-    return accounts, clock
+    return accounts, listed.clock
+
+
+def _normalized(row_id: str, row: dict[str, Any], vendor: str | None) -> VendorAccount:
+    """A row without its keys, with its ids as text, and its vendor as the service documents it.
+
+    :param vendor: what the list was filtered by; a row without a vendor is of this one.
+    """
+    account = _without_keys(row)
+    account["id"] = row_id
+    if "account_id" in account:
+        account["account_id"] = text_of(row, "account_id") or ""
+    own = row.get("vendor")
+    name = own.strip() if isinstance(own, str) else ""
+    name = name.upper() if name.upper() in VENDORS else name or vendor or ""
+    if name or "vendor" in account:
+        account["vendor"] = name
+    return account
 
 
 def _without_keys(row: dict[str, Any]) -> VendorAccount:

@@ -15,7 +15,7 @@ from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Pause, Request
 from airflow_provider_cloudsync.api.model import Probe
-from airflow_provider_cloudsync.api.replies import is_missing
+from airflow_provider_cloudsync.api.replies import is_missing, may_be_missing, not_proven_missing
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.services.csms_calls import (
     NO_SUCH_EVENT,
@@ -222,6 +222,9 @@ def delete(
             if not (yield from _is_gone(cloud, name)):
                 raise
         # Missing now: an attempt whose reply was lost has deleted it.
+        elif isinstance(error, ApiError) and may_be_missing(error):
+            if not is_missing(error, NO_SUCH_EVENT) and (yield from find_event(cloud, name)) is not None:
+                raise not_proven_missing(error, f'The event "{name}" still exists.') from None
         elif not isinstance(error, ApiError) or not is_missing(error, NO_SUCH_EVENT):
             remember(None)
             raise (yield from _with_subscribers(cloud, name, error)) from None

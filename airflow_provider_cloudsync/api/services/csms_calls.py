@@ -7,24 +7,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from airflow_provider_cloudsync.api.flows import Cloud, call, marked_pages
+from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
-from airflow_provider_cloudsync.api.replies import Reply, is_missing
+from airflow_provider_cloudsync.api.pages import Listing, complete_list, text_of
+from airflow_provider_cloudsync.api.replies import Reply, is_missing, may_be_missing, not_proven_missing
 from airflow_provider_cloudsync.api.services.csms_settings import EVENT_TYPES as EVENT_TYPES
 from airflow_provider_cloudsync.api.services.csms_settings import NOTHING_TO_CHANGE
 from airflow_provider_cloudsync.api.services.csms_settings import STATES as STATES
 from airflow_provider_cloudsync.api.services.csms_settings import Notification as Notification
 from airflow_provider_cloudsync.api.services.csms_settings import checked_name as checked_name
 from airflow_provider_cloudsync.api.services.csms_settings import checked_settings as checked_settings
-from airflow_provider_cloudsync.exceptions import ApiError, InvalidParameter
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter
 
 log = logging.getLogger(__name__)
 
 SERVICE = "csms"
 NO_SUCH_EVENT = "CSMS.0005"
 _PATH = "/v1/{project_id}/csms/events"
-#: What the service takes by default; the most that it takes is not documented.
-_PAGE = 50
+#: 50 is the default number of events per page; the highest one is not documented.
+_EVENTS = Listing("events", "name", "events", 50, total="", position="")
 
 
 class Event(TypedDict, total=False):
@@ -76,19 +77,31 @@ def get_event(cloud: Cloud, name: str) -> Flow[Event]:
 
 
 def find_event(cloud: Cloud, name: str) -> Flow[Event | None]:
-    """The same; None where there is none of that name."""
+    """The same; None if there is no event of that name, by the service's own code or by the complete list of events.
+
+    :raises ApiError: for a 404 that may be of a gateway, if the list has the event or cannot be read.
+    """
     try:
         return (yield from get_event(cloud, name))
     except ApiError as error:
         if is_missing(error, NO_SUCH_EVENT):
             return None
-        raise
+        if not may_be_missing(error):
+            raise
+        try:
+            listed = yield from list_events(cloud)
+        except CloudSyncError as unread:
+            raise not_proven_missing(error, f"The list of events cannot be read either: {unread}") from unread
+        if any(text_of(event, "name") == name for event in listed):
+            raise not_proven_missing(error, f'The list of events contains "{name}".') from None
+        return None
 
 
 def list_events(cloud: Cloud) -> Flow[list[Event]]:
     """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
-    request = replace(_request("GET", "ListSecretEvents", _PATH), max_reply=MAX_LIST_REPLY)
-    return (yield from marked_pages(cloud, request, items="events", key="name", limit=_PAGE))
+    request = _request("GET", "ListSecretEvents", _PATH)
+    listed = yield from complete_list(cloud, request, _EVENTS)
+    return list(listed.rows.values())
 
 
 def update_event(cloud: Cloud, name: str, settings: Mapping[str, Any]) -> Flow[Event]:

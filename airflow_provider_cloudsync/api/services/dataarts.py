@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, age_s, is_fresh, learn_clock
 from airflow_provider_cloudsync.api.consoles import Console
-from airflow_provider_cloudsync.api.flows import Cloud, call, pages
+from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, MAX_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
@@ -26,6 +26,7 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
+from airflow_provider_cloudsync.api.pages import Listing, complete_list, row_count, text_of
 from airflow_provider_cloudsync.api.services.parameters import flag, identifier, one_of
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.times import (
@@ -52,6 +53,7 @@ SERVICE = "dataartsstudio"
 _CONSOLE = Console("the workspace in the DataArts Studio console", SERVICE, "dayu", parameters=("workspace",))
 _PATH = "/v1/{project_id}/security/member-sync-tasks"
 _PAGE = 100
+_TASKS = Listing("tasks", "id", "member sync tasks", _PAGE)
 _ENDED = ("SYNC_SUCCESS", "SYNC_FAIL")
 #: Of each of the two reads, for a user; as documented for the others of this family.
 _QUOTA = Quota(40, 10.0)
@@ -150,15 +152,25 @@ def _get(cloud: Cloud, workspace: str, task_id: str) -> Flow[tuple[MemberSyncTas
 
 
 def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, MemberSyncSeen], int, int]]:
-    """What a page of the list shows, how many items it has, and how many there are in all, as far as it tells."""
+    """What a page of the list shows, how many rows it has, and how many pages follow, as far as it states that.
+
+    A row that cannot be read, or comes with two contents, is left out.
+    """
     query = (("limit", str(_PAGE)), ("offset", str(offset)))
     reply = yield from call(cloud, _request("ListSecurityMemberSyncTasks", workspace, query=query))
     page = reply.field("tasks", list)
-    readable = [task for task in page if isinstance(task, dict) and isinstance(task.get("sync_status"), str)]
-    total = reply.data.get("total")
-    if not isinstance(total, int):
-        total = offset + len(page) + (1 if len(page) >= _PAGE else 0)
-    return {str(task.get("id")): _seen(task, reply.clock) for task in readable}, len(page), total
+    found: dict[str, MemberSyncSeen] = {}
+    unclear: set[str] = set()
+    for row in page:
+        task_id = text_of(row, "id")
+        if task_id is not None and isinstance(row.get("sync_status"), str):
+            seen = _seen(row, reply.clock)
+            if found.setdefault(task_id, seen) != seen:
+                unclear.add(task_id)
+    total = row_count(reply, "total")
+    left = len(page) if total is None else max(total - offset - len(page), 0)
+    pages_left = -(-left // len(page)) if page else 0
+    return {key: seen for key, seen in found.items() if key not in unclear}, len(page), pages_left
 
 
 def list_member_sync_tasks(
@@ -179,7 +191,8 @@ def list_member_sync_tasks(
         if value is not None
     )
     request = _request("ListSecurityMemberSyncTasks", workspace, query=query)
-    return (yield from pages(cloud, request, items="tasks", limit=_PAGE))
+    listed = yield from complete_list(cloud, request, _TASKS)
+    return list(listed.rows.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +253,12 @@ class MemberSync:
         missing = list(keys)
         read, pages_left = 0, 1
         while 0 < pages_left < len(missing):
-            seen, items, total = yield from _page(cloud, group, offset=read)
-            read += items
+            seen, rows, pages_left = yield from _page(cloud, group, offset=read)
+            if not seen.keys() - found.keys():
+                break  # The service repeats itself, or the page has no usable row.
+            read += rows
             found |= seen
             missing = [key for key in missing if key not in found]
-            pages_left = -(-max(total - read, 0) // _PAGE) if items else 0
         for key in missing:
             try:
                 found[key] = _seen(*(yield from _get(cloud, group, key)))

@@ -19,7 +19,7 @@ from airflow_provider_cloudsync.api.clocks import (
     learn_clock,
 )
 from airflow_provider_cloudsync.api.consoles import Console
-from airflow_provider_cloudsync.api.flows import Cloud, call, pages
+from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
@@ -30,6 +30,7 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
+from airflow_provider_cloudsync.api.pages import Listing, complete_list
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.api.times import (
     ServiceTime,
@@ -47,10 +48,12 @@ SERVICE = "hss"
 _CONSOLE = Console("the HSS console, under Container Clusters", SERVICE, "hss2")
 #: Documented for each API of HSS: 5 calls a minute of one user or one IP.
 QUOTA = Quota(5, 60.0, by_address=True)
-#: The most that a page takes; the least is 10.
-_PAGE, _SHORT_PAGE = 200, 10
-#: ``total_num`` never says more.
-_MOST_COUNTED = 10_000
+#: Fewest events per page that the service accepts; it returns at most 200.
+_SHORT_PAGE = 10
+#: Newest first. ``total_num`` never exceeds 10,000.
+_EVENTS = Listing(
+    "data_list", "event_id", "events", 200, _SHORT_PAGE, "total_num", most_counted=10_000, is_log=True
+)
 #: Nothing shows a run, so a start whose reply was lost is not looked for.
 _SETTLE = 0.0
 
@@ -140,12 +143,8 @@ def sync_events(cloud: Cloud, target: Target) -> Flow[tuple[SyncCreated, str]]:
 
 def list_cluster_events(cloud: Cloud, target: Target) -> Flow[list[ClusterEvent]]:
     """All events (ListClusterEvents), 200 a page; from the fifth page on they come at five pages a minute."""
-    request = _list_request(cloud, target)
-    events: list[ClusterEvent] = yield from pages(
-        cloud, request, items="data_list", limit=_PAGE, total="total_num", most=_MOST_COUNTED
-    )
-    # Newest first, and it takes minutes: what came in between has moved others onto the next page.
-    return list({event.get("event_id", number): event for number, event in enumerate(events)}.values())
+    listed = yield from complete_list(cloud, _list_request(cloud, target), _EVENTS)
+    return list(listed.rows.values())
 
 
 @dataclass(frozen=True, slots=True)

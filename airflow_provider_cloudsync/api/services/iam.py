@@ -7,14 +7,17 @@ from typing import Any, NotRequired, TypedDict
 from airflow_provider_cloudsync.api.endpoints import near_region, regions_known, unknown_region
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, Shared
+from airflow_provider_cloudsync.api.pages import Listing, complete_list
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.services.parameters import is_id
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
 
 #: Project and account stay the same; they are looked up anew once in a while all the same (seconds).
 _AGE = 3600.0
-
-
+#: IAM pages a list only if it is asked to; up to 5,000 projects a page.
+_PROJECTS = Listing(
+    "projects", "id", "projects", 1000, total="", size="per_page", position="page", numbered=True
+)
 #: The projects that the user can work in; asking needs no permission.
 OWN_PROJECTS = Request(
     "GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True, max_reply=MAX_LIST_REPLY
@@ -41,19 +44,34 @@ def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
         query=(("name", name),),
         max_reply=MAX_LIST_REPLY,
     )
-    return projects_in((yield from call(cloud, request)))
+    reply = yield from call(cloud, request)
+    if not _is_part(reply):
+        return projects_in(reply)
+    listed = yield from complete_list(cloud, request, _PROJECTS)
+    return _checked(list(listed.rows.values()), reply.request_id)
+
+
+def _is_part(reply: Reply) -> bool:
+    """Whether IAM says that a list goes on."""
+    data = reply.data if isinstance(reply.data, dict) else {}
+    links = data.get("links")
+    return bool(data.get("truncated") or (isinstance(links, dict) and links.get("next")))
 
 
 def projects_in(reply: Reply) -> list[Project]:
-    """The projects that a reply holds."""
-    projects: list[Any] = reply.field("projects", list)
+    """The projects that a reply holds, each once."""
+    projects = _checked(reply.field("projects", list), reply.request_id)
+    return list({project["id"]: project for project in projects}.values())
+
+
+def _checked(projects: list[Any], request_id: str) -> list[Project]:
     for project in projects:
         # The id goes into paths, so it is not taken on trust.
         if not (
             isinstance(project, dict) and isinstance(project.get("name"), str) and is_id(project.get("id"))
         ):
             raise UnreadableReply(
-                f"The reply (request id {reply.request_id or 'unknown'}) has an unusable project."
+                f"The reply (request id {request_id or 'unknown'}) has an unusable project."
             )
     return projects
 

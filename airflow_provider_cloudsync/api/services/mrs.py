@@ -264,33 +264,24 @@ class IamSync:
         users, groups = _missing(ticket.target, seen)
         if not users and not groups:
             known = "missing_users" in ticket.baseline and not self.leaves_trace(ticket)
-            return Progress(
-                Phase.SUCCEEDED,
-                "All requested users and groups are in the cluster, and no sync is running."
-                + (" They were before, too, so nothing shows whether this run worked." if known else ""),
-                confirm_for=_unsettled(ticket, CONFIRM_SUCCESS),
-            )
+            why = "All requested users and groups are in the cluster, and no sync is running."
+            why += " They were before, too, so nothing shows whether this run worked." if known else ""
+            return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         absent = _listed("user", users) + _listed("group", groups)
         if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, f"Not in the cluster yet: {', '.join(absent)}.")
         why = f"The sync ended without bringing {', '.join(absent)} into the cluster. {_NO_REASON}"
-        return Progress(
-            Phase.FAILED,
-            f"{why}, and check that the names exist in IAM.",
-            confirm_for=_unsettled(ticket, CONFIRM_FAILURE),
-        )
+        why += ", and check that the names exist in IAM."
+        return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
     def _judge_full(self, ticket: Ticket, seen: IamSyncSeen) -> Progress:
         if seen.is_synchronous:
-            return Progress(
-                Phase.SUCCEEDED,
-                "The cluster is in line with IAM, and no sync is running.",
-                confirm_for=_unsettled(ticket, CONFIRM_SUCCESS),
-            )
+            why = "The cluster is in line with IAM, and no sync is running."
+            return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, "The cluster is not in line with IAM yet.")
-        why = "The full sync ended, and the cluster is still not in line with IAM."
-        return Progress(Phase.FAILED, f"{why} {_NO_REASON}.", confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
+        why = f"The full sync ended, and the cluster is still not in line with IAM. {_NO_REASON}."
+        return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
 
 def _no_cluster(seen: IamSyncSeen) -> Progress:
@@ -366,12 +357,9 @@ class IamCancel(IamSync):
             )
             return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         present = ", ".join(_listed("user", users) + _listed("group", groups))
-        still = f"{present} {'is' if len(users + groups) == 1 else 'are'} still in the cluster"
-        return Progress(
-            Phase.FAILED,
-            f"The removal ended, and {still}. {_NO_REASON}.",
-            confirm_for=_unsettled(ticket, CONFIRM_FAILURE),
-        )
+        verb = "is" if len(users + groups) == 1 else "are"
+        why = f"The removal ended, and {present} {verb} still in the cluster. {_NO_REASON}."
+        return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
 
 IAM_SYNC = IamSync()

@@ -9,16 +9,31 @@ from typing import Any, TypedDict
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Probe, Target
+from airflow_provider_cloudsync.api.pages import Listing, complete_list
+from airflow_provider_cloudsync.api.replies import is_missing, may_be_missing, not_proven_missing
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.exceptions import ApiError, UnreadableReply
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, UnreadableReply
 
 #: How many names one request may carry. Documented for the cancellation; a start is held to it, too.
 NAMES_PER_REQUEST = 1000
 #: How often the names may be read, for a tenant. Of the other reads no figure is known.
 _NAMES_QUOTA = Quota(1000, 60.0)
-
-
+NO_SUCH_CLUSTER = "12000003"
+_CLUSTERS = Listing(
+    "clusters",
+    "clusterId",
+    "clusters",
+    100,
+    total="clusterTotal",
+    size="pageSize",
+    position="currentPage",
+    numbered=True,
+)
+_CLUSTERS_PATH = "/v1.1/{project_id}/cluster_infos"
+#: Enterprise projects to list clusters of. Without one, the service lists those of the default one only.
+_ENTERPRISE_PROJECTS = (None, "all_granted_eps")
+_TERMINATED = "terminated"
 #: The only documented state of a reply.
 _ACCEPTED = "synchronizing"
 
@@ -90,7 +105,7 @@ def _is_names(value: Any) -> bool:
 
 def get_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster]:
     """The cluster (ShowClusterDetails of version 1.1). One that was deleted still answers, as ``terminated``."""
-    path = f"/v1.1/{{project_id}}/cluster_infos/{identifier(cluster_id, 'cluster_id')}"
+    path = f"{_CLUSTERS_PATH}/{identifier(cluster_id, 'cluster_id')}"
     reply = yield from call(cloud, Request("GET", "mrs", "ShowClusterDetails", path, repeatable=True))
     cluster: Cluster = reply.field("cluster", dict)
     if not isinstance(cluster.get("clusterState"), str):
@@ -101,13 +116,41 @@ def get_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster]:
 
 
 def find_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster | None]:
-    """Placeholder until the complete one is merged."""
+    """The same; None if there is no such cluster, by the service's own code or by the complete lists of clusters.
+
+    :raises ApiError: for a 404 that may be of a gateway, if a list has the cluster or cannot be read. The row of a
+        terminated cluster is proof enough, and is returned.
+    """
     try:
         return (yield from get_cluster(cloud, cluster_id))
     except ApiError as error:
-        if error.code != "12000003":
+        if is_missing(error, NO_SUCH_CLUSTER):
+            return None
+        if not may_be_missing(error):
             raise
+        for project in _ENTERPRISE_PROJECTS:
+            try:
+                clusters = yield from list_clusters(cloud, project)
+            except CloudSyncError as unread:
+                raise not_proven_missing(
+                    error, f"The list of clusters cannot be read either: {unread}"
+                ) from unread
+            if (listed := clusters.get(cluster_id)) is None:
+                continue
+            if listed.get("clusterState") == _TERMINATED:
+                return listed
+            raise not_proven_missing(error, f"The list of clusters contains {cluster_id}.") from None
         return None
+
+
+def list_clusters(cloud: Cloud, enterprise_project_id: str | None = None) -> Flow[Mapping[str, Cluster]]:
+    """All clusters of the project by their ids (ListClusters).
+
+    :param enterprise_project_id: None: those of the default enterprise project; ``all_granted_eps``: of all.
+    """
+    query = () if enterprise_project_id is None else (("enterpriseProjectId", enterprise_project_id),)
+    request = Request("GET", "mrs", "ListClusters", _CLUSTERS_PATH, repeatable=True, query=query)
+    return (yield from complete_list(cloud, request, _CLUSTERS)).rows
 
 
 def send_sync(cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
@@ -145,7 +188,7 @@ PROBE = Probe(
         "GET",
         "mrs",
         "ListClusters",
-        "/v1.1/{project_id}/cluster_infos",
+        _CLUSTERS_PATH,
         repeatable=True,
         query=(("pageSize", "1"), ("currentPage", "1")),
     ),

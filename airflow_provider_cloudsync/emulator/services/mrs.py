@@ -21,6 +21,8 @@ MOST_NAMES = 1000
 BAD_PARAMETER = "12000002"
 NO_CLUSTER = "12000003"
 BUSY = "12000012"
+#: Unconfirmed for MRS; other services document it.
+ALL_ENTERPRISE_PROJECTS = "all_granted_eps"
 #: What ``clusterState`` of the list call accepts besides the states themselves.
 STATE_GROUPS = {"existing": frozenset(STATES) - {TERMINATED}, "history": frozenset({TERMINATED})}
 
@@ -131,7 +133,7 @@ class Mrs(Service):
             ("clusterName", "clusterName"),
             ("enterpriseProjectId", "enterpriseProjectId"),
         ):
-            if (wanted := call.asked(parameter)) is not None:
+            if (wanted := call.asked(parameter)) not in (None, ALL_ENTERPRISE_PROJECTS):
                 rows = [row for row in rows if row[field] == wanted]
         if (state := call.asked("clusterState")) is not None:
             states = STATE_GROUPS.get(state, frozenset({state}))
