@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.admission import Admission
@@ -81,6 +81,8 @@ def reset() -> None:
             for each in list(vars(module).values()):
                 if isinstance(each, _FUNCTION_CACHE):
                     each.cache_clear()
+                elif isinstance(each, WeakValueDictionary):
+                    each.clear()
 
 
 def run(flow: Flow[T]) -> T:

@@ -23,8 +23,11 @@ import pytest
 import airflow_provider_cloudsync as package
 from airflow_provider_cloudsync import metrics, sending, transport
 from airflow_provider_cloudsync.api import endpoints
+from airflow_provider_cloudsync.api.credentials import Anonymous
+from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Hold, Quota, Shared, Turn
 from airflow_provider_cloudsync.api.services import coc_calls
+from airflow_provider_cloudsync.hooks import cloudsync
 
 #: What could be changed and is no state that a test leaves behind, with the reason.
 CONSTANT = {
@@ -133,17 +136,24 @@ def fill_sessions() -> None:
     sending._blocking_session()
 
 
+def fill_clouds() -> None:
+    KEPT.append(Cloud(Anonymous(), lambda: 0.0))
+    cloudsync._clouds["c", None, None] = KEPT[-1]
+
+
 def fill_gauges() -> None:
     metrics.Wait("mrs", gauge=True).__enter__()
 
 
 LOOP = asyncio.new_event_loop()
+KEPT: list[Cloud] = []
 STATE: dict[str, tuple[Callable[[], None], Callable[[], int]]] = {
     "transport._kept": (fill_results, lambda: len(transport._kept)),
     "transport._shares": (fill_results, lambda: len(transport._shares._locks)),
     "transport._turns": (fill_queues, lambda: len(transport._turns._queues)),
     "transport._pools": (fill_pools, lambda: len(transport._pools)),
     "sending._threads": (fill_sessions, lambda: len(vars(sending._threads))),
+    "hooks.cloudsync._clouds": (fill_clouds, lambda: len(cloudsync._clouds)),
     "metrics._running": (fill_gauges, lambda: len(metrics._running)),
 }
 

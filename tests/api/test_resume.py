@@ -41,8 +41,8 @@ ABSENT = Progress(Phase.FAILED, "not there", absent=True)
         pytest.param([FOR_NOW, FOR_NOW], Stage.STARTED, Phase.SUCCEEDED, id="done, confirmed"),
         pytest.param([MAYBE_FAILED, FAILED], Stage.QUEUED, None, id="failed, confirmed"),
         pytest.param([MAYBE_FAILED, RUNNING], Stage.STARTED, Phase.RUNNING, id="failed, then running"),
-        pytest.param([MAYBE_FAILED, FOR_NOW], Stage.STARTED, Phase.RUNNING, id="failed, then done"),
-        pytest.param([FOR_NOW, MAYBE_FAILED], Stage.STARTED, Phase.RUNNING, id="done, then failed"),
+        pytest.param([MAYBE_FAILED, FOR_NOW, DONE], Stage.STARTED, Phase.SUCCEEDED, id="failed, then done"),
+        pytest.param([FOR_NOW, MAYBE_FAILED, FAILED], Stage.QUEUED, None, id="done, then failed"),
     ],
 )
 def test_a_ticket_that_was_left_is_judged_by_as_many_polls_as_it_takes(verdicts, stage, phase) -> None:
