@@ -21,7 +21,13 @@ raises it again (`from_report`).
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
 from typing import Any
+
+#: HTTP's own phrases ("notfound"): an intermediary may put one where a service has its error code.
+_PHRASES = frozenset(re.sub(r"\W", "", each.phrase).lower() for each in HTTPStatus)
+_STATUS_NUMBER = re.compile(r"0|[1-5]\d\d")
 
 
 class CloudSyncError(Exception):
@@ -133,6 +139,26 @@ class ApiError(CloudSyncError):
         self.code = code
         self.detail = detail
         self.request_id = request_id
+
+    @property
+    def has_service_code(self) -> bool:
+        """Whether the body held an error code of the service or of its API gateway.
+
+        Only such a code shows who answered. A bare HTTP status (``{"code": 404}``, ``{"code": "Not Found"}``) is what
+        any proxy or load balancer writes; among the services, only IAM uses status numbers as its codes.
+        """
+        return shows_service(self.service, self.status, self.code)
+
+
+def shows_service(service: str, status: int, code: str) -> bool:
+    """Whether an error code can only be of the service or its gateway; see `ApiError.has_service_code`."""
+    return is_service_code(code) or (service == "iam" and code == str(status))
+
+
+def is_service_code(code: str) -> bool:
+    """Whether an error code says more than an HTTP status does."""
+    plain = re.sub(r"[\W_]", "", code).lower()
+    return bool(plain) and not _STATUS_NUMBER.fullmatch(code) and plain not in _PHRASES
 
 
 class Throttled(ApiError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
@@ -12,53 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from airflow_provider_cloudsync.result_cache import NOTHING, Kept, Still
+
 Work = Callable[[], Awaitable[Any]]
 Parts = Callable[[Sequence[Any]], Awaitable[Mapping[Any, Any]]]
-Still = Callable[[Any], bool]
 _WHOLE, _MISSING = object(), object()
-#: Stands where there is no result.
-NOTHING = object()
-#: From so many results on, those that are over are looked for.
-_MANY = 64
-
-
-class Kept:
-    """Results that may be taken again, and when the work for them began.
-
-    One for all loops and threads of a process: a key that one of them has seen rejected is rejected for all.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[float, Any, float]] = {}
-        self._sweep_at = _MANY
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def clear(self) -> None:
-        """Drop all results."""
-        self._kept.clear()
-        self._sweep_at = _MANY
-
-    def find(self, key: Hashable, now: float, max_age: float, still: Still | None) -> Any:
-        """A result that may be taken, or `NOTHING`. See `AsyncShares.get`."""
-        kept = self._kept.get(key)
-        if kept is None:
-            return NOTHING
-        fits = still(kept[1]) if still else now - kept[0] <= max_age
-        return kept[1] if fits else NOTHING
-
-    def keep(self, key: Hashable, began: float, result: Any, max_age: float | None) -> None:
-        """Keep a result.
-
-        :param max_age: seconds after which nobody takes it any more; None: it is asked itself.
-        """
-        self._kept[key] = (began, result, math.inf if max_age is None else began + max_age)
-        if len(self._kept) >= self._sweep_at:
-            # A thousand clusters a day are looked up, each once or twice.
-            for over in [each for each, (_, _, ends) in list(self._kept.items()) if ends < began]:
-                self._kept.pop(over, None)
-            self._sweep_at = max(_MANY, 2 * len(self._kept))
 
 
 class BlockingShares:
@@ -82,17 +39,29 @@ class BlockingShares:
         self._locks = {}
 
     def get(
-        self, key: Hashable, work: Callable[[], Any], *, max_age: float = 0.0, still: Still | None = None
+        self,
+        key: Hashable,
+        work: Callable[[], Any],
+        *,
+        max_age: float = 0.0,
+        still: Still | None = None,
+        max_wait: float | None = None,
     ) -> Any:
         """What `work` returns, or what it returned not more than `max_age` seconds ago.
 
         :param still: whether what it returned may be taken, instead of the age.
+        :param max_wait: seconds to wait while another thread works; then `NOTHING` is returned. None: until it ends.
         """
-        if max_age <= 0 and still is None:
+        keeps = max_age > 0 or still is not None
+        if not keeps and max_wait is None:
             return work()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
+        if not lock.acquire(
+            timeout=-1 if max_wait is None else min(max(max_wait, 0.0), threading.TIMEOUT_MAX)
+        ):
+            return NOTHING
+        try:
             began = self._clock()
             found = self._kept.find(key, began, max_age, still)
             if found is not NOTHING:
@@ -100,8 +69,11 @@ class BlockingShares:
                     self._shared(1)
                 return found
             result = work()
-            self._kept.keep(key, began, result, max_age if still is None else None)
+            if keeps:
+                self._kept.keep(key, began, result, max_age if still is None else None)
             return result
+        finally:
+            lock.release()
 
 
 class Handle(Protocol):
@@ -171,6 +143,7 @@ class AsyncShares:
 
     :param admit: called with what begins a work, to let many begin one after the other.
     :param shared: told how many were served by what was done, or had been done, for another.
+    :param timer: ends a wait that has a limit.
     """
 
     def __init__(
@@ -180,9 +153,11 @@ class AsyncShares:
         kept: Kept | None = None,
         admit: Callable[[Callable[[], object]], object] | None = None,
         shared: Callable[[int], object] | None = None,
+        timer: Later = later,
     ) -> None:
         self._clock = clock
         self._later = later
+        self._timer = timer
         self._entries: dict[Hashable, _Entry] = {}
         self._kept: Kept = Kept() if kept is None else kept
         self._admit = admit or _at_once
@@ -236,17 +211,29 @@ class AsyncShares:
         max_age: float = 0.0,
         wait: float = 0.0,
         still: Still | None = None,
+        max_wait: float | None = None,
     ) -> asyncio.Future[Any]:
-        """What `get` waits for, where nothing is known. Whoever has it calls `leave` when it has waited for it."""
+        """What `get` waits for, where nothing is known. Whoever has it calls `leave` when it has waited for it.
+
+        :param max_wait: seconds until the result is `NOTHING`, where another asker began the work; None: no limit.
+        """
         now = self._clock()
         entry = self._entries.get(key)
         if entry is None:
             keeps = max_age > 0 or still is not None
             whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
             entry = self._entries[key] = _Entry(whole)
-        if entry.served is not None and (still is not None or now - entry.began < max_age):
-            return self._join(key, entry, entry.served, _Wish(_WHOLE, now, now))
-        return self._join(key, entry, entry.waiting, _Wish(_WHOLE, now, now + wait))
+            max_wait = None  # its own work
+        among, soon = entry.waiting, wait
+        if entry.served is not None and (
+            still is not None or max_wait is not None or now - entry.began < max_age
+        ):
+            among, soon = entry.served, 0.0
+        future = self._join(key, entry, among, _Wish(_WHOLE, now, now + soon))
+        if max_wait is not None:
+            timer = self._timer(max(max_wait, 0.0), partial(_expire, future))
+            future.add_done_callback(lambda _: timer.cancel())
+        return future
 
     async def _whole(
         self, key: Hashable, work: Work, max_age: float | None, keeps: bool, parts: Sequence[Any]
@@ -357,6 +344,11 @@ class AsyncShares:
             if each is not None:
                 each.cancel()
         entry.alarm = entry.task = None
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result(NOTHING)
 
 
 def _nobody_counts(askers: int) -> None:

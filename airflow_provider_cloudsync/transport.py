@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.admission import Admission
 from airflow_provider_cloudsync.api.messages import (
+    PENDING,
     Conceal,
     Flow,
     Hold,
@@ -36,15 +37,17 @@ from airflow_provider_cloudsync.asending import make_ready
 from airflow_provider_cloudsync.asending import open_session as _open_async_session
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.masking import aconceal, conceal
+from airflow_provider_cloudsync.result_cache import NOTHING, Kept
 from airflow_provider_cloudsync.sending import close_sessions
 from airflow_provider_cloudsync.sending import send as _send
-from airflow_provider_cloudsync.sharing import NOTHING, AsyncShares, BlockingShares, Kept, own
+from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, own
 from airflow_provider_cloudsync.turns import Turns
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.asending import Session
 
 T = TypeVar("T")
+Send = Callable[[HttpRequest], Response]
 
 _PACKAGE = __name__.partition(".")[0]
 #: The type of a function that `functools.cache` or `lru_cache` has decorated.
@@ -85,13 +88,16 @@ def reset() -> None:
                     each.clear()
 
 
-def run(flow: Flow[T]) -> T:
-    """Drive a flow to its end, blocking. Its sockets are kept for the thread's next flow."""
+def run(flow: Flow[T], send: Send | None = None) -> T:
+    """Drive a flow to its end, blocking. Its sockets are kept for the thread's next flow.
+
+    :param send: sends the requests of the flow in place of `send_blocking`.
+    """
     try:
         message = next(flow)
         while True:
             try:
-                result = _carry_out(message)
+                result = _carry_out(message, send)
             except CloudSyncError as error:
                 message = flow.throw(error)
             else:
@@ -133,7 +139,7 @@ async def _drive(flow: Flow[T]) -> T:
                     key, future = message.key, pool.join(message)
                     del message  # it may be an hour until there is another
                     try:
-                        result = await future
+                        result = _or_pending(await future)
                     finally:
                         pool.shares.leave(key, future)
                         del future
@@ -174,9 +180,14 @@ def _pool() -> _Pool:
     return pool
 
 
-def _carry_out(message: Message) -> Any:
+def send_blocking(request: HttpRequest) -> Response:
+    """Send one request, and take in the whole reply."""
+    return _send(request)
+
+
+def _carry_out(message: Message, send: Send | None) -> Any:
     if isinstance(message, HttpRequest):
-        return _send(message)
+        return (send or send_blocking)(message)
     if isinstance(message, Pause):
         return time.sleep(_counted(message))
     if isinstance(message, Conceal):
@@ -189,9 +200,21 @@ def _carry_out(message: Message) -> Any:
     if message.wait > 0:
         time.sleep(message.wait)
     if isinstance(message, Together):
-        return own(run(message.make([message.part])), message.part)
+        return own(run(message.make([message.part]), send), message.part)
     make = message.make
-    return _shares.get(message.key, lambda: run(make()), max_age=message.max_age, still=message.still)
+    return _or_pending(
+        _shares.get(
+            message.key,
+            lambda: run(make(), send),
+            max_age=message.max_age,
+            still=message.still,
+            max_wait=message.max_wait,
+        )
+    )
+
+
+def _or_pending(result: Any) -> Any:
+    return PENDING if result is NOTHING else result
 
 
 def _counted(pause: Pause) -> float:
@@ -236,6 +259,7 @@ class _Pool:
             max_age=message.max_age,
             wait=message.wait,
             still=message.still,
+            max_wait=message.max_wait,
         )
 
     async def _send_first(self, request: HttpRequest) -> Response:

@@ -18,10 +18,13 @@ ROOT = Path(__file__).parents[1]
 #: same for each service.
 TIERS = [
     ["exceptions", "connection_form", "api.__init__", "api.text", "api.bodies"],
+    ["api.redaction", "api.throttling", "api.error_bodies"],
     ["__init__", "api.times"],
     ["api.clocks"],
     ["api.messages", "api.model"],
-    ["api.credentials", "api.signing", "api.endpoints", "api.replies", "api.retries"],
+    ["api.signing", "api.endpoints", "api.replies", "api.retries"],
+    ["api.key_guard"],
+    ["api.credentials"],
     ["api.consoles"],
     ["api.flows"],
     ["api.pages"],
@@ -38,6 +41,7 @@ TIERS = [
     ["api.checkup"],
     ["api.watches"],
     ["assets"],
+    ["result_cache"],
     ["sharing", "admission", "reaching", "reply_parser", "turns", "deadlines", "masking", "metrics", "links"],
     ["connection_lookup", "rendering"],
     ["receiving"],
@@ -60,8 +64,8 @@ TIERS = [
     ["cli"],
     ["__main__"],
 ]
-#: Within one tier: who signs is asked by who authenticates, and so is who reads what came of it.
-BESIDE = {("api.credentials", "api.signing"), ("api.credentials", "api.replies")}
+#: Within one tier.
+BESIDE: set[tuple[str, str]] = set()
 
 
 def name_of(path: Path) -> str:

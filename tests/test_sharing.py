@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError
-from airflow_provider_cloudsync.sharing import AsyncShares, BlockingShares, Kept
+from airflow_provider_cloudsync.sharing import NOTHING, AsyncShares, BlockingShares, Kept
 
 
 class HandClock:
@@ -254,6 +254,37 @@ class TestAsync:
             assert len({id(each) for each in caught}) == 5
             # Tracebacks of one asker do not pile up on another's, or on the original.
             assert all(each is not error for each in caught)
+
+        play(scenario)
+
+    @pytest.mark.parametrize("left", [0.0, 5.0])
+    def test_who_waits_for_another_s_run_may_have_a_limit(self, left):
+        """It takes part in a run under way, and the run goes on without it."""
+
+        async def scenario(shares, clock):
+            timers: list[Any] = []
+
+            def timer(seconds, what):
+                timers.append((seconds, what))
+                return asyncio.get_running_loop().call_later(1000, what)
+
+            shares._timer = timer
+            work = Work(held=True)
+            own = shares.join("key", work, max_wait=left)
+            await settle()
+            others = [shares.join("key", work, max_wait=left) for _ in range(2)]
+            unlimited = shares.join("key", work, max_age=30)
+            assert [seconds for seconds, _ in timers] == [left, left]
+            timers[0][1]()
+            assert await others[0] is NOTHING
+            shares.leave("key", others[0])
+            work.gate.set()
+            assert [await own, await others[1], await unlimited] == ["result 1"] * 3
+            for each in (own, others[1], unlimited):
+                shares.leave("key", each)
+            timers[1][1]()  # too late
+            assert others[1].result() == "result 1"
+            assert len(shares) == 0
 
         play(scenario)
 
@@ -698,3 +729,28 @@ def test_askers_that_are_served_by_another_are_told():
         return told
 
     assert asyncio.run(main()) == [4, 1, 1]
+
+
+def test_a_thread_that_waits_for_another_s_run_may_have_a_limit():
+    shares = BlockingShares()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        go_on.wait(10)
+        return "result"
+
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(shares.get("key", work, max_wait=0.0)))
+    thread.start()
+    assert begun.wait(10)
+    assert shares.get("key", lambda: "mine", max_wait=0.0) is NOTHING
+    assert shares.get("key", lambda: "mine", max_wait=0.01) is NOTHING
+    assert shares.get("other", lambda: "mine", max_wait=0.0) == "mine"
+    go_on.set()
+    thread.join(10)
+    assert results == ["result"]
+    # Nothing is kept without an age, and an error leaves no lock behind.
+    with pytest.raises(ZeroDivisionError):
+        shares.get("key", lambda: 1 / 0, max_wait=0.0)
+    assert shares.get("key", lambda: "mine", max_wait=0.0) == "mine"

@@ -10,6 +10,7 @@ from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import Probe
+from airflow_provider_cloudsync.api.redaction import redact
 from airflow_provider_cloudsync.api.replies import MOST_SKEW, ODD_SKEW, apart
 from airflow_provider_cloudsync.api.services import PROBES
 from airflow_provider_cloudsync.api.services.iam import OWN_PROJECTS, find_domain, projects_in
@@ -50,7 +51,8 @@ def examine(cloud: Cloud, services: Iterable[str], tell: Tell = lambda finding: 
     cloud = cloud.once().until(cloud.clock() + _PATIENCE)
 
     def note(step: str, ok: bool | None, text: str) -> None:
-        findings.append(Finding(step, ok, text))
+        # A name in a success may repeat even a short password, and all of this is shown.
+        findings.append(Finding(step, ok, redact(text, cloud.credentials.secrets)))
         tell(findings[-1])
 
     note("identity", None, cloud.credentials.who)
@@ -161,6 +163,11 @@ def _service(cloud: Cloud, name: str, probe: Probe, note: Callable[..., None]) -
 def _verdict(error: ApiError, probe: Probe, where: str) -> tuple[bool | None, str]:
     if error.code in probe.unsure:
         return None, f"answers at {where}, which shows no permission yet. What is needed: {probe.needs}"
+    if not error.has_service_code:
+        return (
+            False,
+            error.message,
+        )  # of an intermediary, perhaps: it says nothing about permissions or quotas
     if error.status == 403 or error.code in probe.denied:
         return False, f"not allowed at {where}. Ask for: {probe.needs}. ({error.message})"
     if error.status == 429:

@@ -9,24 +9,23 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import os
-from collections.abc import Hashable
+import re
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import parse_qsl
 
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Shared
-from airflow_provider_cloudsync.api.replies import KEY_ADVICE, accepts_proof, rejects_proof
+from airflow_provider_cloudsync.api.key_guard import send_guarded
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response
+from airflow_provider_cloudsync.api.replies import KEY_ADVICE
 from airflow_provider_cloudsync.api.signing import sign
-from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected, TransportError
 
 _PEPPER = os.urandom(32)
-#: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
-LOCK_TIME = 300.0
-#: So long after a request that a key was accepted with, others need not wait for one that tries it (seconds).
-GOOD_FOR = 10.0
 TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 (the name of one, and no token)
 _SECURITY_TOKEN_HEADER = "X-Security-Token"  # noqa: S105
+#: Access keys are 20 capital letters and digits, secret keys 40 letters of both cases and digits.
+_ACCESS_KEY = re.compile(r"[A-Z0-9]{16,32}")
+_SWAPPED = "Login and Password look swapped: put the access key into Login and the secret key into Password."
 
 
 class Credentials(Protocol):
@@ -50,9 +49,16 @@ class Credentials(Protocol):
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added. Called for each attempt; `now` is in seconds since the epoch."""
 
-    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log, error or report may show of credentials that are given; those that are obtained tell when they
+        are.
+        """
+
+    def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send a request that carries the proof.
 
+        :param give_up_at: time (seconds since the epoch) until which to wait for requests of others that go first.
         :raises CredentialsRejected: without sending, if it is known that the proof is not accepted.
         """
 
@@ -60,39 +66,10 @@ class Credentials(Protocol):
         """After a request was rejected: whether there is another proof now than the one that it carried."""
 
 
-def is_recent(at: float, now: float) -> bool:
-    """Whether a refusal then may still mean a lock. It may have come while who asks waited for it, and so be a little
-    later than `now`; one far in the future is of a clock that was wrong.
-    """
-    return abs(now - at) < LOCK_TIME
-
-
 def fingerprint(*secrets: str | None) -> str:
     """Tells secrets apart, and can't be told from: a mistyped key must not share what the right one brought."""
     joined = "\n".join(secret or "" for secret in secrets)
     return hmac.new(_PEPPER, joined.encode(), "sha256").hexdigest()
-
-
-@dataclass(slots=True)
-class _Trial:
-    """How a request with a key ended: is the key accepted?
-
-    :param at: when that was known.
-    :param response: of the request itself; whoever sent it takes it out.
-    """
-
-    request: HttpRequest
-    at: float
-    response: Response | None = None
-    error: CloudSyncError | None = None
-    rejected: bool = False
-    accepted: bool = False
-
-    def stands(self, now: float) -> bool:
-        """Whether it still says something. A key that was good a while ago is tried by one request again: a thousand
-        may be about to be sent with it, and it may have been deactivated, or this machine's clock set.
-        """
-        return (self.accepted and now - self.at < GOOD_FOR) or (self.rejected and is_recent(self.at, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +95,28 @@ class KeyPair:
     identity: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        made = f"aksk:{self.access_key}:{fingerprint(self.secret_key, self.security_token)}"
+        # The access key only as a fingerprint: it is the secret key where the two were swapped.
+        made = f"aksk:{fingerprint(self.access_key, self.secret_key, self.security_token)}"
         object.__setattr__(self, "identity", made)
 
     @property
     def advice(self) -> str:
-        return KEY_ADVICE
+        return f"{_SWAPPED} {KEY_ADVICE}" if self._looks_swapped else KEY_ADVICE
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(each for each in (self.secret_key, self.security_token) if each)
+
+    @property
+    def _looks_swapped(self) -> bool:
+        """Whether the secret key has the form of an access key, and the access key has not."""
+        return not _ACCESS_KEY.fullmatch(self.access_key) and bool(_ACCESS_KEY.fullmatch(self.secret_key))
 
     @property
     def who(self) -> str:
         key = self.access_key
+        if self._looks_swapped:
+            return f"an access key that is not shown. {_SWAPPED}"
         shown = f"{key[:4]}...{key[-4:]}" if len(key) > 12 else f"{key[:2]}..."
         where = f", found in {self.found_in}" if self.found_in else ""
         return f"{'temporary ' if self.security_token else ''}access key {shown}{where}"
@@ -161,93 +150,14 @@ class KeyPair:
         headers |= proof
         return replace(request, headers=headers)
 
-    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+    def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send it, unless the key is known to be rejected."""
-        key = ("key", self.identity, _site(request.pieces()[1]))
-        while True:
-            trial: _Trial = yield Shared(
-                key, partial(_try, request, now), still=lambda each: each.accepted or each.stands(now)
-            )
-            if trial.request is request or trial.accepted or trial.stands(now):
-                break
-            if trial.request.pieces()[1] == request.pieces()[1]:
-                break
-            # What was tried elsewhere says nothing of the key: no reply, or one that was not about it.
-        if trial.accepted and trial.request is not request and not trial.stands(now):
-            # At each host by another: one that hangs is not to hold up the others.
-            trial = yield Shared(
-                (*key, request.pieces()[1]), lambda: _try(request, now), still=lambda each: each.stands(now)
-            )
-            if trial.rejected:
-                yield from _remember(key, request, now)
-        if trial.request is request:
-            if trial.error is not None:
-                raise trial.error
-            response, trial.response = trial.response, None
-            assert response is not None
-            return response
-        if not trial.accepted:
-            what = f"{request.service or request.pieces()[1]} {request.method}"
-        if trial.rejected:
-            ago = max(now - trial.at, 0.0)
-            raise CredentialsRejected(
-                f"{what} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
-                "failures in a row lock it for everyone. It is not tried again for "
-                f"{max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
-                sent=False,
-            )
-        if not trial.accepted:
-            why = trial.error or "The reply to it said nothing of the key."
-            raise TransportError(
-                f"{what} was not sent: the first request with this key brought nothing. {why}",
-                sent=False,
-                lasting=isinstance(trial.error, TransportError) and trial.error.lasting,
-            )
-        reply: Response = yield request
-        if rejects_proof(reply):
-            yield from _remember(key, request, now)
-        elif accepts_proof(reply):
-            trial.at = max(trial.at, now)
-        return reply
+        return send_guarded(self.identity, request, now, give_up_at)
 
     def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
         """There is no other key."""
         return False
         yield
-
-
-@lru_cache(maxsize=256)
-def _site(place: str) -> str:
-    """The cloud that a host belongs to, which knows the same keys: its domain.
-
-    An address or a name without a domain, such as that of an emulator, is a cloud of its own at each port.
-
-    :param place: host with its port, if it has one.
-    """
-    labels = place.partition(":")[0].removesuffix(".").lower().split(".")
-    if "[" in place or len(labels) < 2 or labels[-1].isdecimal():
-        return place
-    return ".".join(labels[-2:])
-
-
-def _try(request: HttpRequest, now: float) -> Flow[_Trial]:
-    try:
-        response = yield request
-    except CloudSyncError as error:
-        return _Trial(request, now, error=error)
-    return _Trial(request, now, response, rejected=rejects_proof(response), accepted=accepts_proof(response))
-
-
-def _remember(key: Hashable, request: HttpRequest, now: float) -> Flow[None]:
-    """From now on nobody sends with it."""
-    yield Shared(
-        key, lambda: _rejection(request, now), still=lambda each: each.rejected and is_recent(each.at, now)
-    )
-
-
-def _rejection(request: HttpRequest, now: float) -> Flow[_Trial]:
-    return _Trial(request, now, rejected=True)
-    yield
 
 
 #: Never asked with a derived key, as by the vendor's client.
@@ -271,6 +181,10 @@ class Token:
     value: str = field(repr=False)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.value,)
+
+    @property
     def advice(self) -> str:
         return "The token in the connection is over or was revoked; none lives longer than a day. Put a new one there."
 
@@ -291,7 +205,7 @@ class Token:
         """The request with the token in its headers."""
         return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
 
-    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+    def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send it."""
         response: Response = yield request
         return response
@@ -309,6 +223,7 @@ class Anonymous:
     identity: str = "nobody"
     who: str = "nobody"
     advice: str = "Check the connection."
+    secrets: tuple[str, ...] = ()
 
     def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """As it is."""
@@ -319,7 +234,7 @@ class Anonymous:
         """As it is."""
         return request
 
-    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+    def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send it."""
         response: Response = yield request
         return response
@@ -330,11 +245,8 @@ class Anonymous:
         yield
 
 
-def secrets_of(credentials: Credentials) -> list[str]:
-    """What must not be in any log, of credentials that are given; those that are obtained tell when they are."""
-    if isinstance(credentials, KeyPair):
-        return [each for each in (credentials.secret_key, credentials.security_token) if each]
-    if isinstance(credentials, Token):
-        return [credentials.value]
-    asks = getattr(credentials, "ask", None)  # a sign-in on top of others
-    return [] if asks is None else secrets_of(asks.credentials)
+def carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
+    """Whether a request is signed with that key, or has that token."""
+    if isinstance(proof, Token):
+        return request.headers.get(TOKEN_HEADER) == proof.value
+    return f"={proof.access_key}" in request.headers.get("Authorization", "")

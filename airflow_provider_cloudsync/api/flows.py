@@ -27,6 +27,7 @@ from airflow_provider_cloudsync.api.messages import (
     Turn,
     Wiring,
 )
+from airflow_provider_cloudsync.api.redaction import secrets_of
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
@@ -206,7 +207,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             refusal: CredentialsRejected | None = None
             sent_at = cloud.clock()
             try:
-                response = yield from credentials.send(proven, sent_at)
+                response = yield from credentials.send(proven, sent_at, cloud.give_up_at)
             except CredentialsRejected as known:  # others have seen that; it was not sent
                 refusal = known
             if not renewed and (response is None or rejects_proof(response)):
@@ -220,7 +221,10 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if response is None:
                 assert refusal is not None
                 raise refusal
-            reply = read(request, response, cloud.clock(), credentials.advice)
+            secrets = secrets_of(
+                credentials.secrets, proven.headers, request.json, request.query, proven.wiring.proxy
+            )
+            reply = read(request, response, cloud.clock(), credentials.advice, secrets)
             reply.sent_at, reply.received_at = sent_at, cloud.clock()
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent:

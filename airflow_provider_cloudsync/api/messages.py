@@ -4,17 +4,17 @@ A flow is a generator that holds all the logic of a conversation with the cloud 
 It yields one of the messages below; a driver (`airflow_provider_cloudsync.transport`) carries it out, blocking or
 under asyncio, and sends the result back, or throws the error into the flow.
 
-======================  ==========================================================
+======================  ================================================================
 a flow yields           and is sent
-======================  ==========================================================
+======================  ================================================================
 `HttpRequest`           a `Response`, or `TransportError` is thrown
 `Pause`                 None, when the time is over
-`Shared`                what the shared flow returned, or the error that it raised
+`Shared`                what the shared flow returned, the error that it raised, or `PENDING`
 `Together`              what the common flow returned for its part, or the error
 `Turn`                  0.0 if it may send now; else the seconds after which to ask again
 `Hold`                  None
 `Conceal`               None
-======================  ==========================================================
+======================  ================================================================
 
 Two rules for whoever writes one: yield nothing else, and catch no error that you do not handle.
 """
@@ -58,6 +58,7 @@ class Request:
         some GETs of HSS start work.
     :param quota: the documented limit of this API, where one process can come near it; all its tasks keep it together.
     :param max_reply: bytes of the longest success that the call can need.
+    :param verbatim: whether the reply is the user's own data, which stays as it is even where it repeats a secret.
     """
 
     method: str
@@ -70,6 +71,7 @@ class Request:
     json: Any = field(default=None, repr=False)  # a sign-in has a password in it
     quota: Quota | None = None
     max_reply: int = MAX_REPLY
+    verbatim: bool = False
 
     def __post_init__(self) -> None:
         for name, value in self.headers.items():
@@ -180,6 +182,8 @@ class Shared:
     :param wait: seconds from now at which the asker wants the result at the latest. It may come sooner.
     :param still: whether an earlier result may be taken, for results that know their own end; `max_age` says nothing
         then.
+    :param max_wait: seconds to wait for a run that another asker began, even one that is under way; after that,
+        `PENDING` is sent. None: until it ends. An asker whose own flow runs waits for its end.
     """
 
     key: Hashable
@@ -187,6 +191,11 @@ class Shared:
     max_age: float = 0.0
     wait: float = 0.0
     still: Callable[[Any], bool] | None = None
+    max_wait: float | None = None
+
+
+#: Sent in place of a result: the run that another asker began has not ended in time.
+PENDING = object()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,45 +1,80 @@
-"""The one reading of replies: either what the service says, or an error that says what to do next.
-
-The services and the gateways before them write errors in a dozen shapes: codes under ``error_code``, ``errorCode``
-or ``code``, flat, nested under ``error``, or in a list under ``errors``; proxies send plain text or HTML.
-"""
+"""The one reading of replies: either what the service says, or an error that says what to do next."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
+from airflow_provider_cloudsync.api.error_bodies import (
+    Clean,
+    error_code_of,
+    find_error,
+    is_all_error,
+    is_of_caller,
+    names_code,
+)
 from airflow_provider_cloudsync.api.messages import Request, Response
-from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.api.redaction import Secrets
+from airflow_provider_cloudsync.api.text import LONGEST_READ, one_line
+from airflow_provider_cloudsync.api.throttling import throttle_limit, throttle_window
 from airflow_provider_cloudsync.api.times import http_date
-from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, Throttled, UnreadableReply
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CredentialsRejected,
+    Throttled,
+    UnreadableReply,
+    shows_service,
+)
 
-_CODES = ("error_code", "errorCode", "code")
-_TEXTS = ("error_msg", "errorMsg", "error_description", "message")
+NO_SECRETS = Secrets()
 #: COC writes one of these beside a result with status 200; everything else under error_code is an error.
 _GOOD_CODES = ("", "0", "COC.00000000", "GOM.00000000")
 #: Codes of the services themselves that mean "not allowed", whatever the status beside them.
 _DENIED = ("12000136", "00000010", "HSS.0010", "HSS.0013")
 #: Seconds between two clocks from which on a signature is refused, and from which on somebody should know.
 MOST_SKEW, ODD_SKEW = 900.0, 60.0
-_WINDOW = re.compile(r"time:\s*(\d+)?\s*(second|minute|hour|day)", re.IGNORECASE)
-_LIMIT = re.compile(r"limit:\s*(\d{1,6})\b", re.IGNORECASE)
 #: What the gateway says before or instead of looking at the proof; 03xx but for 0301 and 0307 is after that.
 _OF_GATEWAY = re.compile(r"API(GW|G)\.(0[0-24-9]|030[178])")
-_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+#: A request ID as the services write it. Anything else in its place may be an echo of the request.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+#: The gateway's text for a locked access key, and IAM's for a locked user or account.
+_KEY_LOCK = re.compile(r"\b(ak|access key)\b.{0,60}(\breach(ed|es)? the limit|\block)", re.IGNORECASE)
+_USER_LOCK = re.compile(
+    r"\b(user|account)\b.{0,60}\block(ed)?\b|\block(ed)?\b.{0,60}\b(user|account)\b", re.IGNORECASE
+)
 
 KEY_ADVICE = (
     "Check the key of the connection (access key in Login, secret key in Password), that it is active, and the clock "
     "of this machine. It was not sent again: more than five failures in a row lock the key for 5 minutes."
 )
-_STRANGER = (
-    "The answer names no reason, so it may be of something on the way, such as a proxy that wants a login: check the "
-    "endpoint and the proxy of the connection, then its key."
+_KEY_LOCKED = (
+    "The key is locked for some minutes, because of failures in a row with it: a task or a tool uses it with a "
+    "wrong secret key. Find that one, wait 5 minutes, then clear the task."
 )
+_USER_LOCKED = (
+    "IAM has locked the user because of failed sign-ins: a task or a tool uses a wrong password. Find it, wait until "
+    "the lock ends (console: IAM, Security Settings, Login Authentication Policy), then clear the task."
+)
+#: A page or plain text: every service answers with JSON.
+_BY_INTERMEDIARY = (
+    "The answer has no error code of the service: a proxy, a firewall or a load balancer sent it. Check the endpoint "
+    "and the proxy of the connection."
+)
+_UNSIGNED = (
+    "The answer has no error code of the service, so it may come from an intermediary, such as a proxy or a firewall: "
+    "check the endpoint and the proxy of the connection"
+)
+#: What to check after that, in case the service sent it.
+_THEN = {
+    400: ", then check the ids and names given to the task.",
+    401: ", then its key.",
+    403: ", then the permissions of its user and the project.",
+    404: ", then the id, the region and the project.",
+    429: ", then let fewer tasks work at once, in case it is the service's quota.",
+}
 _HINTS = {
     400: "The request itself is refused: check the ids and names given to the task.",
     403: "The user of the connection is not allowed to do this: check its permissions and the project.",
@@ -47,6 +82,7 @@ _HINTS = {
     405: "The endpoint does not take this call: check the endpoint of the connection.",
     429: "Too many calls for the service's quota: let fewer tasks work at once, or lengthen poll_interval.",
 }
+_SERVICE_FAULT = "The fault is on the service's side; if it lasts, give its support the request id."
 
 
 @dataclass(slots=True)
@@ -90,41 +126,46 @@ class Reply:
         return value
 
 
-def read(request: Request, response: Response, now: float | None = None, advice: str = KEY_ADVICE) -> Reply:
+def read(
+    request: Request,
+    response: Response,
+    now: float | None = None,
+    advice: str = KEY_ADVICE,
+    secrets: Secrets = NO_SECRETS,
+) -> Reply:
     """Turn a response into a reply.
 
     :param now: our own clock, seconds since the epoch. A rejected signature is told with how far it is off.
     :param advice: what to do where who asks is not accepted.
+    :param secrets: what no text may show: the connection's, and what the request carried.
     :raises Throttled: for 429.
     :raises CredentialsRejected: for 401.
     :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
     :raises UnreadableReply: if a success can't be read.
     """
+    clean = secrets.redact
     data, problem = response.parsed
-    request_id = _request_id(response, data)
+    request_id = _request_id(response, data, clean)
     if 200 <= response.status < 300:
         if problem:
             raise UnreadableReply(
                 f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) {problem}: "
-                f"{_excerpt(response.body, 120)}."
+                f"{_excerpt(response.body, 120, clean)}."
             )
-        if isinstance(data, dict):
-            code, other = data.get(_CODES[0]), data.get(_CODES[1])
-            if (code and str(code) not in _GOOD_CODES) or (other and str(other) not in _GOOD_CODES):
-                raise _error(ApiError, request, response, *find_error(data), request_id)
+        if isinstance(data, dict) and (error_code_of(data) not in _GOOD_CODES or is_all_error(data)):
+            raise _error(ApiError, request, response, *find_error(data, clean), request_id)
+        if not request.verbatim:
+            data = secrets.redact_data(data, response.body)
         return Reply(response.status, data, request_id, response.headers)
-    code, detail = find_error(data)
+    code, detail = find_error(data, clean)
+    page = bool(problem) and not _is_spoilt(response.body)
     if problem:
-        detail = _excerpt(response.body, 400)
+        detail = _excerpt(response.body, 400, clean)
         if response.truncated and _starts_as_json(response.body):
             detail = "its body was longer than what is read of it"
     if response.status == 429:
-        limit = _LIMIT.search(detail)
-        more: dict[str, Any] = {
-            "limit": int(limit[1]) if limit else None,
-            "window": throttle_window(detail),
-        }
-        raise _error(Throttled, request, response, code, detail, request_id, **more)
+        more: dict[str, Any] = {"limit": throttle_limit(detail), "window": throttle_window(detail)}
+        raise _error(Throttled, request, response, code, detail, request_id, page=page, **more)
     if response.status == 401 and code not in _DENIED:
         raise _error(
             CredentialsRejected,
@@ -133,43 +174,32 @@ def read(request: Request, response: Response, now: float | None = None, advice:
             code,
             detail,
             request_id,
-            advice if rejects_proof(response) else _STRANGER,
-            _clocks(response, now),
+            page=page,
+            advice=advice if rejects_proof(response) else "",
+            aside=_clocks(response, now),
         )
     if 300 <= response.status < 400:
+        page = False
         detail = (
             "the endpoint redirects elsewhere, and a signed request does not follow; name the right endpoint"
         )
-    raise _error(ApiError, request, response, code, detail, request_id)
+    raise _error(ApiError, request, response, code, detail, request_id, page=page)
 
 
-def find_error(data: Any, depth: int = 8, most: int = 1000) -> tuple[str, str]:
-    """The first error code and the message beside it, wherever they stand; empty strings where there are none.
-
-    :param depth: how deep to look; a stranger decides how deep a reply goes.
-    :param most: values to look at.
-    """
-    for value in islice(_walk(data, depth), most):
-        if isinstance(value, dict):
-            code = next((value[key] for key in _CODES if isinstance(value.get(key), str | int)), "")
-            text = next((value[key] for key in _TEXTS if isinstance(value.get(key), str)), "")
-            if code != "" or text:
-                return one_line(str(code), 100), one_line(text)
-    return "", ""
-
-
-def _walk(data: Any, depth: int) -> Iterator[Any]:
-    """A JSON value and those within it, each before its own members."""
-    yield data
-    if depth and isinstance(data, dict | list):
-        for child in data.values() if isinstance(data, dict) else data:
-            yield from _walk(child, depth - 1)
-
-
-def said(response: Response) -> str:
+def said(response: Response, secrets: Secrets = NO_SECRETS) -> str:
     """What the body of an error says, whatever it is, without anything that may be a key."""
+    clean = secrets.redact
     data, problem = response.parsed
-    return _excerpt(response.body, 200) if problem else " ".join(part for part in find_error(data) if part)
+    if problem:
+        return _excerpt(response.body, 200, clean)
+    return " ".join(part for part in find_error(data, clean) if part)
+
+
+def lock_advice(text: str) -> str:
+    """What to do about a lock that the text of an error names; empty if it names none."""
+    if _KEY_LOCK.search(text):
+        return _KEY_LOCKED
+    return _USER_LOCKED if _USER_LOCK.search(text) else ""
 
 
 def is_missing(error: ApiError, *codes: str) -> bool:
@@ -208,12 +238,12 @@ def not_proven_missing(error: ApiError, second: str) -> ApiError:
 def rejects_proof(response: Response) -> bool:
     """Whether it is about who asks: a 401 that says so, but for the codes of services that mean a missing permission.
 
-    One that says nothing is the page of something on the way, such as a proxy that wants a login.
+    One without a service's code or form is of an intermediary, such as a proxy that wants a login.
     """
     if response.status != 401:
         return False
-    code, text = find_error(response.data)
-    return bool(code or text) and code not in _DENIED
+    data = response.data
+    return is_of_caller(data, response.status) and find_error(data)[0] not in _DENIED
 
 
 def accepts_proof(response: Response) -> bool:
@@ -225,38 +255,38 @@ def accepts_proof(response: Response) -> bool:
         return True
     if not 400 <= response.status < 500 or response.status == 429 or rejects_proof(response):
         return False
-    code, _ = find_error(response.data)
-    return bool(code) and not _OF_GATEWAY.match(code)
-
-
-def throttle_window(text: str) -> float | None:
-    """Seconds to wait after a throttle message such as ``limit:60,time:1 minute``; None where it names no window.
-
-    The vendor's advice is the whole window, and 2 to 5 s where that is one second.
-    """
-    match = _WINDOW.search(text)
-    if match is None:
-        return None
-    window = float(match[1] or 1) * _SECONDS[match[2].lower()]
-    return max(window, 2.0)
+    data = response.data
+    return names_code(data, response.status) and not _OF_GATEWAY.match(find_error(data)[0])
 
 
 def _starts_as_json(body: bytes) -> bool:
     return body.lstrip()[:1] in (b"{", b"[")
 
 
-def _excerpt(body: bytes, length: int) -> str:
+def _excerpt(body: bytes, length: int, clean: Clean) -> str:
     """The beginning of what is not JSON, such as a proxy's page. Of spoilt JSON, nothing: there may be keys in it."""
-    if not body.lstrip().startswith(b"<") and (b"{" in body or b"[" in body):
+    if _is_spoilt(body):
         return "spoilt JSON, it seems"
-    return one_line(body.decode("utf-8", "replace"), length)
+    return one_line(clean(body[:LONGEST_READ].decode("utf-8", "replace")), length)
 
 
-def _request_id(response: Response, data: Any) -> str:
-    found = response.headers.get("x-request-id") or response.headers.get("x-iam-trace-id")
-    if not found and isinstance(data, dict) and isinstance(data.get("request_id"), str):
-        found = data["request_id"]
-    return one_line(found, 100) if found else ""
+def _is_spoilt(body: bytes) -> bool:
+    """Whether what can't be read as JSON looks like it all the same, such as a reply that was cut."""
+    return not body.lstrip().startswith(b"<") and (b"{" in body or b"[" in body)
+
+
+def _request_id(response: Response, data: Any, clean: Clean) -> str:
+    """What the service's support asks for: the first in its place that looks like one and holds no secret."""
+    named = [response.headers.get(name) for name in ("x-request-id", "x-iam-trace-id")]
+    named.append(data.get("request_id") if isinstance(data, dict) else None)
+    return next(
+        (
+            each
+            for each in named
+            if isinstance(each, str) and _REQUEST_ID.fullmatch(each) and clean(each) == each
+        ),
+        "",
+    )
 
 
 def date_of(response: Response) -> float | None:
@@ -299,23 +329,17 @@ def _error(
     code: str,
     detail: str,
     request_id: str,
+    *,
+    page: bool = False,
     advice: str = "",
     aside: str = "",
     **more: Any,
 ) -> ApiError:
     said = " ".join(part for part in (code, detail) if part) or "no text"
-    hint = advice or _HINTS.get(403 if code in _DENIED else response.status)
-    if hint is None and response.status >= 500:
-        hint = "The fault is on the service's side; if it lasts, give its support the request id."
-    if response.status == 401 and "limit" in detail.lower():
-        hint = (
-            "The key is locked for some minutes, because of failures in a row with it: a task or a tool uses it with a "
-            "wrong secret key. Find that one, wait 5 minutes, then clear the task."
-        )
-    if code.endswith(".0101") and response.status == 404:
-        hint = "No such API at this address: check the region and the endpoint of the connection."
+    sender = " by an intermediary, not by the service" if page else ""
+    hint = _hint(request, response.status, code, detail, page=page, advice=advice)
     return kind(
-        f"{_name(request)} was answered with {response.status}: {said} (request id {request_id or 'unknown'})."
+        f"{_name(request)} was answered with {response.status}{sender}: {said} (request id {request_id or 'unknown'})."
         + (f" {hint}" if hint else "")
         + aside,
         service=request.service,
@@ -327,3 +351,17 @@ def _error(
         retry_after=_retry_after(response, detail) if response.status in (429, 503) else None,
         **more,
     )
+
+
+def _hint(request: Request, status: int, code: str, detail: str, *, page: bool, advice: str) -> str:
+    """What to do about an error, by who sent it and why."""
+    if page:
+        return _BY_INTERMEDIARY
+    lock = lock_advice(detail) if status in (400, 401, 403) else ""
+    if lock or advice:
+        return lock or advice
+    if code.endswith(".0101") and status == 404:
+        return "No such API at this address: check the region and the endpoint of the connection."
+    if 400 <= status < 500 and not shows_service(request.service, status, code):
+        return _UNSIGNED + _THEN.get(status, ".")
+    return _HINTS.get(403 if code in _DENIED else status, _SERVICE_FAULT if status >= 500 else "")

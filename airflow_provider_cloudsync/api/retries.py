@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import re
-from http import HTTPStatus
 
+from airflow_provider_cloudsync.api.throttling import LONGEST as LONGEST
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -14,8 +13,6 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
 )
 
-#: No pause is longer, whatever a reply asks for: a typing error in a header must not stop a wait for a day.
-LONGEST = 600.0
 _GROWTH_CEILING = 30.0
 
 
@@ -35,7 +32,7 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
     elif isinstance(error, ApiError):
         may_pass = isinstance(error, Throttled) or error.status >= 500 or error.status == 408
         # A gateway that is being reconfigured answers 404 for a while; a service says what does not exist.
-        may_pass = may_pass or (error.status == 404 and not has_service_code(error))
+        may_pass = may_pass or (error.status == 404 and not error.has_service_code)
         asked = error.retry_after
     else:
         return None
@@ -43,21 +40,6 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
     if not may_pass or not harmless:
         return None
     return _growing(attempt) if asked is None else min(max(asked, 0.0), LONGEST) + random.random()
-
-
-def has_service_code(error: ApiError) -> bool:
-    """Whether the code of an error is more than its HTTP status again, as number or as text.
-
-    IAM is the exception: its own errors have the status as their code.
-    """
-    code = re.sub(r"[^a-z0-9]", "", error.code.lower()).removeprefix("http")
-    try:
-        phrase = HTTPStatus(error.status).phrase.lower().replace(" ", "")
-    except ValueError:
-        phrase = ""
-    if error.service == "iam" and code:
-        return True
-    return code not in ("", str(error.status), phrase, f"{error.status}{phrase}")
 
 
 def is_uncertain(error: CloudSyncError) -> bool:

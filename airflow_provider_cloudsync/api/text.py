@@ -7,8 +7,8 @@ from typing import Any
 
 _MARKUP = re.compile(r"<[^<>]*>|\s+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
-#: So much of a text is looked at; a stranger decides how long it is.
-_MOST = 20_000
+#: Characters of a text that are read; whoever sent it decides how long it is.
+LONGEST_READ = 20_000
 
 
 def one_line(text: str, length: int = 400, *, tail: bool = False) -> str:
@@ -18,7 +18,7 @@ def one_line(text: str, length: int = 400, *, tail: bool = False) -> str:
     """
     if len(text) <= length and _PLAIN.fullmatch(text):
         return text  # as nearly all request ids are, and each reply has one
-    text = text[-_MOST:] if tail else text[:_MOST]
+    text = text[-LONGEST_READ:] if tail else text[:LONGEST_READ]
     plain = "".join(mark for mark in _MARKUP.sub(" ", text) if mark.isprintable()).strip()
     if len(plain) <= length:
         return plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -20,6 +20,7 @@ from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLD
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
     ConnectionNotFound,
+    CredentialsRejected,
     InvalidConnection,
     InvalidParameter,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_cloudsync.api.flows import Cloud
-    from airflow_provider_cloudsync.api.messages import Flow, HttpRequest
+    from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response
     from airflow_provider_cloudsync.connection_lookup import LookupWarnings
 
 T = TypeVar("T")
@@ -103,7 +104,7 @@ class CloudSyncHook(BaseHook):
         except AirflowNotFoundException:
             raise self._no_connection() from None
         cloud = self._cloud(connection)
-        for secret in api.credentials.secrets_of(cloud.credentials):
+        for secret in cloud.credentials.secrets:
             conceal(secret)  # Airflow knows those of the connection, but not those that a machine has
         self.was_found_before = True
         self._read_at = time.time()
@@ -189,7 +190,7 @@ class CloudSyncHook(BaseHook):
             connection = await get_async_connection(self.cloudsync_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
-        for secret in api.credentials.secrets_of(self._cloud(connection).credentials):
+        for secret in self._cloud(connection).credentials.secrets:
             await aconceal(secret)
         return connection
 
@@ -228,8 +229,17 @@ class CloudSyncHook(BaseHook):
 
         It follows no redirect, has the connection's timeouts, talks to plain http only where the connection allows it,
         and to hosts of Huawei Cloud or of the connection only. Fill project ids in yourself: it knows no path.
+
+        A rejected key is not sent again for five minutes, by this session or by any task of the process; with a way to
+        sign in, a rejected request is sent once more with fresh credentials. Errors of the services are left to you.
+
+        :raises CredentialsRejected: by the session's calls, without sending, while the key counts as rejected.
+        :raises TransportError: by the session's calls, without sending, if the probe request of another task for the
+            same key is not answered in time.
         """
         from airflow_provider_cloudsync import sessions, transport
+        from airflow_provider_cloudsync.api.credentials import KeyPair, carries
+        from airflow_provider_cloudsync.api.replies import rejects_proof
         from airflow_provider_cloudsync.api.signins.password import Password
 
         cloud = self.cloud
@@ -257,7 +267,34 @@ class CloudSyncHook(BaseHook):
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
             return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
-        return sessions.session(authorize, cloud.wiring, cloud.user_agent)
+        credentials = cloud.credentials
+
+        def guarded(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
+            def send(each: HttpRequest) -> Response:
+                # A sign-in may come between; it does not go through the user's session.
+                return transmit(each) if each is request else transport.send_blocking(each)
+
+            return transport.run(credentials.send(request, cloud.clock()), send)
+
+        def exchange(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
+            if isinstance(credentials, KeyPair) and not carries(request, credentials):
+                return transmit(
+                    request
+                )  # the caller has replaced the proof, so it says nothing about this key
+            response, refusal = None, None
+            try:
+                response = guarded(request, transmit)
+            except CredentialsRejected as known:
+                refusal = known
+            rejected = response is None or rejects_proof(response)
+            if rejected and transport.run(credentials.renew(request, cloud.clock())):
+                return guarded(authorize(request), transmit)
+            if response is None:
+                assert refusal is not None
+                raise refusal
+            return response
+
+        return sessions.session(authorize, exchange, cloud.wiring, cloud.user_agent)
 
     def request(
         self,
@@ -300,6 +337,7 @@ class CloudSyncHook(BaseHook):
             headers=dict(headers or {}),
             json=json,
             max_reply=api.messages.MAX_LIST_REPLY,
+            verbatim=True,
         )
         return self.run(api.flows.call(self.cloud, request)).data
 

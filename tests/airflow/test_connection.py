@@ -7,7 +7,9 @@ import gc
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -928,6 +930,122 @@ class TestGetConn:
         with CloudSyncHook().get_conn() as session, pytest.raises(TypeError, match="streamed"):
             session.post(self.url(emulator), data=iter([b"a"]))
         assert emulator.requests() == []
+
+
+class TestGuardOfSessions:
+    """A session of `get_conn` can lock no key: it is told what tasks have seen, and tells them what it sees."""
+
+    def url(self, emulator: Emulator) -> str:
+        return emulator.url + STATUS.replace("{project_id}", emulator.project_id)
+
+    @pytest.fixture(autouse=True)
+    def _fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(kept=sharing.Kept()))
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_a_loop_with_a_wrong_key_sends_it_once(self, connect, emulator, stream):
+        connect(password="wrong")
+        for _ in range(3):
+            with CloudSyncHook().get_conn() as session:
+                for _ in range(10):
+                    if not emulator.requests():
+                        reply = session.get(self.url(emulator), stream=stream)
+                        assert reply.status_code == 401
+                        assert "APIGW.0301" in b"".join(reply.iter_content(7)).decode()
+                        assert reply.json()["error_code"] == "APIGW.0301"
+                    with pytest.raises(CredentialsRejected, match="was not sent: the key") as caught:
+                        session.get(self.url(emulator), stream=stream)
+                    assert not caught.value.sent
+        assert len(emulator.requests()) == 1
+
+    @pytest.mark.parametrize("method", ["get", "post", "delete"])
+    def test_whatever_it_sends(self, connect, emulator, method):
+        connect(password="wrong")
+        with CloudSyncHook().get_conn() as session:
+            url = self.url(emulator) + "-user"
+            assert getattr(session, method)(url).status_code == 401
+            for again in ("get", "post", "delete"):
+                with pytest.raises(CredentialsRejected):
+                    getattr(session, again)(url)
+        assert len(emulator.requests()) == 1
+
+    def test_a_prepared_request(self, connect, emulator):
+        connect(password="wrong")
+        with CloudSyncHook().get_conn() as session:
+            prepared = session.prepare_request(requests.Request("GET", self.url(emulator)))
+            assert session.send(prepared, stream=True).status_code == 401
+            with pytest.raises(CredentialsRejected):
+                session.send(prepared, stream=True)
+
+    def test_threads(self, connect, emulator):
+        connect(password="wrong")
+        hook = CloudSyncHook()
+        assert hook.cloud
+
+        def ask(_: int) -> int:
+            with hook.get_conn() as session:
+                try:
+                    return session.get(self.url(emulator)).status_code
+                except CredentialsRejected:
+                    return 0
+
+        with ThreadPoolExecutor(16) as pool:
+            assert sorted(pool.map(ask, range(50))) == [0] * 49 + [401]
+        assert len(emulator.requests()) == 1
+
+    def test_what_a_task_has_seen_holds_for_a_session_and_the_other_way_round(self, connect, emulator):
+        for first in ("task", "session"):
+            connect(password=f"wrong-{first}")
+            before = len(emulator.requests())
+            hook = CloudSyncHook()
+
+            def task(hook: CloudSyncHook = hook) -> None:
+                hook.request("GET", "mrs", STATUS)
+
+            def session(hook: CloudSyncHook = hook) -> None:
+                with hook.get_conn() as opened:
+                    if opened.get(self.url(emulator)).status_code == 401:
+                        raise CredentialsRejected("401")
+
+            for each in (task, session, task, session) if first == "task" else (session, task, session, task):
+                with pytest.raises(CredentialsRejected):
+                    each()
+            assert len(emulator.requests()) == before + 1
+
+    def test_a_page_of_a_proxy_is_no_rejection(self, connect, emulator):
+        emulator.faults([{"status": 401, "body": "<html>log in</html>", "times": 2}])
+        with CloudSyncHook().get_conn() as session:
+            assert [session.get(self.url(emulator)).status_code for _ in range(3)] == [401, 401, 200]
+
+    def test_a_proof_of_the_caller_s_own_says_nothing_about_the_key(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            assert session.get(self.url(emulator), auth=lambda request: request).status_code == 401
+            assert session.get(self.url(emulator)).status_code == 200
+
+    def test_a_success_that_is_streamed_is_left_unread(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            reply = session.get(self.url(emulator), stream=True)
+            assert vars(reply)["_content"] is False
+            assert b"".join(reply.iter_content(5)) == session.get(self.url(emulator)).content
+
+    def test_an_error_of_the_library_passes_through_and_holds_nobody_up(self, connect, emulator):
+        with CloudSyncHook().get_conn() as session:
+            emulator.faults([{"reset": True, "times": 1}])
+            with pytest.raises(requests.exceptions.ConnectionError):
+                session.get(self.url(emulator))
+            assert session.get(self.url(emulator)).status_code == 200
+
+    def test_an_endless_401_that_is_streamed(self, connect, emulator, monkeypatch):
+        """It is not read to its end to see whose it is."""
+        reply = requests.Response()
+        reply.status_code = 401
+        reply.raw = SimpleNamespace(
+            stream=lambda size, **_: iter(lambda: b"x" * size, None), close=lambda: None
+        )
+        reply.raw.release_conn = lambda: None
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", lambda *_, **__: reply)
+        with CloudSyncHook().get_conn() as session:
+            assert len(session.get(self.url(emulator), stream=True).content) < 100_000
 
 
 class TestTestConnection:

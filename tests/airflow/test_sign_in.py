@@ -9,11 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, redact
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    TaskDeferred,
+    redact,
+)
 
 from airflow_provider_cloudsync.emulator import Emulator, scenario
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
+    CloudSyncError,
     CredentialsRejected,
     InvalidConnection,
 )
@@ -218,6 +224,22 @@ class TestScopes:
                 assert session.get(url).json() == {"is_synchronizing": False}
         assert len(world.calls(SIGN_INS.get(way, (0, "none"))[1])) == (1 if way in SIGN_INS else 0)
 
+    @pytest.mark.parametrize("way", SIGN_INS)
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_get_conn_refreshes_what_was_revoked(self, enter, way, stream) -> None:
+        world = enter(way)
+        with CloudSyncHook().get_conn() as session:
+            url = f"{world.emulator.url}/v2/{project_of(way)}/clusters/c/iam-sync"
+            assert session.get(url).json() == {"is_synchronizing": False}
+            revoked = {"error_code": "APIGW.0307", "error_msg": "The token must be updated"}
+            match = {"operation": "ListClusterSyncTaskStatus"}
+            world.emulator.faults([{"match": match, "status": 401, "body": revoked, "times": 1}])
+            reply = session.get(url, stream=stream)
+            assert (reply.status_code, reply.json()) == (200, {"is_synchronizing": False})
+        sign_ins = world.calls(SIGN_INS[way][1])
+        assert len(sign_ins) == 2
+        assert [entry["status"] for entry in world.calls("ListClusterSyncTaskStatus")] == [200, 401, 200]
+
     @pytest.mark.parametrize("way", ["aksk", "temporary", "ecs", "oidc", "sts", "agency"])
     def test_derived_signing(self, enter, way) -> None:
         world = enter(way, extra={"signing": "V11-HMAC-SHA256"})
@@ -230,6 +252,49 @@ class TestScopes:
         assert {entry["headers"]["authorization"].split()[0] for entry in signed} == {"V11-HMAC-SHA256"}
         CocHook().list_vendor_accounts(vendor="AWS")
         assert "/globe/coc," in world.calls()[-1]["headers"]["authorization"]
+
+
+class TestEchoed:
+    """A service that echoes the sign-in: nothing of it reaches the database, by a trigger's report, or a log."""
+
+    @pytest.mark.parametrize("mode", ["deferred", "blocking"])
+    @pytest.mark.parametrize("status", [400, 401, 403, 502])
+    def test_a_password(self, enter, caplog, mode, status) -> None:
+        caplog.set_level("DEBUG")
+        world = enter("password")
+        echo = {
+            "error_code": "IAM.0011",
+            "error_msg": f"cannot read {json.dumps({'password': scenario.PASSWORD})}",
+        }
+        task = MrsIamSyncSensor(
+            task_id="watch", cluster_id="c", user_names=["alice"], deferrable=mode == "deferred", timeout=60
+        )
+        fault = {
+            "match": {"operation": SIGN_INS["password"][1]},
+            "times": None,
+            "status": status,
+            "body": echo,
+        }
+        shown: list[Any] = []
+        if mode == "deferred":
+            with pytest.raises(TaskDeferred) as deferred:
+                task.execute(world.context())
+            revoked = {"error_code": "APIGW.0307", "error_msg": "The token must be updated"}
+            match = {"operation": "ListClusterSyncTaskStatus"}
+            world.emulator.faults([{"match": match, "status": 401, "body": revoked, "times": None}, fault])
+            event = world.fire(deferred.value)
+            shown.append(event)
+            with pytest.raises((CloudSyncError, AirflowFailException, AirflowSensorTimeout)) as error:
+                task.execute_complete(world.context(), event=event)
+        else:
+            world.emulator.faults([fault])
+            with pytest.raises(CloudSyncError) as error:
+                MrsHook().is_iam_synchronizing("c")
+        shown += [str(error.value), vars(error.value), caplog.text]
+        assert world.calls(SIGN_INS["password"][1])
+        assert scenario.PASSWORD not in repr(shown)
+        if status != 502:
+            assert "***" in repr(shown)
 
 
 class TestRefused:

@@ -332,7 +332,13 @@ def test_mrs_says_401_for_a_permission(stage):
 @pytest.mark.parametrize(
     ("fault", "ok", "says"),
     [
-        pytest.param(answer(429, {"error_msg": "limit:5,time:1 minute"}), False, "too often", id="429"),
+        pytest.param(
+            answer(429, {"error_code": "APIGW.0308", "error_msg": "limit:5,time:1 minute"}),
+            False,
+            "too often",
+            id="429",
+        ),
+        pytest.param(answer(429, b"slow down"), False, "by an intermediary", id="429 of a proxy"),
         pytest.param(answer(500), False, "500", id="500"),
         pytest.param(
             answer(404, {"error_code": "APIGW.0101", "error_msg": "x"}), False, "No such API", id="404"
@@ -342,7 +348,9 @@ def test_mrs_says_401_for_a_permission(stage):
         ),
         pytest.param(answer(200, b"<html>"), False, "not JSON", id="a login page"),
         pytest.param(answer(302), False, "redirects", id="redirect"),
-        pytest.param(answer(403), False, "Ask for", id="403 and nothing else"),
+        pytest.param(answer(403, {"error_code": "X.1"}), False, "Ask for", id="403"),
+        pytest.param(answer(403), False, "may come from an intermediary", id="403 and nothing else"),
+        pytest.param(answer(403, b"<html>blocked</html>"), False, "by an intermediary", id="403 of a proxy"),
     ],
 )
 def test_a_service_that_can_not_be_asked(stage, fault, ok, says):
@@ -422,3 +430,36 @@ def test_only_this_package_s_errors_are_findings(stage):
     with pytest.raises(Bug):
         look(stage)
     assert not issubclass(Bug, CloudSyncError)
+
+
+@pytest.mark.parametrize("password", ["hunter2", "S3CR3T-pass word/7"])
+@pytest.mark.parametrize(
+    "replies",
+    [
+        {"tokens": "error"},
+        {"projects": "error"},
+        {"domains": "error"},
+        {"mrs": "error"},
+        {"projects": "names"},
+        {"domains": "names"},
+    ],
+    ids=lambda replies: "-".join(*replies.items()),
+)
+def test_no_password_is_printed(stage, replies, password):
+    """Whatever echoes it: an error, or the names in a success."""
+    token_too = "" if "tokens" in replies else ", sent with TOKEN-1"
+    error = answer(400, {"error_msg": f"cannot read {json.dumps({'password': password})}{token_too}"})
+    named = {
+        "projects": answer(200, {"projects": [{"id": "p9", "name": password}]}),
+        "domains": answer(200, {"domains": [{"id": "d1"}]}),
+    }
+    token = answer(201, {"token": {"expires_at": "2027-01-01T00:00:00Z"}}, x_subject_token="TOKEN-1")
+    site = Site(stage, tokens=token)
+    for name, what in replies.items():
+        site.replies[name] = error if what == "error" else named[name]
+    ask = Cloud(credentials=Anonymous(), clock=stage.clock, region="cn-north-4")
+    credentials = Password(ask=ask, user="u", password=password, domain_name="d")
+    found = look(stage, credentials=credentials)
+    told = repr(found) + verdict(found.values())[1]
+    for secret in (password, json.dumps(password)[1:-1], "TOKEN-1"):
+        assert secret not in told

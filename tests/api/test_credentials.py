@@ -14,17 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cloudsync import transport
-from airflow_provider_cloudsync.api.credentials import (
-    LOCK_TIME,
-    Anonymous,
-    KeyPair,
-    Token,
-    _site,
-    _Trial,
-    fingerprint,
-    secrets_of,
-)
+from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token, fingerprint
 from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.key_guard import LOCK_TIME, _Probe, _site, _Verdict
 from airflow_provider_cloudsync.api.messages import Conceal, HttpRequest, Request, Response, Wiring
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
@@ -193,7 +185,7 @@ class TestTrial:
         """A proxy before one service must not stop the others."""
         transport.run(call(cloud(stage), READ))
         stage.answer = always(answer(401, b"<html>Please log in to the proxy</html>"))
-        with pytest.raises(CredentialsRejected, match="something on the way"):
+        with pytest.raises(CredentialsRejected, match="has no error code of the service: a proxy"):
             stage.drive(driver, call(cloud(stage), READ))
         stage.answer = always(answer(200, {"ok": 1}))
         assert isinstance(stage.drive(driver, call(cloud(stage), READ)), Reply)
@@ -301,9 +293,8 @@ class TestTrial:
 
     def test_the_first_reply_is_not_kept(self, stage):
         transport.run(call(cloud(stage), READ))
-        (trial,) = [kept for _, kept, _ in transport._shares._kept._kept.values()]
-        assert isinstance(trial, _Trial)
-        assert trial.response is None
+        (kept,) = [kept for _, kept, _ in transport._shares._kept._kept.values()]
+        assert isinstance(kept, _Verdict)
 
 
 class TestTwoHosts:
@@ -533,7 +524,7 @@ WAYS = {
 HOLDERS = {
     **WAYS,
     "cloud": replace(ASK, credentials=KEYS),
-    "trial": _Trial(REQUEST, START, RESPONSE, TransportError("x")),
+    "probe": _Probe(REQUEST, RESPONSE, TransportError("x")),
     "lease of keys": _Lease(START, KEYS, refusal=CredentialsRejected("x")),
     "lease of a token": _Lease(START, Token(MARK)),
     "obtained": Obtained(KEYS, 5.0),
@@ -591,10 +582,13 @@ def test_identities():
 
 
 def test_what_must_not_be_in_any_log():
-    assert secrets_of(KEYS) == [f"{MARK}sk", f"{MARK}token"]
-    assert secrets_of(KeyPair("a", "b")) == ["b"]
-    assert secrets_of(Token(MARK)) == [MARK]
+    assert KEYS.secrets == (f"{MARK}sk", f"{MARK}token")
+    assert KeyPair("a", "b").secrets == ("b",)
+    assert Token(MARK).secrets == (MARK,)
+    assert Anonymous().secrets == ()
+    assert WAYS["password"].secrets == (MARK,)
 
 
 def test_what_an_agency_stands_on_must_not_be_in_any_log_either():
-    assert set(secrets_of(WAYS["agency of keys"])) == {f"{MARK}sk", f"{MARK}token"}
+    assert set(WAYS["agency of keys"].secrets) == {f"{MARK}sk", f"{MARK}token"}
+    assert WAYS["agency of a password"].secrets == (MARK,)

@@ -156,3 +156,36 @@ def test_the_tree_is_drawn():
 def test_a_transport_error_is_uncertain_unless_told_otherwise():
     error = TransportError("m")
     assert (error.sent, error.lasting) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "service", "expected"),
+    [
+        pytest.param("", 404, "mrs", False, id="none"),
+        pytest.param("12000003", 400, "mrs", True, id="number of MRS"),
+        pytest.param("0023", 400, "mrs", True, id="short number of MRS"),
+        pytest.param("00000010", 400, "hss", True, id="number of HSS"),
+        pytest.param("CSMS.0005", 404, "csms", True, id="CSMS"),
+        pytest.param("APIGW.0101", 404, "mrs", True, id="gateway"),
+        pytest.param("APIG.0308", 429, "hss", True, id="newer gateway"),
+        pytest.param("404", 404, "mrs", False, id="status again"),
+        pytest.param("404", 400, "csms", False, id="another status"),
+        pytest.param("0", 404, "mrs", False, id="zero"),
+        pytest.param("Not Found", 404, "mrs", False, id="phrase"),
+        pytest.param("NOT_FOUND", 404, "csms", False, id="phrase with underscore"),
+        pytest.param("Forbidden", 403, "hss", False, id="phrase of 403"),
+        pytest.param("bad-gateway", 502, "hss", False, id="phrase with hyphen"),
+        pytest.param("...", 404, "mrs", False, id="punctuation"),
+        pytest.param("401", 401, "iam", True, id="IAM's own"),
+        pytest.param("404", 404, "iam", True, id="IAM's own 404"),
+        pytest.param("404", 502, "iam", False, id="IAM, another status"),
+        pytest.param("", 404, "iam", False, id="IAM, none"),
+        pytest.param("1101", 400, "iam", True, id="IAM's management"),
+    ],
+)
+def test_has_service_code(code, status, service, expected):
+    for kind in (ApiError, CredentialsRejected, Throttled):
+        error = kind("m", code=code, status=status, service=service)
+        assert error.has_service_code is expected
+        assert from_report(error.to_report()).has_service_code is expected
+        assert pickle.loads(pickle.dumps(error)).has_service_code is expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_cloudsync.api.credentials import LOCK_TIME
+from airflow_provider_cloudsync.api.key_guard import LOCK_TIME
 from airflow_provider_cloudsync.api.messages import HttpRequest
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.exceptions import CredentialsRejected, TransportError

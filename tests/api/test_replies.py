@@ -11,16 +11,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_cloudsync.api.error_bodies import find_error
 from airflow_provider_cloudsync.api.messages import Request, Response
 from airflow_provider_cloudsync.api.replies import (
     Reply,
-    find_error,
+    accepts_proof,
     is_missing,
     may_be_missing,
     read,
-    throttle_window,
+    rejects_proof,
 )
 from airflow_provider_cloudsync.api.text import one_line, shown
+from airflow_provider_cloudsync.api.throttling import throttle_limit, throttle_window
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -93,7 +95,43 @@ ENVELOPES = [
     ("HTML", 504, b"<html><body><h1>504</h1>Gateway\n Time-out</body></html>", "", "504 Gateway Time-out"),
     ("empty", 503, b"", "", ""),
     ("blank", 503, b" \r\n", "", ""),
-    ("JSON that is no object", 500, b'"text"', "", ""),
+    ("JSON that is no object", 500, b'"text"', "", "text"),
+    ("blank JSON text", 500, b'" "', "", ""),
+    ("list of texts", 400, ["first", "second"], "", "first; second"),
+    ("errCode", 400, {"errCode": "DLM.4001", "errMsg": "gone"}, "DLM.4001", "gone"),
+    ("err_code", 400, {"err_code": "DLM.4001", "err_msg": "gone"}, "DLM.4001", "gone"),
+    ("capitals", 400, {"Code": "X.1", "Message": "bad"}, "X.1", "bad"),
+    ("all capitals", 400, {"ERROR_CODE": "X.1", "ERROR_MSG": "bad"}, "X.1", "bad"),
+    ("Pascal case", 400, {"ErrorCode": "X.1", "ErrorMessage": "bad"}, "X.1", "bad"),
+    ("detail", 400, {"detail": "no such thing"}, "", "no such thing"),
+    ("details of objects", 400, {"detail": [{"loc": ["q"], "msg": "required"}]}, "", "required"),
+    ("error", 400, {"error": "bad id"}, "", "bad id"),
+    ("Error", 400, {"Error": "bad id"}, "", "bad id"),
+    ("errors of texts", 400, {"errors": ["a is bad", "b is bad"]}, "", "a is bad; b is bad"),
+    ("errors of texts and numbers", 400, {"errors": [1, None, "b is bad"]}, "", "b is bad"),
+    ("errors of objects", 400, {"errors": [{"message": "a is bad"}]}, "", "a is bad"),
+    ("reason", 400, {"reason": "bad id"}, "", "bad id"),
+    ("title", 400, {"title": "Bad Request"}, "", "Bad Request"),
+    ("problem details", 400, {"type": "/x", "title": "Bad", "status": 400, "detail": "id"}, "", "id"),
+    ("Spring", 404, {"status": 404, "error": "Not Found", "path": "/v2"}, "", "Not Found"),
+    ("Kubernetes", 404, {"kind": "Status", "message": "m", "reason": "NotFound", "code": 404}, "404", "m"),
+    ("OAuth", 400, {"error": "invalid_grant", "error_description": "expired"}, "", "expired"),
+    (
+        "text above, code within",
+        400,
+        {"message": "failed", "error": {"code": "X.1", "message": "m"}},
+        "X.1",
+        "m",
+    ),
+    ("title above, list within", 400, {"title": "Bad", "errors": [{"error_code": "D.1"}]}, "D.1", "Bad"),
+    ("code above, text within", 400, {"error_code": "X.1", "details": {"reason": "m"}}, "X.1", "m"),
+    ("sentence as code", 400, {"code": "Access is denied"}, "", "Access is denied"),
+    ("sentence as code, and text", 400, {"code": "Access is denied", "message": "m"}, "", "m"),
+    ("boolean as code", 400, {"code": True, "message": "m"}, "", "m"),
+    ("code that is too long", 400, {"code": "c" * 101, "message": "m"}, "", "m"),
+    ("negative code", 400, {"code": -1, "message": "m"}, "-1", "m"),
+    ("blank text", 400, {"message": " ", "detail": "m"}, "", "m"),
+    ("text of a field that is no error", 400, {"cluster": "c", "data": ["x"]}, "", ""),
     ("JSON null", 500, b"null", "", ""),
     ("an empty object", 500, {}, "", ""),
     ("not UTF-8", 500, b"\xff\xfe\xfa bad", "", "��� bad"),
@@ -108,7 +146,11 @@ def test_envelopes(status, body, code, detail):
     assert type(error) is ApiError
     assert (error.status, error.code, error.detail) == (status, code, detail)
     assert (error.service, error.operation) == ("mrs", "ListClusterSyncTaskStatus")
-    assert error.message.startswith(f"mrs ListClusterSyncTaskStatus was answered with {status}: ")
+    sender = (
+        " by an intermediary, not by the service" if isinstance(body, bytes) and code == "" and detail else ""
+    )
+    sender = "" if body in (b'"text"',) else sender
+    assert error.message.startswith(f"mrs ListClusterSyncTaskStatus was answered with {status}{sender}: ")
     for said in (code, detail):
         assert said in error.message
     if not code and not detail:
@@ -136,6 +178,15 @@ def test_envelopes(status, body, code, detail):
         pytest.param({"error_code": 1, "error_description": "no"}, True, id="HSS image sync"),
         pytest.param({"error_code": "HSS.0001", "error_msg": "no"}, True, id="error under 200"),
         pytest.param({"errorCode": "DLS.1"}, True, id="error under 200, camel"),
+        pytest.param({"errCode": "DLS.1", "errMsg": "no"}, True, id="error under 200, errCode"),
+        pytest.param({"ERROR_CODE": "DLS.1"}, True, id="error under 200, capitals"),
+        pytest.param({"error": {"error_code": "CSMS.1"}}, True, id="nothing but an error"),
+        pytest.param({"errors": [{"error_code": "D.1"}], "request_id": "r"}, True, id="nothing but errors"),
+        pytest.param({"error": None}, False, id="no error"),
+        pytest.param({"errors": []}, False, id="no errors"),
+        pytest.param({"error": {}, "event": {}}, False, id="an error beside a result"),
+        pytest.param({"errCode": 0}, False, id="zero, errCode"),
+        pytest.param({"title": "t", "detail": "d"}, False, id="texts of a result"),
     ],
 )
 def test_success_or_error_under_200(body, is_error):
@@ -220,6 +271,142 @@ def test_an_error_says_what_to_do(status, code, advice):
     assert advice in error_of(status, {"error_code": code, "error_msg": "m"}).message
 
 
+PAGES = [
+    ("HTML", b"<html><title>Blocked</title><body>Access denied by policy 17</body></html>"),
+    ("plain text", b"Access denied by policy 17"),
+    ("not UTF-8", b"\xff\xfe Access denied by policy 17"),
+]
+NO_CODE = [
+    ("empty", b""),
+    ("text", {"message": "Access denied"}),
+    ("bare text", b'"Access denied"'),
+    ("status as code", {"code": "STATUS", "message": "Access denied"}),
+    ("phrase as code", {"code": "Forbidden", "message": "Access denied"}),
+    ("Spring", {"status": "STATUS", "error": "Forbidden"}),
+    ("text in the services' own field", {"error_msg": "Access denied"}),
+]
+CLAIMS = (
+    "user of the connection is not allowed",
+    "It does not exist there",
+    "request itself is refused",
+    "service's side",
+)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 413, 429, 451, 500, 502, 503, 504])
+class TestSender:
+    """An error is told as that of whoever sent it."""
+
+    @pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in PAGES])
+    def test_a_page_is_not_the_service_s(self, status, body):
+        error = error_of(status, body)
+        assert not error.has_service_code
+        assert f"was answered with {status} by an intermediary, not by the service: " in error.message
+        assert "policy 17" in error.message
+        assert "Check the endpoint and the proxy" in error.message
+        assert not [claim for claim in CLAIMS if claim in error.message]
+
+    @pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in NO_CODE])
+    def test_json_without_a_code_may_be_of_anybody(self, status, body):
+        if isinstance(body, dict):
+            body = {name: status if value == "STATUS" else value for name, value in body.items()}
+        error = error_of(status, body)
+        assert not error.has_service_code
+        if status < 500 and not (status == 401 and isinstance(body, dict) and "error_msg" in body):
+            assert "so it may come from an intermediary" in error.message
+            assert not [claim for claim in CLAIMS if claim in error.message]
+        assert "by an intermediary, not" not in error.message
+
+    @pytest.mark.parametrize("code", ["APIGW.0302", "APIG.0201", "12000002", "HSS.0001", "CSMS.0005"])
+    def test_a_code_is_of_the_service_or_its_gateway(self, status, code):
+        error = error_of(status, {"error_code": code, "error_msg": "m"})
+        assert error.has_service_code
+        assert "intermediary" not in error.message
+
+    def test_iam_has_status_numbers_as_codes(self, status):
+        request = Request("GET", "iam", "KeystoneListProjects", "/v3/projects", repeatable=True)
+        body = {"error": {"code": status, "message": "m", "title": "t"}}
+        with pytest.raises(ApiError) as caught:
+            read(request, response(status, body))
+        assert caught.value.has_service_code
+        assert "intermediary" not in caught.value.message
+
+
+LOCKS = [
+    ("key", 401, "AK access failed to reach the limit, forbidden", "The key is locked"),
+    ("key, other words", 401, "The AK has reached the limit of failures", "The key is locked"),
+    ("key, another status", 403, "AK access failed to reach the limit, forbidden", "The key is locked"),
+    ("access key", 401, "the access key is locked", "The key is locked"),
+    ("user", 401, "The user is locked, try again in 15 minutes", "IAM has locked the user"),
+    ("account", 401, "The account is locked.", "IAM has locked the user"),
+    (
+        "account, the other way round",
+        401,
+        "Login locked: too many failures of this account",
+        "IAM has locked the user",
+    ),
+    ("a limit of something else", 401, "The token is limited to another project", "Check the key"),
+    ("a rate limit", 401, "rate limit", "Check the key"),
+    ("a lock of something else", 403, "The cluster is blocked", "permissions"),
+    ("a quota", 400, "The number of users has reached the limit", "check the ids"),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "hint"), [pytest.param(*case[1:], id=case[0]) for case in LOCKS])
+def test_a_lock_is_told_from_other_limits(status, text, hint):
+    error = error_of(status, {"error_code": "APIGW.0301" if status == 401 else "X.1", "error_msg": text})
+    hints = [each for each in ("The key is locked", "IAM has locked the user") if each in error.message]
+    assert hint in error.message
+    assert hints == [hint] * hint.startswith(("The key is", "IAM has"))
+
+
+CALLERS = [
+    # id, body of a 401, whether it is about the caller
+    ("code", {"error_code": "APIGW.0301", "error_msg": "m"}, True),
+    ("code alone", {"error_code": "APIG.0301"}, True),
+    ("IAM", {"error": {"code": 401, "message": "m", "title": "Unauthorized"}}, True),
+    ("text in the services' own field", {"error_msg": "verify aksk signature fail"}, True),
+    ("the same within", {"error": {"error_msg": "verify aksk signature fail"}}, True),
+    ("permission", {"error_code": "12000136", "error_msg": "m"}, False),
+    ("page", b"<html>log in</html>", False),
+    ("empty", b"", False),
+    ("text of a proxy", {"message": "Unauthorized"}, False),
+    ("error of a proxy", {"error": "login required"}, False),
+    ("OAuth", {"error": "invalid_token", "error_description": "expired"}, False),
+    ("status of a proxy", {"code": 401, "message": "Unauthorized"}, False),
+    ("bare text", b'"Unauthorized"', False),
+    ("detail", {"detail": "Not authenticated"}, False),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), [pytest.param(*case[1:], id=case[0]) for case in CALLERS])
+def test_a_401_is_about_the_key_only_if_the_service_says_so(body, expected):
+    assert rejects_proof(response(401, body)) is expected
+    assert not rejects_proof(response(403, body))
+    assert not (expected and accepts_proof(response(401, body)))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        pytest.param(204, b"", True, id="success"),
+        pytest.param(403, {"error_code": "X.1"}, True, id="error of a service"),
+        pytest.param(403, {"errCode": "X.1"}, True, id="errCode"),
+        pytest.param(401, {"error_code": "12000136"}, True, id="missing permission"),
+        pytest.param(403, {"error": {"code": 403, "message": "m", "title": "Forbidden"}}, True, id="IAM"),
+        pytest.param(403, {"code": 403, "message": "blocked"}, False, id="status of a proxy"),
+        pytest.param(403, {"error": "blocked"}, False, id="text of a proxy"),
+        pytest.param(403, {"error_msg": "blocked"}, False, id="text alone"),
+        pytest.param(403, b"<html>blocked</html>", False, id="page"),
+        pytest.param(404, {"error_code": "APIGW.0101"}, False, id="gateway"),
+        pytest.param(429, {"error_code": "X.1"}, False, id="throttled"),
+        pytest.param(500, {"error_code": "X.1"}, False, id="fault"),
+    ],
+)
+def test_what_shows_that_a_key_was_accepted(status, body, expected):
+    assert accepts_proof(response(status, body)) is expected
+
+
 REQUEST_IDS = [
     ("header", {"x-request-id": "a"}, {}, "a"),
     ("IAM's header", {"x-iam-trace-id": "b"}, {}, "b"),
@@ -229,9 +416,14 @@ REQUEST_IDS = [
     ("empty header", {"x-request-id": ""}, {"request_id": "c"}, "c"),
     ("body with a number", {}, {"request_id": 7}, ""),
     ("body with an object", {}, {"request_id": {"a": 1}}, ""),
-    ("line break", {"x-request-id": "a\r\nINFO forged"}, {}, "a INFO forged"),
-    ("escape sequence", {"x-request-id": "\x1b[31mred"}, {}, "[31mred"),
-    ("long", {"x-request-id": "x" * 500}, {}, "x" * 100 + "..."),
+    ("COC's", {"x-request-id": "0c-4f-1795248000-host_1.local:80"}, {}, "0c-4f-1795248000-host_1.local:80"),
+    ("line break", {"x-request-id": "a\r\nINFO forged"}, {}, ""),
+    ("escape sequence", {"x-request-id": "\x1b[31mred"}, {}, ""),
+    ("sentence", {"x-request-id": "see the log"}, {}, ""),
+    ("as long as can be", {"x-request-id": "x" * 100}, {}, "x" * 100),
+    ("too long", {"x-request-id": "x" * 101}, {}, ""),
+    ("unusable header before body", {"x-request-id": "a b"}, {"request_id": "c"}, "c"),
+    ("unusable header before IAM's", {"x-request-id": "a b", "x-iam-trace-id": "b"}, {}, "b"),
 ]
 
 
@@ -269,13 +461,38 @@ WINDOWS = [
     ("limit:5,time:3 seconds", 3.0),
     ("limit:5, time: 2 minutes.", 120.0),
     ("limit:5,time:minute", 60.0),
-    ("TIME:1 HOUR", 3600.0),
-    ("limit:1,time:1 day", 86400.0),
+    ("LIMIT:5,TIME:2 MINUTES", 120.0),
+    ("limit:5,time:2minutes", 120.0),
+    ("limit:5,time:30 secs", 30.0),
+    ("limit:5,time:30s", 30.0),
+    ("limit:5,time:5 min", 300.0),
+    ("limit:5,time:1.5 minutes", 90.0),
+    ("limit:5,time:500 ms", 2.0),
+    ("limit:5,time:5000 milliseconds", 5.0),
+    ("limit=5,time=10 second", 10.0),
+    ("limit:5,period:10 seconds", 10.0),
+    ("\u9650\u5236\uff1a5\uff0c\u65f6\u95f4\uff1a1 \u5206\u949f", 60.0),
+    ("limit:5,time:30 \u79d2", 30.0),
+    ("limit:5,time:30\u79d2\u949f", 30.0),
+    ("limit:5,time:500 \u6beb\u79d2", 2.0),
+    # Capped as Retry-After is.
+    ("TIME:1 HOUR", 600.0),
+    ("limit:1,time:1 day", 600.0),
+    ("limit:1,time:1 Day", 600.0),
+    ("limit:1,time:2 days", 600.0),
+    ("limit:1,time:1 h", 600.0),
+    ("limit:1,time:1 hr", 600.0),
+    ("limit:1,time:1 \u5929", 600.0),
+    ("limit:1,time:1 \u5c0f\u65f6", 600.0),
+    ("limit:1,time:1 \u65e5", 600.0),
+    ("limit:1,time:11 minutes", 600.0),
+    ("limit:1,time:601 seconds", 600.0),
     ("limit:5,time:0 second", 2.0),
-    ("time:" + "9" * 400 + " second", float("inf")),
+    ("time:" + "9" * 400 + " second", 600.0),
     ("too many requests", None),
     ("time flies", None),
     ("limit:5,time:1 fortnight", None),
+    ("limit:5,time:1 month", None),
     ("", None),
 ]
 
@@ -283,6 +500,28 @@ WINDOWS = [
 @pytest.mark.parametrize(("text", "seconds"), WINDOWS, ids=[text[:40] or "empty" for text, _ in WINDOWS])
 def test_throttle_window(text, seconds):
     assert throttle_window(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("limit:60,time:1 minute", 60),
+        ("LIMIT: 60", 60),
+        ("limit=7", 7),
+        ("\u9650\u5236\uff1a5\uff0c\u65f6\u95f4\uff1a1 \u5206", 5),
+        ("limit:1234567", None),
+        ("limit: none", None),
+        ("no limits", None),
+    ],
+)
+def test_throttle_limit(text, limit):
+    assert throttle_limit(text) == limit
+
+
+@pytest.mark.parametrize("unit", ["day", "DAYS", "hour", "\u5929"])
+def test_a_quota_that_a_text_tells_has_no_longer_window_than_a_pause_may_last(unit):
+    error = error_of(429, {"error_code": "APIGW.0308", "error_msg": f"throttled: limit:1,time:1 {unit}"})
+    assert (error.limit, error.window, error.retry_after) == (1, 600.0, 600.0)
 
 
 @pytest.mark.parametrize(
@@ -417,7 +656,8 @@ class TestField:
     [
         (None, ("", "")),
         (1, ("", "")),
-        ("error_code", ("", "")),
+        ("error_code", ("", "error_code")),
+        ("", ("", "")),
         ({}, ("", "")),
         ([], ("", "")),
         ({"a": {"b": [{"code": "C", "message": "m"}]}}, ("C", "m")),

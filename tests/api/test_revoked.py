@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api.credentials import LOCK_TIME, KeyPair
+from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import call
+from airflow_provider_cloudsync.api.key_guard import LOCK_TIME
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cloudsync import transport
-from airflow_provider_cloudsync.api.credentials import LOCK_TIME, KeyPair
+from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import call
+from airflow_provider_cloudsync.api.key_guard import LOCK_TIME
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.api.model import Stage as TicketStage
 from airflow_provider_cloudsync.api.model import Ticket

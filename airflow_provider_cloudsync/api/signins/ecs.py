@@ -7,7 +7,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
-from airflow_provider_cloudsync.api.replies import date_of, said
+from airflow_provider_cloudsync.api.redaction import Secrets, secrets_of
+from airflow_provider_cloudsync.api.replies import NO_SECRETS, date_of, said
 from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, Throttled, UnreadableReply
 
@@ -43,17 +44,19 @@ class Ecs(SignIn):
 
     def obtain(self, scope: str) -> Flow[Obtained]:
         headers: dict[str, str] = {}
+        secrets = NO_SECRETS
         reply = yield self._request(
             "PUT", "/meta-data/latest/api/token", {"X-Metadata-Token-Ttl-Seconds": str(_TTL)}
         )
         if reply.status == 200:
             headers["X-Metadata-Token"] = token = _token(reply)
+            secrets = secrets_of((), headers)
             yield Conceal(token)
         elif reply.status not in _OLD:
-            raise _refusal(reply)
+            raise _refusal(reply, secrets)
         reply = yield self._request("GET", "/openstack/latest/securitykey", headers)
         if reply.status != 200:
-            raise _refusal(reply)
+            raise _refusal(reply, secrets)
         if reply.parsed.problem:
             raise UnreadableReply("The metadata service's reply is not JSON.")
         return temporary_keys(reply.data, date_of(reply) or self.ask.clock())
@@ -74,8 +77,8 @@ def _token(reply: Response) -> str:
     return token
 
 
-def _refusal(reply: Response) -> ApiError | InvalidConnection:
-    text = said(reply)
+def _refusal(reply: Response, secrets: Secrets) -> ApiError | InvalidConnection:
+    text = said(reply, secrets)
     if _NO_AGENCY in text:
         return InvalidConnection(
             'The machine has no agency, so "auth": "ecs" gives no keys: set one in the ECS console (Agency), with the '

@@ -9,18 +9,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
-from airflow_provider_cloudsync.api.credentials import (
-    GOOD_FOR,
-    TOKEN_HEADER,
-    Anonymous,
-    KeyPair,
-    Token,
-    is_recent,
-    secrets_of,
-)
+from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token, carries
 from airflow_provider_cloudsync.api.flows import Cloud, beforehand
+from airflow_provider_cloudsync.api.key_guard import GOOD_FOR, is_recent
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
-from airflow_provider_cloudsync.api.replies import accepts_proof
+from airflow_provider_cloudsync.api.replies import accepts_proof, lock_advice
 from airflow_provider_cloudsync.api.times import epoch_ms
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -76,16 +69,10 @@ class _Lease:
             return is_recent(self.at, now)
         if now >= self.ends_at:
             return False
-        if unlike is None or not _carries(unlike, self.proof):
+        if unlike is None or not carries(unlike, self.proof):
             return True
         # Rejected at once, and so was the one before: it is not the proof that is wrong, but the clock, say.
         return self.anew and not self.accepted and is_recent(self.at, now)
-
-
-def _carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
-    if isinstance(proof, Token):
-        return request.headers.get(TOKEN_HEADER) == proof.value
-    return f"={proof.access_key}" in request.headers.get("Authorization", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +103,11 @@ class SignIn(ABC):
             "It was sent with what the sign-in had brought just before, and that is not accepted either: check that "
             "who signs in is active and may work in the project, and the clock of this machine."
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Those of the connection; what is obtained is masked when it comes in."""
+        return self.ask.credentials.secrets
 
     @abstractmethod
     def obtain(self, scope: str) -> Flow[Obtained]:
@@ -163,14 +155,14 @@ class SignIn(ABC):
         lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
         return (yield from self._proof(lease).authorize(request, now))
 
-    def send(self, request: HttpRequest, now: float) -> Flow[Response]:
+    def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send it as its proof does: keys that were obtained can be locked like any others."""
         lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
         proof = self._proof(lease)
-        if not _carries(request, proof):  # another one has come meanwhile; this one may be as good
+        if not carries(request, proof):  # another one has come meanwhile; this one may be as good
             response: Response = yield request
             return response
-        response = yield from proof.send(request, now)
+        response = yield from proof.send(request, now, give_up_at)
         lease.accepted = lease.accepted or accepts_proof(response)
         return response
 
@@ -179,7 +171,7 @@ class SignIn(ABC):
         lease = yield from self._as_patient_as(request.wiring)._lease(
             self.scope(request), now, unlike=request
         )
-        return not _carries(request, self._proof(lease))
+        return not carries(request, self._proof(lease))
 
     def _proof(self, lease: _Lease) -> KeyPair | Token:
         """What a lease holds, as this connection wants it to sign."""
@@ -267,7 +259,7 @@ class SignIn(ABC):
             if not refusal.status:
                 raise  # by what is known of the keys beneath; nothing was sent, so it is no failure of its own
             return _Lease(self.ask.clock(), refusal=refusal)
-        for secret in secrets_of(obtained.proof):
+        for secret in obtained.proof.secrets:
             yield Conceal(secret)
         if obtained.life <= 0:
             raise InvalidConnection(
@@ -342,6 +334,7 @@ def temporary_keys(data: Any, now: float) -> Obtained:
 def refused(what: str, error: E, advice: str) -> E:
     """The refusal of a sign-in, in words that fit the way in."""
     said = " ".join(part for part in (error.code, error.detail) if part) or "no text"
+    advice = lock_advice(error.detail) or advice
     return type(error)(
         f"{what} was refused: {error.status} {said} (request id {error.request_id or 'unknown'}). {advice}",
         service=error.service,

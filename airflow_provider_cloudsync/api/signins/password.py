@@ -35,6 +35,10 @@ class Password(SignIn):
     def who(self) -> str:
         return f"IAM user {self.user} of account {self.domain_name}"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.password,)
+
     def scope(self, request: HttpRequest) -> str:
         return request.headers.get("X-Project-Id", "")
 

@@ -1,0 +1,139 @@
+"""The error code and the text in the body of an error, whichever of a dozen shapes it has.
+
+Services and gateways put the code under ``error_code``, ``errorCode``, ``errCode`` or ``code``, flat, nested under
+``error``, or in a list under ``errors``. Others have only a text, under ``detail``, ``reason`` or ``title``, or as the
+whole body. The case of a key and the underscores in it make no difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from airflow_provider_cloudsync.api.text import LONGEST_READ, one_line
+from airflow_provider_cloudsync.exceptions import is_service_code
+
+_CODES = ("errorcode", "errcode", "code")
+#: The services' own names for a text come first; a title says least.
+_OWN_TEXTS = ("errormsg", "errmsg", "errormessage", "errmessage")
+_TEXTS = (
+    *_OWN_TEXTS,
+    "errordescription",
+    "errordesc",
+    "message",
+    "msg",
+    "description",
+    "detail",
+    "details",
+    "reason",
+    "errors",
+    "error",
+    "title",
+)
+#: Fields that hold an error within an error.
+_INNER = ("error", "errors", "detail", "details", "fault")
+#: A code has no spaces; what has is a text.
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+#: Levels that are searched; the sender decides how deep a body is nested.
+_DEPTH = 8
+#: Texts of a list that are joined.
+_MOST_TEXTS = 5
+
+Clean = Callable[[str], str]
+
+
+def find_error(data: Any, clean: Clean = str) -> tuple[str, str]:
+    """The first error code and the text beside it, wherever they stand; empty strings where there are none.
+
+    :param clean: removes secrets from a text before it is cut to length.
+    """
+    if isinstance(data, list):
+        data = {"errors": data}
+    code, text = ("", data) if isinstance(data, str) else _find(data, _DEPTH)
+    return one_line(clean(code), 100), one_line(clean(text[:LONGEST_READ]))
+
+
+def error_code_of(data: Mapping[str, Any]) -> str:
+    """The code under one of the names that only an error has; empty if there is none. ``code`` may be of a result."""
+    fields = _fields(data)
+    for name in ("errorcode", "errcode"):
+        value = fields.get(name)
+        if value and not isinstance(value, bool):
+            return str(value)
+    return ""
+
+
+def is_all_error(data: Mapping[str, Any]) -> bool:
+    """Whether a body holds an error with a code and nothing else, whatever the status says."""
+    return _fields(data).keys() <= {"error", "errors", "requestid"} and is_service_code(find_error(data)[0])
+
+
+def is_of_caller(data: Any, status: int) -> bool:
+    """Whether a 401 is about the caller: it has a code, or a text in a field that only the services use.
+
+    A text alone may be of a proxy that wants a login.
+    """
+    return names_code(data, status) or bool(_find(data, _DEPTH, _OWN_TEXTS)[1])
+
+
+def names_code(data: Any, status: int) -> bool:
+    """Whether the body holds a code of a service or its gateway, IAM's among them: ``{"error": {"code": 403}}``."""
+    if is_service_code(find_error(data)[0]):
+        return True
+    inner = _fields(data).get("error") if isinstance(data, dict) else None
+    return isinstance(inner, dict) and _first_code(_fields(inner)) == str(status)
+
+
+def _find(data: Any, depth: int, texts: tuple[str, ...] = _TEXTS) -> tuple[str, str]:
+    if isinstance(data, list):
+        return _first(data, depth, texts)
+    if not isinstance(data, dict):
+        return "", ""
+    fields = _fields(data)
+    code, text = _first_code(fields), _first_text(fields, texts)
+    if not code and not text and texts is _TEXTS:
+        text = _first_text(fields, _CODES)
+    if not (code or text):
+        return _first(data.values(), depth, texts)
+    if code and text:
+        return code, text
+    # A summary often stands above the error itself.
+    inner_code, inner_text = _first((fields.get(name) for name in _INNER), depth, texts)
+    return code or inner_code, inner_text if code or (inner_code and inner_text) else text
+
+
+def _first(children: Iterable[Any], depth: int, texts: tuple[str, ...]) -> tuple[str, str]:
+    found = (_find(child, depth - 1, texts) for child in children) if depth else ()
+    return next((each for each in found if any(each)), ("", ""))
+
+
+def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        found.setdefault(re.sub(r"[\W_]", "", name).lower(), value)
+    return found
+
+
+def _first_code(fields: Mapping[str, Any]) -> str:
+    for name in _CODES:
+        value = fields.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str) and _CODE.fullmatch(value):
+            return value
+    return ""
+
+
+def _first_text(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, list):
+            value = "; ".join([each for each in value if _is_text(each)][:_MOST_TEXTS])
+        if _is_text(value):
+            return str(value)
+    return ""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())

@@ -1,0 +1,209 @@
+"""Guard against locking an access key: more than five rejected requests in a row lock it for everyone who uses it.
+
+A key without a recent verdict is probed: one request goes first, and its reply decides for all that wait. A host that
+hangs must not hold up the others, so after a head start the next host sends a probe of its own: at most one a host,
+and at most four in all before the first verdict, however many tasks there are. A rejected key is not sent again until
+a lock on it would have ended.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+from airflow_provider_cloudsync.api.messages import PENDING, Flow, HttpRequest, Response, Shared
+from airflow_provider_cloudsync.api.replies import accepts_proof, rejects_proof
+from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected, TransportError
+
+#: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
+LOCK_TIME = 300.0
+#: Seconds after an accepted request during which others are sent without a probe.
+GOOD_FOR = 10.0
+#: Seconds that a probe is given before another host may send one of its own.
+HEAD_START = 2.0
+#: Probes that may be unanswered at once: one fewer than the failures in a row that a key survives.
+_MOST_PROBES = 4
+#: How often a probe gives way to those of other hosts that bring no verdict.
+_MOST_TURNS = 8
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What this process knows about one access key at one cloud. One object for all threads and event loops."""
+
+    accepted_at: float = -math.inf
+    rejected_at: float = -math.inf
+    #: Accepted requests so far: whoever waited for one need not compare clocks.
+    acceptances: int = 0
+
+    def is_rejected(self, now: float) -> bool:
+        return is_recent(self.rejected_at, now)
+
+    def is_accepted(self, now: float, seen: int) -> bool:
+        """Whether the key is known to be good.
+
+        :param seen: `acceptances` when the asker came.
+        """
+        return self.acceptances > seen or abs(now - self.accepted_at) < GOOD_FOR
+
+    def note(self, response: Response, now: float) -> None:
+        """Keep what a reply shows about the key."""
+        if rejects_proof(response):
+            self.rejected_at = now
+        elif accepts_proof(response):
+            self.accepted_at = max(self.accepted_at, now)
+            self.acceptances += 1
+
+
+@dataclass(slots=True)
+class _Probe:
+    """How a probe ended. Its sender takes the response out; nobody else may read it.
+
+    :param request: the request that was the probe; None: it was not sent, since the verdict was known by then.
+    """
+
+    request: HttpRequest | None = field(default=None, repr=False)
+    response: Response | None = field(default=None, repr=False)
+    error: CloudSyncError | None = None
+
+
+def is_recent(at: float, now: float) -> bool:
+    """Whether a refusal then may still mean a lock. It may have come while who asks waited for it, and so be a little
+    later than `now`; one far in the future is of a clock that was wrong.
+    """
+    return abs(now - at) < LOCK_TIME
+
+
+def send_guarded(
+    identity: str, request: HttpRequest, now: float, give_up_at: float | None = None
+) -> Flow[Response]:
+    """Send a request that is signed with a key, unless the key is known to be rejected.
+
+    :param identity: of the key.
+    :param now: seconds since the epoch.
+    :param give_up_at: time (seconds since the epoch) until which the asker waits for the probe of another.
+    :raises CredentialsRejected: without sending, if the key was rejected a moment ago.
+    :raises TransportError: without sending, if the probe of another brought no verdict, or none in time.
+    """
+    host = request.pieces()[1]
+    key = ("key", identity, _site(host))
+    verdict: _Verdict = yield Shared(key, _no_verdict, still=lambda kept: True)
+    seen = verdict.acceptances
+    if verdict.is_rejected(now):
+        raise _known_rejection(request, now - verdict.rejected_at)
+    if not verdict.is_accepted(now, seen):
+        wiring = request.wiring
+        wait = wiring.connect_timeout + wiring.read_timeout
+        if give_up_at is not None:
+            wait = max(min(wait, give_up_at - now), 0.0)
+        probe: _Probe | object = yield Shared(
+            (*key, "probe", host),
+            partial(_probe_here, key, verdict, request, now, wait),
+            max_wait=wait,
+        )
+        if isinstance(probe, _Probe) and probe.request is request:
+            return _own(probe)
+        if verdict.is_rejected(now):
+            raise _known_rejection(request, now - verdict.rejected_at)
+        if not verdict.is_accepted(now, seen):
+            raise _no_probe(request, probe)
+    response: Response = yield request
+    verdict.note(response, now)
+    return response
+
+
+def _own(probe: _Probe) -> Response:
+    """The reply to the sender's own request."""
+    response, error = probe.response, probe.error
+    probe.request = probe.response = None
+    if error is not None:
+        raise error
+    assert response is not None
+    return response
+
+
+def _probe_here(
+    key: tuple[str, ...], verdict: _Verdict, request: HttpRequest, now: float, wait: float
+) -> Flow[_Probe | object]:
+    """The one probe of a host: first in line, or after a head start beside those of other hosts.
+
+    :param wait: seconds that it may wait for others.
+    """
+    seen = verdict.acceptances
+    for place in range(_MOST_PROBES):
+        head_start = min(HEAD_START, wait)
+        for _ in range(_MOST_TURNS):
+            probe: _Probe | object = yield Shared(
+                (*key, "probe", place),
+                partial(_probe, verdict, request, now, seen),
+                max_wait=head_start,
+            )
+            known = verdict.is_rejected(now) or verdict.is_accepted(now, seen)
+            if known or (isinstance(probe, _Probe) and probe.request is request):
+                return probe
+            if probe is PENDING:
+                break
+            # The probe of another host got no reply, or one that was not about the key.
+        wait -= head_start
+    return PENDING
+
+
+def _probe(verdict: _Verdict, request: HttpRequest, now: float, seen: int) -> Flow[_Probe]:
+    if verdict.is_rejected(now) or verdict.is_accepted(now, seen):
+        return _Probe()  # another thread's probe ended while this one waited
+    try:
+        response = yield request
+    except CloudSyncError as error:
+        return _Probe(request, error=error)
+    verdict.note(response, now)
+    return _Probe(request, response)
+
+
+@lru_cache(maxsize=256)
+def _site(place: str) -> str:
+    """The cloud that a host belongs to, which knows the same keys: its domain.
+
+    An address or a name without a domain, such as that of an emulator, is a cloud of its own at each port.
+
+    :param place: host with its port, if it has one.
+    """
+    labels = place.partition(":")[0].removesuffix(".").lower().split(".")
+    if "[" in place or len(labels) < 2 or labels[-1].isdecimal():
+        return place
+    return ".".join(labels[-2:])
+
+
+def _no_verdict() -> Flow[_Verdict]:
+    return _Verdict()
+    yield
+
+
+def _name(request: HttpRequest) -> str:
+    return f"{request.service or request.pieces()[1]} {request.method}"
+
+
+def _known_rejection(request: HttpRequest, ago: float) -> CredentialsRejected:
+    ago = max(ago, 0.0)
+    return CredentialsRejected(
+        f"{_name(request)} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
+        "failures in a row lock it for everyone. It is not tried again for "
+        f"{max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
+        sent=False,
+    )
+
+
+def _no_probe(request: HttpRequest, probe: _Probe | object) -> TransportError:
+    """The error of whoever waited for the probe of another in vain."""
+    if not isinstance(probe, _Probe):
+        return TransportError(
+            f"{_name(request)} was not sent: the probe request for this access key is still unanswered. One request "
+            "goes first, so that a wrong key is not locked. Check the endpoint and the network.",
+            sent=False,
+        )
+    why = probe.error or "The answer to it shows nothing about the key."
+    return TransportError(
+        f"{_name(request)} was not sent: the probe request for this access key failed. {why}",
+        sent=False,
+        lasting=isinstance(probe.error, TransportError) and probe.error.lasting,
+    )

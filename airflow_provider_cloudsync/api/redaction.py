@@ -1,0 +1,288 @@
+"""Removal of secrets from text that a server returned, whatever encoding the server echoes them in."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+#: The mask that Airflow uses in its own logs.
+MASK = "***"
+#: Characters from which a secret is removed everywhere. A shorter one may be an ordinary word, and a success holds
+#: names that must not change, so it is removed from errors only.
+_LONG = 8
+#: Characters of the beginning of a secret that are removed wherever they stand, though the rest is missing.
+_LONG_START = 16
+#: Shorter secrets are removed only where no letter or digit stands beside them.
+_SHORT = 4
+#: Encodings within encodings that are undone: JSON within a URL within JSON.
+_DEPTH = 3
+_ESCAPES = re.compile(
+    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
+    r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
+    r"|\\(?P<slash>[\"'\\/bfnrt])"
+    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)"
+)
+_SLASHED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+#: A form writes a space as a plus sign. Each character is replaced by one, so offsets stay.
+_FORM = str.maketrans("+", " ")
+#: A signature: new with each request, and of no use to anybody in another form.
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SENSITIVE = re.compile(
+    r"(?:password|passwd|pwd|passphrase|secret|secretkey|secretaccesskey|secretstring|secretbinary|token|apikey"
+    r"|privatekey|accesskey|accesskeyid|authorization|cookie|credential)\Z"
+)
+_SENSITIVE_NAMES = ("sk", "ak")
+#: Where a server may have cut a text: before an ellipsis, or at the end, in the middle of an escape perhaps.
+_CUT = re.compile(
+    r"\.\.\.|\u2026"
+    r"|(?:%[0-9A-Fa-f]?|\\(?:u[0-9A-Fa-f]{0,3})?|&[#0-9A-Za-z]{0,8})?[\s.\u2026\"'`>)\]}*,;:\\]{0,8}\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What no text of a reply may show. Its repr is empty, since tracebacks show the variables of a function."""
+
+    values: tuple[str, ...] = field(default=(), repr=False)
+
+    def redact(self, text: str) -> str:
+        """See `redact`."""
+        return redact(text, self.values)
+
+    def redact_data(self, data: Any, body: bytes) -> Any:
+        """Return the JSON of a success as `redact_data` does.
+
+        :param body: the JSON as it came.
+        """
+        return data if is_free_of(body, self.values) else redact_data(data, self.values)
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return the text of an error without the secrets, and without beginnings of them that a server cut."""
+    return _masked(text, [needle for each in secrets if each for needle in _needles(each)], partial=True)
+
+
+def redact_data(data: Any, secrets: Sequence[str]) -> Any:
+    """Return the JSON of a success without secrets of 8 or more characters.
+
+    A name may begin like a password, so the beginning of a secret is removed from whole sentences only.
+    """
+    needles = [needle for each in secrets if len(each) >= _LONG for needle in _needles(each)]
+    return _walk(data, needles) if needles else data
+
+
+def is_free_of(body: bytes, secrets: Iterable[str]) -> bool:
+    """Whether `redact_data` certainly changes nothing. Nearly every reply passes, at the cost of a few searches."""
+    if b"\\" in body or b"%" in body or b"&" in body or b"\0" in body:
+        return False  # something is escaped
+    for each in secrets:
+        if len(each) < _LONG:
+            continue
+        heads = (each[:_LONG].encode(),) if _DIGEST.fullmatch(each) else _heads(each)
+        if any(head in body for head in heads):
+            return False
+    return True
+
+
+def secrets_of(
+    own: Sequence[str],
+    headers: Mapping[str, str],
+    body: Any = None,
+    query: Sequence[tuple[str, str]] = (),
+    proxy: str | None = None,
+) -> Secrets:
+    """What no text of a reply may show: the secrets of the connection, and all that the request carried.
+
+    :param own: of the connection's credentials.
+    :param body: JSON of the request.
+    :param proxy: URL of the proxy.
+    """
+    named = [value for name, value in query if is_sensitive(name)]
+    return Secrets((*own, *secrets_in_headers(headers), *secrets_in(body), *named, *secrets_in_proxy(proxy)))
+
+
+def secrets_in_headers(headers: Mapping[str, str]) -> list[str]:
+    """The secrets in the headers of a request: tokens, and the access key and signature of a signed request."""
+    found: list[str] = []
+    for name, value in headers.items():
+        if not is_sensitive(name):
+            continue
+        before, signed, signature = value.partition("Signature=")
+        if signed:
+            found += [before.partition("=")[2].partition(",")[0].partition("/")[0], signature]
+        else:
+            found += [value, *value.split()[1:]]
+    return found
+
+
+def secrets_in(data: Any, depth: int = 8) -> list[str]:
+    """The secrets in the JSON body of a request, found by the names of its fields."""
+    found: list[str] = []
+    if isinstance(data, Mapping) and depth:
+        for name, value in data.items():
+            if isinstance(value, str):
+                if is_sensitive(str(name)):
+                    found.append(value)
+            else:
+                found += secrets_in(value, depth - 1)
+                token = value.get("id") if isinstance(value, Mapping) and is_sensitive(str(name)) else None
+                if isinstance(token, str):  # IAM: {"token": {"id": ...}}
+                    found.append(token)
+    elif isinstance(data, list | tuple) and depth:
+        for each in data:
+            found += secrets_in(each, depth - 1)
+    return found
+
+
+def secrets_in_proxy(url: str | None) -> list[str]:
+    """The password in the URL of a proxy."""
+    if not url:
+        return []
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return []
+    return [password, unquote(password)] if password else []
+
+
+@lru_cache(maxsize=256)
+def is_sensitive(name: str) -> bool:
+    """Whether a field or header of that name holds a secret."""
+    plain = re.sub(r"[\W_]", "", name).lower()
+    return plain in _SENSITIVE_NAMES or _SENSITIVE.search(plain) is not None
+
+
+def _walk(data: Any, needles: Sequence[str]) -> Any:
+    if isinstance(data, str):
+        return _masked(data, needles, partial=any(each in data for each in " \n\t"))
+    if isinstance(data, dict):
+        return {_walk(name, needles): _walk(value, needles) for name, value in data.items()}
+    return [_walk(each, needles) for each in data] if isinstance(data, list) else data
+
+
+def _masked(text: str, needles: Sequence[str], *, partial: bool) -> str:
+    spans: list[tuple[int, int]] = []
+    plain, offsets = text, None
+    if _ESCAPES.search(text) is None:
+        stream = text.translate(_FORM) if "+" in text else text
+        needles = [each for each in needles if each[:_LONG] in stream]
+        if not needles:
+            return text
+    for _ in range(_DEPTH + 1):
+        stream = plain.translate(_FORM)
+        for needle in needles:
+            for start, end in _found(stream, needle, partial=partial):
+                spans.append((start, end) if offsets is None else (offsets[start], offsets[end]))
+        decoded = _decoded(plain)
+        if decoded is None:
+            break
+        plain, inner = decoded
+        offsets = inner if offsets is None else [offsets[each] for each in inner]
+    return _replaced(text, spans)
+
+
+def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
+    if not spans:
+        return text
+    parts: list[str] = []
+    done = 0
+    for start, end in sorted(spans):
+        if end <= done:
+            continue
+        if start > done or not parts:
+            parts += [text[done:start], MASK]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _found(stream: str, needle: str, *, partial: bool) -> list[tuple[int, int]]:
+    """Where a secret stands, or enough of its beginning."""
+    found: list[tuple[int, int]] = []
+    head = needle[:_LONG]
+    at = stream.find(head)
+    while at >= 0:
+        end = at + _shared(stream, at, needle)
+        length = end - at
+        whole = length == len(needle) and (length >= _SHORT or _stands_alone(stream, at, end))
+        if whole or (partial and length >= _LONG and (length >= _LONG_START or _CUT.match(stream, end))):
+            found.append((at, end))
+            at = stream.find(head, end)
+        else:
+            at = stream.find(head, at + 1)
+    return found
+
+
+def _shared(stream: str, at: int, needle: str) -> int:
+    """How many characters of the needle stand there."""
+    if stream.startswith(needle, at):
+        return len(needle)
+    lengths = range(1, min(len(needle), len(stream) - at) + 1)
+    return bisect_right(lengths, False, key=lambda length: not stream.startswith(needle[:length], at))
+
+
+def _stands_alone(stream: str, start: int, end: int) -> bool:
+    return not (stream[start - 1 : start].isalnum() or stream[end : end + 1].isalnum())
+
+
+@lru_cache(maxsize=256)
+def _needles(secret: str) -> tuple[str, ...]:
+    """What is looked for: the secret itself, and its two forms of Base64 without padding."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms = [secret]
+    if len(secret) >= _SHORT and not _DIGEST.fullmatch(secret):
+        forms += [encode(raw).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode)]
+    return tuple(dict.fromkeys(each.translate(_FORM) for each in forms))
+
+
+@lru_cache(maxsize=256)
+def _heads(secret: str) -> tuple[bytes, ...]:
+    """Beginnings, one of which is in each unescaped text with the secret or enough of its beginning."""
+    # A needle with a space stands for a plus sign, too: an empty head is in every text, so the text is looked through.
+    return tuple(
+        b"" if " " in needle[:_LONG] else needle[:_LONG].encode("utf-8", "surrogatepass")
+        for needle in _needles(secret)
+    )
+
+
+def _decoded(text: str) -> tuple[str, list[int]] | None:
+    """The text with one layer of escapes undone, and for each of its offsets that in the text; None: there is none."""
+    parts: list[str] = []
+    offsets: list[int] = []
+    done = 0
+    for match in _ESCAPES.finditer(text):
+        start, end = match.span()
+        parts.append(text[done:start])
+        offsets.extend(range(done, start))
+        for character, width in _characters(match):
+            parts.append(character)
+            offsets.append(start)
+            start += width
+        done = end
+    if not done:
+        return None
+    parts.append(text[done:])
+    offsets.extend(range(done, len(text) + 1))
+    return "".join(parts), offsets
+
+
+def _characters(match: re.Match[str]) -> Iterable[tuple[str, int]]:
+    """Each character that an escape stands for, and how many characters of the text it takes."""
+    whole = match[0]
+    if match["percent"]:
+        plain = bytes.fromhex(whole.replace("%", "")).decode("utf-8", "surrogateescape")
+        return [(each, 3 * len(each.encode("utf-8", "surrogateescape"))) for each in plain]
+    if match["unicode"]:
+        raw = bytes.fromhex(whole.replace("\\u", ""))
+        plain = raw.decode("utf-16-be", "surrogatepass")
+        return [(each, 3 * len(each.encode("utf-16-be", "surrogatepass"))) for each in plain]
+    if match["slash"]:
+        return [(_SLASHED.get(match["slash"], match["slash"]), len(whole))]
+    plain = html.unescape(whole)
+    return [(each, len(whole) if number == 0 else 0) for number, each in enumerate(plain)]
