@@ -27,7 +27,7 @@ from typing import Any
 
 #: HTTP's own phrases ("notfound"): an intermediary may put one where a service has its error code.
 _PHRASES = frozenset(re.sub(r"\W", "", each.phrase).lower() for each in HTTPStatus)
-_STATUS_NUMBER = re.compile(r"0|[1-5]\d\d")
+_STATUS_NUMBER = re.compile(r"^(?:0|[1-5]\d\d)(?!\d)")
 
 
 class CloudSyncError(Exception):
@@ -157,8 +157,9 @@ def shows_service(service: str, status: int, code: str) -> bool:
 
 def is_service_code(code: str) -> bool:
     """Whether an error code says more than an HTTP status does."""
-    plain = re.sub(r"[\W_]", "", code).lower()
-    return bool(plain) and not _STATUS_NUMBER.fullmatch(code) and plain not in _PHRASES
+    plain = re.sub(r"[\W_]", "", code).lower().removeprefix("http")
+    plain = _STATUS_NUMBER.sub("", plain)
+    return bool(plain) and plain not in _PHRASES
 
 
 class Throttled(ApiError):

@@ -8,7 +8,8 @@ whole body. The case of a key and the underscores in it make no difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from airflow_provider_cloudsync.api.text import LONGEST_READ, one_line
@@ -35,8 +36,8 @@ _TEXTS = (
 _INNER = ("error", "errors", "detail", "details", "fault")
 #: A code has no spaces; what has is a text.
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
-#: Levels that are searched; the sender decides how deep a body is nested.
-_DEPTH = 8
+#: Levels and values that are searched; the sender decides how deep a body is nested, and how much it holds.
+_DEPTH, _MOST_VALUES = 8, 1000
 #: Texts of a list that are joined.
 _MOST_TEXTS = 5
 
@@ -50,7 +51,7 @@ def find_error(data: Any, clean: Clean = str) -> tuple[str, str]:
     """
     if isinstance(data, list):
         data = {"errors": data}
-    code, text = ("", data) if isinstance(data, str) else _find(data, _DEPTH)
+    code, text = ("", data) if isinstance(data, str) else _find(data, _DEPTH, _budget())
     return one_line(clean(code), 100), one_line(clean(text[:LONGEST_READ]))
 
 
@@ -74,7 +75,7 @@ def is_of_caller(data: Any, status: int) -> bool:
 
     A text alone may be of a proxy that wants a login.
     """
-    return names_code(data, status) or bool(_find(data, _DEPTH, _OWN_TEXTS)[1])
+    return names_code(data, status) or bool(_find(data, _DEPTH, _budget(), _OWN_TEXTS)[1])
 
 
 def names_code(data: Any, status: int) -> bool:
@@ -85,9 +86,16 @@ def names_code(data: Any, status: int) -> bool:
     return isinstance(inner, dict) and _first_code(_fields(inner)) == str(status)
 
 
-def _find(data: Any, depth: int, texts: tuple[str, ...] = _TEXTS) -> tuple[str, str]:
+def _budget() -> Iterator[int]:
+    """Yields one item per value that may be looked at."""
+    return iter(range(_MOST_VALUES))
+
+
+def _find(data: Any, depth: int, budget: Iterator[int], texts: tuple[str, ...] = _TEXTS) -> tuple[str, str]:
+    if next(budget, None) is None:
+        return "", ""
     if isinstance(data, list):
-        return _first(data, depth, texts)
+        return _first(data, depth, budget, texts)
     if not isinstance(data, dict):
         return "", ""
     fields = _fields(data)
@@ -95,22 +103,25 @@ def _find(data: Any, depth: int, texts: tuple[str, ...] = _TEXTS) -> tuple[str, 
     if not code and not text and texts is _TEXTS:
         text = _first_text(fields, _CODES)
     if not (code or text):
-        return _first(data.values(), depth, texts)
+        return _first(data.values(), depth, budget, texts)
     if code and text:
         return code, text
     # A summary often stands above the error itself.
-    inner_code, inner_text = _first((fields.get(name) for name in _INNER), depth, texts)
+    inner_code, inner_text = _first((fields.get(name) for name in _INNER), depth, budget, texts)
     return code or inner_code, inner_text if code or (inner_code and inner_text) else text
 
 
-def _first(children: Iterable[Any], depth: int, texts: tuple[str, ...]) -> tuple[str, str]:
-    found = (_find(child, depth - 1, texts) for child in children) if depth else ()
+def _first(
+    children: Iterable[Any], depth: int, budget: Iterator[int], texts: tuple[str, ...]
+) -> tuple[str, str]:
+    some = islice(children, _MOST_VALUES)
+    found = (_find(child, depth - 1, budget, texts) for child in some) if depth else ()
     return next((each for each in found if any(each)), ("", ""))
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in data.items():
+    for name, value in islice(data.items(), _MOST_VALUES):
         found.setdefault(re.sub(r"[\W_]", "", name).lower(), value)
     return found
 
@@ -129,7 +140,7 @@ def _first_text(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
     for name in names:
         value = fields.get(name)
         if isinstance(value, list):
-            value = "; ".join([each for each in value if _is_text(each)][:_MOST_TEXTS])
+            value = "; ".join([each for each in value[:_MOST_VALUES] if _is_text(each)][:_MOST_TEXTS])
         if _is_text(value):
             return str(value)
     return ""
