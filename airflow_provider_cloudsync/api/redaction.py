@@ -23,6 +23,8 @@ _LONG_START = 16
 _SHORT = 4
 #: Encodings within encodings that are undone: JSON within a URL within JSON.
 _DEPTH = 3
+#: Levels of a success that are looked through. No service nests deeper; what is deeper is masked as a whole.
+_DEEPEST = 64
 _ESCAPES = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
     r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
@@ -159,22 +161,29 @@ def is_sensitive(name: str) -> bool:
     return plain in _SENSITIVE_NAMES or _SENSITIVE.search(plain) is not None
 
 
-def _walk(data: Any, needles: Sequence[str]) -> Any:
+def _walk(data: Any, needles: Sequence[str], depth: int = _DEEPEST) -> Any:
     if isinstance(data, str):
+        if _ESCAPES.search(data) is None and not _holds_one(data, needles):
+            return data
         return _masked(data, needles, partial=any(each in data for each in " \n\t"))
-    if isinstance(data, dict):
-        return {_walk(name, needles): _walk(value, needles) for name, value in data.items()}
-    return [_walk(each, needles) for each in data] if isinstance(data, list) else data
+    if not isinstance(data, dict | list):
+        return data
+    if not depth:
+        return MASK
+    if isinstance(data, list):
+        return [_walk(each, needles, depth - 1) for each in data]
+    return {_walk(name, needles): _walk(value, needles, depth - 1) for name, value in data.items()}
+
+
+def _holds_one(text: str, needles: Sequence[str]) -> bool:
+    """Whether the beginning of a secret is in a text without escapes."""
+    stream = text.translate(_FORM) if "+" in text else text
+    return any(each[:_LONG] in stream for each in needles)
 
 
 def _masked(text: str, needles: Sequence[str], *, partial: bool) -> str:
     spans: list[tuple[int, int]] = []
     plain, offsets = text, None
-    if _ESCAPES.search(text) is None:
-        stream = text.translate(_FORM) if "+" in text else text
-        needles = [each for each in needles if each[:_LONG] in stream]
-        if not needles:
-            return text
     for _ in range(_DEPTH + 1):
         stream = plain.translate(_FORM)
         for needle in needles:

@@ -98,6 +98,11 @@ class World:
             lambda **_: sharing.AsyncShares(stage.clock, kept=kept, timer=self.timers),
         )
         monkeypatch.setattr(transport, "_asend", self._asend)
+        # The import of the library takes a thread, and so time that no clock here knows of.
+        monkeypatch.setattr(transport, "make_ready", self._make_ready)
+
+    async def _make_ready(self) -> None:
+        pass
 
     async def _asend(self, session: Any, request: HttpRequest) -> Response:
         host = request.pieces()[1].partition(".")[0]

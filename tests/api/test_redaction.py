@@ -440,3 +440,11 @@ def test_the_response_itself_is_left_alone():
     """A token comes in its headers."""
     response = Response(200, {"x-subject-token": SECRET}, b"{}")
     assert read(READ, response, secrets=Secrets((SECRET,))).headers["x-subject-token"] == SECRET
+
+
+def test_a_success_that_is_nested_deeper_than_any_service_nests_it():
+    """It neither exhausts the stack nor hides a secret."""
+    body = b'{"a":' * 900 + b'"\\n' + SECRET.encode() + b'"' + b"}" * 900
+    found = read(READ, Response(200, {}, body), secrets=Secrets((SECRET,)))
+    assert SECRET not in json.dumps(found.data)
+    assert json.dumps(found.data).count("a") == 64

@@ -785,3 +785,8 @@ def test_missing(status, body, certain, perhaps):
     assert is_missing(error, "X.0", "X.1") is certain
     assert not is_missing(error)
     assert may_be_missing(error) is perhaps
+
+
+def test_a_bounded_number_of_values_is_looked_at():
+    assert find_error([*[{}] * 900, {"error_code": "X.1"}]) == ("X.1", "")
+    assert find_error([*[{}] * 1100, {"error_code": "X.1"}]) == ("", "")
