@@ -95,6 +95,12 @@ FIELDS: dict[str, dict[str, Any]] = {
         "description": 'JSON, such as {"mrs": "https://..."}; services: mrs, dataartsstudio, hss, coc, csms, iam, sts.',
         "schema": {"type": ["object", "null"]},
     },
+    "service_time_zone": {
+        "label": "Time zone of services",
+        "description": "Time zone of times that services send without one: Z, or an offset such as +08:00. Empty: such "
+        "times are not compared with yours.",
+        "schema": {"type": _OPTIONAL},
+    },
     "timeout": {
         "label": "Read timeout (seconds)",
         "description": "Seconds without an answer after which a call counts as lost; 60 if empty.",

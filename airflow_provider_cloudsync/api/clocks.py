@@ -115,7 +115,8 @@ def is_fresh(
     return Fresh(
         False,
         f"The service's time {time} has no time zone and can be 14 h off, so it cannot be compared with {iso(after)}. "
-        f"A run counts once its time changes during this wait. {warning}".strip(),
+        f"A run counts once its time changes during this wait. Set service_time_zone in the connection if you know the "
+        f"zone. {warning}".strip(),
     )
 
 

@@ -71,6 +71,8 @@ class Cloud:
     :param patience: seconds that one call waits for its turn under a quota; then it is given up, and was not sent.
     :param user_agent: sent with each request; not signed.
     :param fresh: whether nothing that was looked up before is to be used, as for the reason that a wait ends with.
+    :param service_zone_ms: milliseconds by which times that services send without a time zone are ahead of UTC;
+        None: not known.
     :param monotonic: seconds that never go back, to bound a wait while the clock is set; None: `clock`.
     """
 
@@ -89,6 +91,7 @@ class Cloud:
     patience: float = LONGEST
     user_agent: str = "airflow-provider-cloudsync"
     fresh: bool = False
+    service_zone_ms: int | None = None
     monotonic: Callable[[], float] | None = None
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
@@ -108,7 +111,10 @@ class Cloud:
         return made.scope
 
     def _scope(self) -> str:
-        within = (self.region, self.project_id, self.domain_id, self.enterprise_project_id)
+        within = (
+            *(self.region, self.project_id, self.domain_id, self.enterprise_project_id),
+            self.service_zone_ms,
+        )
         places = (self.endpoint, *sorted(self.endpoints.items()))
         return fingerprint(repr((self.credentials.identity, astuple(self.wiring), within, places)))
 

@@ -30,6 +30,7 @@ _DATE_TIME = re.compile(
     r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?"
     r" ?(Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
+_ZONE = re.compile(r"Z|z|UTC|GMT|[+-]\d{2}:?[0-5]\d")
 
 #: A service's time: milliseconds since the epoch where that is certain; its text where it has no time zone or cannot be
 #: read; None where there is none.
@@ -69,10 +70,11 @@ def ms_or_none(value: Any) -> int | None:
     return instant_ms(read_service_time(value))
 
 
-def read_service_time(value: Any) -> ServiceTime:
+def read_service_time(value: Any, zone_ms: int | None = None) -> ServiceTime:
     """Read a field of a reply that holds a time, in whichever form the service sends it.
 
     :param value: null, an empty text and 0 mean that there is none.
+    :param zone_ms: milliseconds by which times without a time zone are ahead of UTC; None: not known.
     """
     if value is None or isinstance(value, bool):
         return None
@@ -87,9 +89,21 @@ def read_service_time(value: Any) -> ServiceTime:
         number = float(text) if "." in text else int(text[:20])
         return _number_ms(number) if number else None
     parsed = _parse(text)
-    if parsed is not None and parsed[1]:
-        return parsed[0]
+    if parsed is not None and (parsed[1] or zone_ms is not None):
+        return parsed[0] if parsed[1] else parsed[0] - (zone_ms or 0)
     return one_line(text, 60)
+
+
+def zone_offset_ms(text: str) -> int | None:
+    """Milliseconds by which a time zone is ahead of UTC; None if it is none.
+
+    :param text: ``Z``, ``UTC`` or an offset such as ``+08:00``.
+    """
+    found = _ZONE.fullmatch(text.strip())
+    if found is None:
+        return None
+    offset = _offset_ms(found[0])
+    return offset if -HOURS_BEHIND * _HOUR_MS <= offset <= HOURS_AHEAD * _HOUR_MS else None
 
 
 def instant_ms(time: ServiceTime) -> int | None:

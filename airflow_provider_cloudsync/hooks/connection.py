@@ -14,6 +14,7 @@ from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Wiring
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
 from airflow_provider_cloudsync.api.services.parameters import filled
+from airflow_provider_cloudsync.api.times import zone_offset_ms
 from airflow_provider_cloudsync.hooks.credentials import read_credentials
 from airflow_provider_cloudsync.hooks.fields import Fields, parse_object
 from airflow_provider_cloudsync.hooks.ignored_fields import warn_of_ignored
@@ -79,6 +80,7 @@ def read_connection(
         project_id=given.identifier("project_id") or own_project,
         domain_id=fields.identifier("domain_id"),
         enterprise_project_id=fields.identifier("enterprise_project_id"),
+        service_zone_ms=_service_zone(fields),
         endpoint=None if endpoint is None else fields.url("endpoint", endpoint, allow_http=allow_http),
         endpoints=_endpoints(fields, conn_id, allow_http=allow_http),
         wiring=_wiring(fields, allow_http=allow_http),
@@ -122,6 +124,16 @@ def _wiring(fields: Fields, *, allow_http: bool) -> Wiring:
         proxy=fields.text("proxy"),
         allow_http=allow_http,
     )
+
+
+def _service_zone(fields: Fields) -> int | None:
+    value = fields.text("service_time_zone")
+    if value is None:
+        return None
+    offset = zone_offset_ms(value)
+    if offset is None:
+        raise fields.wrong('"service_time_zone" must be Z or an offset from UTC such as +08:00.')
+    return offset
 
 
 def _verify(fields: Fields) -> bool | str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
+from airflow_provider_cloudsync.api.model import STATE_LAG, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.services.parameters import literal_text
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, seconds
 
 
 class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
@@ -23,19 +24,29 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
 
     :param vendor: ``AWS``, ``AZURE``, ``ALI``, ``HCS``, ``VMWARE``, ``OPENSTACK``, ``RMS`` or ``OTHER``. Templated.
     :param account_id: the vendor's own id of the account; if not given, every account of the vendor. Templated.
+    :param settle_time: seconds or timedelta by which the status may lag behind the date of its run. An end that may be
+        the old one is confirmed for so long.
     """
 
     template_fields: Sequence[str] = ("vendor", "account_id", *CloudSyncOperator.template_fields)
     service: ClassVar[Startable[Any]] = services.named("coc")
 
-    def __init__(self, *, vendor: str, account_id: str | NotGiven = NOT_GIVEN, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        vendor: str,
+        account_id: str | NotGiven = NOT_GIVEN,
+        settle_time: timedelta | float = STATE_LAG,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vendor = literal_text(vendor, "vendor", 64)
         self.account_id = literal_text(account_id, "account_id", 64)
+        self.settle_time = seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
         account_id = given(self.account_id, "account_id", otherwise="every account would be synchronized")
-        return services.coc.resources_target(self.vendor, account_id=account_id)
+        return services.coc.resources_target(self.vendor, account_id=account_id, settle=self.settle_time)
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
         return {

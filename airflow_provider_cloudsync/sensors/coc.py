@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.model import Service, Target
+from airflow_provider_cloudsync.api.model import STATE_LAG, Service, Target
 from airflow_provider_cloudsync.api.services.parameters import literal_text, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
+from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered, seconds
 
 
 class CocVendorAccountSyncSensor(CloudSyncSensor):
@@ -25,6 +25,8 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
     :param synced_after: only a run with a ``sync_date`` then or later counts: a datetime, ISO 8601 text, or seconds or
         milliseconds since the epoch, such as ``"{{ dag_run.start_date }}"``. None: the last run counts, whenever it
         was. Templated.
+    :param settle_time: seconds or timedelta by which the status may lag behind the date of its run. An end that may be
+        the old one is confirmed for so long.
     """
 
     template_fields: Sequence[str] = (
@@ -41,6 +43,7 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         vendor: str,
         account_id: str | NotGiven = NOT_GIVEN,
         synced_after: datetime | str | float | None,
+        settle_time: timedelta | float = STATE_LAG,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,6 +51,7 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         self.account_id = literal_text(account_id, "account_id", 64)
         self.any_run = synced_after is None
         self.synced_after = literal_time(synced_after, "synced_after")
+        self.settle_time = seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
         return services.coc.resources_watch_target(
@@ -59,4 +63,5 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
                 left_out=self.any_run,
                 otherwise="any old run would count",
             ),
+            settle=self.settle_time,
         )

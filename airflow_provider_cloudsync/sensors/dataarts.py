@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.model import Service, Target
+from airflow_provider_cloudsync.api.model import STATE_LAG, Service, Target
 from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time, one_of
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import rendered
+from airflow_provider_cloudsync.waits import rendered, seconds
 
 
 class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
@@ -28,6 +28,8 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         was. Templated.
     :param if_unscheduled: where the task's schedule is off and no run that counts is there, none will come by itself:
         ``warn`` says so and waits for one that is started by hand, ``fail`` fails.
+    :param settle_time: seconds or timedelta by which the status may lag behind the date of its run. An end that may be
+        the old one is confirmed for so long.
     """
 
     template_fields: Sequence[str] = (
@@ -45,6 +47,7 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         sync_task_id: str,
         synced_after: datetime | str | float | None,
         if_unscheduled: Literal["warn", "fail"] = "warn",
+        settle_time: timedelta | float = STATE_LAG,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,6 +56,7 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         self.synced_after = literal_time(synced_after, "synced_after")
         self.any_run = synced_after is None
         self.if_unscheduled = one_of(if_unscheduled, "if_unscheduled", ("warn", "fail"))
+        self.settle_time = seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
         after = rendered(
@@ -63,4 +67,5 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
             self.sync_task_id,
             synced_after=after,
             if_unscheduled=self.if_unscheduled,
+            settle=self.settle_time,
         )

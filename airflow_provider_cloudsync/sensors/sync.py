@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +33,7 @@ from airflow_provider_cloudsync.api.services.parameters import flag
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, WaitTimedOut
+from airflow_provider_cloudsync.operators.cloud import recall, remember
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.messages import Flow
 
 
+#: Key in Airflow's task state store (3.3 and later): what the pokes of a rescheduled sensor learn. Never rename it.
+LEARNED_KEY = "cloudsync_learned"
 #: An end that is confirmed within so many seconds is confirmed in the worker, before it would be deferred.
 _CONFIRM_HERE = CONFIRM_FAILURE
 #: Before Airflow 3, a poke that comes more seconds than that after the start of the try is not the first one.
@@ -104,7 +109,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         with self.clear_errors():
             self._read_connection(context)
             ticket, progress = self._poll(self._ticket(context))
-            self._learned = ticket
+            self._keep(context, ticket)
             return self._conclude(context, progress)
 
     def _read_connection(self, context: Context) -> None:
@@ -186,7 +191,37 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             self.show_console(context, self.service.console, target)
         if self._learned is not None and self._learned.target == target:
             return self._learned
-        return Ticket(self.service.name, target, Stage.WATCHING, time.time())
+        fresh = Ticket(self.service.name, target, Stage.WATCHING, time.time())
+        return replace(fresh, baseline=self._recalled(context, target)) if self._is_poke_of_many else fresh
+
+    @property
+    def _is_poke_of_many(self) -> bool:
+        """Whether each poke is another process, which knows nothing of the polls before."""
+        return self.reschedule and not self.deferrable
+
+    def _recalled(self, context: Context, target: Target) -> Mapping[str, Any]:
+        """What earlier pokes learned and stored, on Airflow 3.3 and later."""
+        stored = recall(context, LEARNED_KEY)
+        if stored is None:
+            return {}
+        try:
+            learned = json.loads(stored)
+            known = dict(learned["baseline"]) if learned["target"] == target else {}
+        except (ValueError, TypeError, KeyError) as error:
+            self.log.warning("Ignoring the unreadable state of a previous poke: %r", error)
+            return {}
+        return known
+
+    def _keep(self, context: Context, ticket: Ticket) -> None:
+        """Keep what a poke learned for the next one."""
+        before, self._learned = self._learned, ticket
+        if (
+            self._is_poke_of_many
+            and ticket.baseline
+            and (before is None or before.baseline != ticket.baseline)
+        ):
+            learned = {"target": dict(ticket.target), "baseline": dict(ticket.baseline)}
+            remember(context, LEARNED_KEY, json.dumps(learned))
 
     def _poll(
         self, ticket: Ticket, *, hold: float | None = None, deadline: float | None = None

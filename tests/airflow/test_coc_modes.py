@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import logging
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -1080,3 +1081,63 @@ def test_a_wait_of_several_accounts_is_one_poll(start, monkeypatch) -> None:
 
     keys = {find_service("coc").key(trigger.ticket["target"]) for trigger in triggers}
     assert len(keys) == 1
+
+
+# --- dates without a time zone ---------------------------------------------------------------------------------------
+
+
+def wait_rescheduled(world, *, store: bool, **arguments) -> None:
+    """Each poke is another process."""
+    usual = {"task_id": "wait", "vendor": "AWS", "account_id": "111", "synced_after": world.began}
+    for _ in range(10):
+        task = CocVendorAccountSyncSensor(**{**usual, "mode": "reschedule", **arguments})
+        if task.poke(world.context(store=store)):
+            return
+        world.emulator.advance(60)
+    raise AirflowSensorTimeout(f"no verdict in time. {task._told.in_full}")
+
+
+def naive(start):
+    return start({"foreign_runs": [RUN]}, section={"date_format": "naive"})
+
+
+ALL_WAYS = pytest.mark.parametrize("how", ["blocking", "deferred", "rescheduled"])
+
+
+def wait_so(world, how: str, **arguments) -> None:
+    if how == "rescheduled":
+        wait_rescheduled(world, store=False, **arguments)
+    else:
+        wait(world, how, **arguments)
+
+
+@ALL_WAYS
+def test_a_run_whose_date_has_no_zone_counts_if_it_began_during_the_wait(start, how) -> None:
+    world = naive(start)
+    if how == "rescheduled":  # on Airflow 3.3 and later
+        wait_rescheduled(world, store=True)
+        assert json.loads(world.store["cloudsync_learned"])["target"]["vendor"] == "AWS"
+    else:
+        wait(world, how)
+    assert 130 <= world.emulator.clock.now() - world.began < 300
+
+
+@ALL_WAYS
+def test_a_run_of_unknown_zone_does_not_count(start, how) -> None:
+    """It may be of hours ago, as in Beijing."""
+    world = naive(start)
+    world.emulator.advance(200)
+    with pytest.raises(AirflowSensorTimeout, match="no time zone"):
+        wait_so(world, how, timeout=600, synced_after=world.began - 7200)
+
+
+@ALL_WAYS
+@pytest.mark.parametrize(("zone", "error"), [("Z", None), ("+08:00", AirflowSensorTimeout)])
+def test_a_zone_that_the_connection_names(start, how, zone, error, monkeypatch) -> None:
+    world = naive(start)
+    connection = json.loads(world.emulator.connection)
+    connection["extra"]["service_time_zone"] = zone
+    monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", json.dumps(connection))
+    world.emulator.advance(200)
+    with nullcontext() if error is None else pytest.raises(error):
+        wait_so(world, how, timeout=600)

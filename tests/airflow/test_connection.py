@@ -247,6 +247,9 @@ REFUSED = [
     ("account of another script", given_extra(domain_id="١٢"), ['"domain_id"']),
     ("account a number", given_extra(domain_id=5), ['"domain_id"']),
     ("account masked", given_extra(domain_id="***"), ['"domain_id" is the mask']),
+    ("a zone by its name", given_extra(service_time_zone="Asia/Shanghai"), ['"service_time_zone"', "+08:00"]),
+    ("a zone that there is not", given_extra(service_time_zone="+15:00"), ['"service_time_zone"']),
+    ("a zone as a number", given_extra(service_time_zone=8), ['"service_time_zone"']),
     ("enterprise project a number", given_extra(enterprise_project_id=0), ['"enterprise_project_id"']),
     ("enterprise project false", given_extra(enterprise_project_id=False), ['"enterprise_project_id"']),
     (
@@ -1156,6 +1159,7 @@ class TestForm:
             "security_token": "t",
             "endpoint": "https://e",
             "endpoints": {"mrs": "https://m"},
+            "service_time_zone": "+08:00",
             "timeout": 5,
             "verify": False,
             "proxy": "http://p",

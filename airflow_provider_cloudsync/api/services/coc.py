@@ -139,14 +139,14 @@ class Seen:
         return [row for rows in self.accounts.values() for row in rows]
 
 
-def _seen(row: VendorAccount) -> AccountSeen:
+def _seen(row: VendorAccount, zone_ms: int | None = None) -> AccountSeen:
     message = row.get("failure_msg")
     return AccountSeen(
         row_id=row["id"],
         account_id=str(row.get("account_id") or ""),
         account_name=str(row.get("account_name") or ""),
         sync_status=str(row.get("sync_status") or "").strip().lower(),
-        sync_date=read_service_time(row.get("sync_date")),
+        sync_date=read_service_time(row.get("sync_date"), zone_ms),
         failure_msg=message if isinstance(message, str) else "",
     )
 
@@ -179,7 +179,7 @@ class ResourceSync:
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
         """All accounts of the vendor, so that the waits for any of them share one poll."""
         rows, clock = yield from look_at_accounts(cloud, target["vendor"])
-        return Seen.of(map(_seen, rows), clock)
+        return Seen.of([_seen(row, cloud.service_zone_ms) for row in rows], clock)
 
     def admit(self, target: Target, seen: Seen) -> Progress:
         rows = seen.of_target(target)

@@ -164,7 +164,7 @@ def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, 
     for row in page:
         task_id = text_of(row, "id")
         if task_id is not None and isinstance(row.get("sync_status"), str):
-            seen = _seen(row, reply.clock)
+            seen = _seen(row, reply.clock, cloud.service_zone_ms)
             if found.setdefault(task_id, seen) != seen:
                 unclear.add(task_id)
     total = row_count(reply, "total")
@@ -211,14 +211,14 @@ class MemberSyncSeen:
     clock: ServiceClock = NO_CLOCK
 
 
-def _seen(task: Mapping[str, Any], clock: ServiceClock) -> MemberSyncSeen:
+def _seen(task: Mapping[str, Any], clock: ServiceClock, zone_ms: int | None = None) -> MemberSyncSeen:
     message = task.get("sync_msg")
     status = task["sync_status"].strip().upper()
     if message and status == "SYNC_FAIL":
         log.debug("sync_msg of %s: %r", task.get("id"), message)
     return MemberSyncSeen(
         sync_status=status,
-        sync_time=read_service_time(task.get("sync_time")),
+        sync_time=read_service_time(task.get("sync_time"), zone_ms),
         sync_msg=message if isinstance(message, str) else "",
         scheduled=str(task.get("schedule_status")).strip().upper() != "NOT_SCHEDULE",
         clock=clock,
@@ -243,7 +243,8 @@ class MemberSync:
         return str(target["sync_task_id"])
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[MemberSyncSeen]:
-        return _seen(*(yield from _get(cloud, target["workspace"], target["sync_task_id"])))
+        task, clock = yield from _get(cloud, target["workspace"], target["sync_task_id"])
+        return _seen(task, clock, cloud.service_zone_ms)
 
     def observe_all(
         self, cloud: Cloud, group: str, keys: Sequence[str]
@@ -261,7 +262,8 @@ class MemberSync:
             missing = [key for key in missing if key not in found]
         for key in missing:
             try:
-                found[key] = _seen(*(yield from _get(cloud, group, key)))
+                task, clock = yield from _get(cloud, group, key)
+                found[key] = _seen(task, clock, cloud.service_zone_ms)
             except (ApiError, UnreadableReply) as error:
                 if isinstance(error, Throttled | CredentialsRejected):
                     raise  # it is about all of them

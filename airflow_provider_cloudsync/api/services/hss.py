@@ -169,7 +169,9 @@ def _last_update(cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
     query = (*request.query, ("limit", str(_SHORT_PAGE)), ("offset", "0"))
     reply = yield from call(cloud, replace(request, query=query))
     reply.field("data_list", list)
-    return UpdateSeen(read_service_time(reply.data.get("last_update_time")), reply.clock)
+    return UpdateSeen(
+        read_service_time(reply.data.get("last_update_time"), cloud.service_zone_ms), reply.clock
+    )
 
 
 @dataclass(frozen=True, slots=True)
