@@ -30,6 +30,10 @@ class ParsedBody(NamedTuple):
     data: Any
     problem: str
 
+    def __repr__(self) -> str:
+        """Leave the data out: a reply to a sign-in has keys in it."""
+        return f"ParsedBody(problem={self.problem!r})"
+
 
 def parse_body(body: bytes, *, truncated: bool = False) -> ParsedBody:
     """Parse a body.

@@ -692,7 +692,8 @@ def test_a_store_that_can_not_be_written(start_world, service, number, raises, s
     del world.store.set
     life.retry()
     world.run(task_of(service), context(world, life))
-    assert world.starts == 1
+    # HSS shows no run, so a start that could not be noted is made again.
+    assert world.starts == (2 if service == "hss" and number == 1 else 1)
 
 
 def test_a_failure_is_told_also_if_it_can_not_be_stored(start_world) -> None:
