@@ -234,7 +234,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
         def flow(cloud: Cloud) -> Flow[tuple[Ticket, Progress]]:
             within = cloud if deadline is None else cloud.until(deadline)
-            seconds = api.polling.LONGEST_HOLD if hold is None else hold
+            longest = api.polling.LONGEST_HOLD + float(ticket.target.get("settle", 0.0))
+            seconds = longest if hold is None else hold
             return api.polling.poll(within, self.service, ticket, hold=seconds)
 
         ticket, progress = self.run_with_present_key(flow)

@@ -17,7 +17,7 @@ EXPECTED = {
     "one_of_two": ("failed", 1, "deferred", 1, ["1 of 2 accounts", '"bad"', "credentials expired"]),
     "nobody": ("failed", 1, "blocking", 0, ["COC has no account"]),
     "not_created": ("failed", 1, "blocking", 0, ["synched: false"]),
-    "rescheduled": ("success", 1, "rescheduled", 0, ["No run counts yet", "succeeded"]),
+    "rescheduled": ("success", 1, "rescheduled", 0, ["Waiting for a run that starts at", "succeeded"]),
 }
 
 
