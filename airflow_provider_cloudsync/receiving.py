@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 
 from airflow_provider_cloudsync import metrics
@@ -9,6 +10,8 @@ from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.exceptions import TransportError, UnreadableReply
 from airflow_provider_cloudsync.reaching import CHECK, lost, proxy_refusal, where
 from airflow_provider_cloudsync.reply_parser import ReplyParser
+
+log = logging.getLogger(__name__)
 
 #: Bytes that are read of the body of an error or redirect. Codes and texts are far shorter.
 MAX_ERROR = 64 * 1024
@@ -153,6 +156,7 @@ def sent_again(request: HttpRequest) -> None:
     """Count a request that is sent again, since a reused connection was closed before any byte of a reply arrived."""
     _count(request, None)
     metrics.count("retries", service=request.service or "other")
+    log.debug("The server had closed the connection: sent again on a new connection, %s", where(request))
 
 
 def _count(request: HttpRequest, status: int | None) -> None:

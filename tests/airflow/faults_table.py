@@ -6,7 +6,8 @@ a column   the fault strikes
 look       looks while a run is under way, in every service and in every way of waiting
 start      the start, in MRS and COC, where it can be seen whether a run was taken
 HSS        the start there, where that often can't be seen
-taken      the start, of all three, after it was taken: only its reply is lost
+taken      the start in MRS and COC after it was accepted: only its reply is lost
+HSS took   the same in HSS, where nothing shows that it was accepted
 write      a write of CSMS
 wrote      a write of CSMS after it was carried out
 back       reading back what CSMS was told to write
@@ -98,54 +99,54 @@ _HOW = {
 _TIMES = {"once": 1, "5 times": 5, "for ever": None}
 
 _TABLE = r"""
-fault                           | times    | look   | start   | HSS     | taken   | write   | wrote   | back   | says
-429 with Retry-After            | once     | green  | green 2 | green 2 |         | green 2 |         | green  | 429.*Too many
-429, window in the text         | once     | green  | green 2 | green 2 |         | green 2 |         | green  | 429.*Too many
-429, window in the text         | 5 times  | green  | green 6 | green 6 |         | red 5   |         | red 5  | 429.*Too many
-429, window in the text         | for ever | late   | late    | late    |         | red 5   |         | red 5  | 429.*Too many
-500                             | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | with 500
-500                             | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | with 500
-502                             | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | with 502
-502                             | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | with 502
-503                             | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | with 503
-503                             | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | with 503
-503                             | for ever | late   | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | with 503
-504                             | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | with 504
-504                             | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | with 504
-connection refused              | once     | green  | green 1 | green 1 |         | green 1 |         | green  | was refused
-connection refused              | 5 times  | green  | green 1 | green 1 |         | red 0   |         | red 5  | was refused
-connection refused              | for ever | late   | late 0  | late 0  |         | red 0   |         | red 5  | was refused
-no such name                    | once     | green  | green 1 | green 1 |         | green 1 |         | green  | name can't be resolved
-no such name                    | 5 times  | green  | green 1 | green 1 |         | red 0   |         | red 5  | name can't be resolved
-no such name                    | for ever | late   | late 0  | late 0  |         | red 0   |         | red 5  | name can't be resolved
-no TLS there                    | once     | green  | green 1 | red 0   |         | green 1 |         | green  | no TLS
-no TLS there                    | 5 times  | green  | green 1 | red 0   |         | red 0   |         | red 5  | no TLS
-no TLS there                    | for ever | late   | late 0  | late 0  |         | red 0   |         | red 5  | no TLS
-untrusted certificate           | for ever | red 1  | red 0   | red 0   |         | red 0   |         | red 1  | certificate.*"verify"
-reset                           | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | connection broke
-reset                           | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | connection broke
-reset                           | for ever | late   | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | connection broke
-stalled                         | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | no reply in time
-truncated                       | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | cut short|connection broke
-truncated                       | 5 times  | green  | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | cut short|connection broke
-not JSON                        | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | is not JSON
-not JSON                        | for ever | late   | red 5   | red 1   | green 1 | red 5   | green 5 | red 5  | is not JSON
-empty                           | once     | green  | green 2 | red 1   | green 1 | red 1   | green 1 | red 1  | no usable|still there
-{}                              | once     | green  | green 2 | red 1   | green 1 | red 1   | green 1 | red 1  | no usable|still there
-{}                              | for ever | late   | red 5   | red 1   | green 1 | red 1   | green 1 | red 1  | no usable|still there
-200 with an error code          | once     | red 1  | red 1   | red 1   |         | red 1   |         | red 1  | SVC.0099 the backend is busy
-huge                            | once     | green  | green 2 | red 1   | green 1 | green 2 | green 2 | green  | larger than
-401, token over, by key         | for ever | dead 1 | dead 1  | dead 1  |         | dead 1  |         | dead 1 | APIGW.0307
-401, token over, by password    | once     | green  | green 2 | green 2 |         | green 2 |         | green  | sent again with a new proof
-401, token over, by password    | for ever | dead 2 | dead 2  | dead 2  |         | dead 2  |         | dead 2 | APIGW.0307
-token revoked, given            | for ever | dead 1 | dead 1  | dead 1  |         | dead 1  |         | dead 1 | APIGW.0307.*token
-token revoked, by password      | for ever | green  | green 2 | green 2 |         | green 2 |         | green  | sent again with a new proof|Signed in
-401, signature rejected         | for ever | dead 1 | dead 1  | dead 1  |         | dead 1  |         | dead 1 | signature.*Check the key
-403                             | for ever | red 1  | red 1   | red 1   |         | red 1   |         | red 1  | 403.*permissions
-404                             | for ever | red 1  | red 1   | red 1   |         | red 1   |         | red 1  | No such API.*endpoint
-clock 20 min ahead              | for ever | dead 1 | dead 1  | dead 1  |         | dead 1  |         | dead 1 | clock is (1199|120[01]) s ahead
-clock 20 min behind             | for ever | dead 1 | dead 1  | dead 1  |         | dead 1  |         | dead 1 | clock is (1199|120[01]) s behind
-clock 20 min ahead, by password | for ever | green  | green 1 | green 1 |         | green 1 |         | green  | Signed in
+fault                           | times    | look   | start   | HSS     | taken   | HSS took | write   | wrote   | back   | says
+429 with Retry-After            | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | 429.*Too many
+429, window in the text         | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | 429.*Too many
+429, window in the text         | 5 times  | green  | green 6 | green 6 |         |          | red 5   |         | red 5  | 429.*Too many
+429, window in the text         | for ever | late   | late    | late    |         |          | red 5   |         | red 5  | 429.*Too many
+500                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 500
+500                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 500
+502                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 502
+502                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 502
+503                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 503
+503                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 503
+503                             | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 503
+504                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 504
+504                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 504
+connection refused              | once     | green  | green 1 | green 1 |         |          | green 1 |         | green  | was refused
+connection refused              | 5 times  | green  | green 1 | green 1 |         |          | red 0   |         | red 5  | was refused
+connection refused              | for ever | late   | late 0  | late 0  |         |          | red 0   |         | red 5  | was refused
+no such name                    | once     | green  | green 1 | green 1 |         |          | green 1 |         | green  | name can't be resolved
+no such name                    | 5 times  | green  | green 1 | green 1 |         |          | red 0   |         | red 5  | name can't be resolved
+no such name                    | for ever | late   | late 0  | late 0  |         |          | red 0   |         | red 5  | name can't be resolved
+no TLS there                    | once     | green  | green 1 | red 0   |         |          | green 1 |         | green  | TLS failed
+no TLS there                    | 5 times  | green  | green 1 | red 0   |         |          | red 0   |         | red 5  | TLS failed
+no TLS there                    | for ever | late   | late 0  | late 0  |         |          | red 0   |         | red 5  | TLS failed
+untrusted certificate           | for ever | red 1  | red 0   | red 0   |         |          | red 0   |         | red 1  | certificate.*"verify"
+reset                           | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | connection broke|sent again on a new
+reset                           | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | green  | connection broke
+reset                           | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 6  | connection broke
+stalled                         | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | no reply in time
+truncated                       | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | cut short|connection broke
+truncated                       | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | cut short|connection broke
+not JSON                        | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | is not JSON
+not JSON                        | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | is not JSON
+empty                           | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still there
+{}                              | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still there
+{}                              | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still there
+200 with an error code          | once     | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | SVC.0099 the backend is busy
+huge                            | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | larger than
+401, token over, by key         | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | APIGW.0307
+401, token over, by password    | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | sent again with a new proof
+401, token over, by password    | for ever | dead 2 | dead 2  | dead 2  |         |          | dead 2  |         | dead 2 | APIGW.0307
+token revoked, given            | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | APIGW.0307.*token
+token revoked, by password      | for ever | green  | green 2 | green 2 |         |          | green 2 |         | green  | sent again with a new proof|Signed in
+401, signature rejected         | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | signature.*Check the key
+403                             | for ever | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | 403.*permissions
+404                             | for ever | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | No such API.*endpoint
+clock 20 min ahead              | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | clock is (1199|120[01]) s ahead
+clock 20 min behind             | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | clock is (1199|120[01]) s behind
+clock 20 min ahead, by password | for ever | green  | green 1 | green 1 |         |          | green 1 |         | green  | Signed in
 """  # noqa: E501 (a table is read across)
 
 

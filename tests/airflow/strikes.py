@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api.services import coc_calls, hss
+from airflow_provider_cloudsync.api import pages
+from airflow_provider_cloudsync.api.services import hss
 from airflow_provider_cloudsync.emulator import scenario
 from airflow_provider_cloudsync.hooks import connection as connections
 from tests.airflow.faults_table import Fault
@@ -59,7 +60,7 @@ class Strike:
             if "stall" in how.spec:
                 _make_impatient(monkeypatch)
             if "huge" in how.spec:
-                for lists in (coc_calls, hss):
+                for lists in (pages, hss):
                     monkeypatch.setattr(lists, "MAX_LIST_REPLY", how.spec["huge"] // 2)
         else:
             world.before_each_reply(self._watch)

@@ -111,7 +111,7 @@ def cases(place: str, names: Any, modes: tuple[str, ...] = ()) -> list[Any]:
     found = []
     for fault in FAULTS:
         for name in names:
-            column = "HSS" if (place, name) == ("start", "hss") else place
+            column = {("start", "hss"): "HSS", ("taken", "hss"): "HSS took"}.get((place, name), place)
             if column not in fault.cells or (fault.name.partition(",")[0], name, column) == NO_BODY:
                 continue
             for mode in modes or (None,):
@@ -181,6 +181,11 @@ def test_while_it_is_waited_for(strike, ended, monkeypatch, fault, service, plac
         end = ended(lambda: operate(world, job, mode, patience))
     else:
         end = ended(lambda: watch(world, job, mode, patience, monkeypatch))
+    if fault.how.skew > 0 and mode == "rescheduled" and service != "mrs" and fault.cells[place].end == "green":
+        # A user's time is by the clock of each poke's machine, which is too far ahead to tell which run counts.
+        assert end.how == "dead"
+        assert "ahead of the cloud's clock" in end.said
+        return
     check(world, fault_there, end, fault, place)
     assert world.starts == int(ours)
     if end.how == "green":
