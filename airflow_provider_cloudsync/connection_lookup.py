@@ -95,7 +95,9 @@ class ConnectionLookup:
             try:
                 return await self._hook.acloud(max_age=max_age)
             except Exception as error:
-                missing = missing + 1 if isinstance(error, ConnectionNotFound) else 0
+                # A connection that cannot be parsed or decrypted is as good as missing.
+                lasts = isinstance(error, ConnectionNotFound | ValueError)
+                missing = missing + 1 if lasts else 0
                 if missing >= _ATTEMPTS or not _may_pass(error):
                     raise
                 if time.time() + _RETRY_PAUSE > self._deadline:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cloudsync.api.watches import Memory, News, Paused, Watch, next_news
+from airflow_provider_cloudsync.api.watches import Memory, News, Paused, PendingEnds, Watch, next_news
 from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL, ConnectionLookup
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, CredentialsRejected
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
@@ -74,6 +74,7 @@ class Watcher:
         self._stores: list[Any] = (
             [] if store is None else list(getattr(store, "_by_name", {}).values()) or [store]
         )
+        self._pending = PendingEnds()
         #: What is in the store, as far as this one knows.
         self._kept: Any = None
         #: What could not be written.
@@ -102,6 +103,7 @@ class Watcher:
                         looked=self._looked,
                         pause_at=cloud.clock() + REFRESH_INTERVAL,
                         misses=misses,
+                        pending=self._pending,
                     )
                 )
                 if isinstance(news, Paused):

@@ -24,8 +24,9 @@ from airflow_provider_cloudsync.api.times import (
 #: on there is a warning. A machine that is further ahead than the third is refused.
 _NEGLIGIBLE, _NOTABLE, _INTOLERABLE = 2.0, 5.0, 60.0
 #: Keys in the baseline of a ticket that watches: the difference of the clocks in seconds, where its bound was given;
-#: that the bound is a time of the service itself; what the first poll of the wait showed.
-AHEAD_KEY, OWN_TIME_KEY, FIRST_KEY = "clock_ahead", "service_time", "first"
+#: that another machine polls from now on, so that the difference stays as it is; that the bound is a time of the
+#: service itself; what the first poll of the wait showed.
+AHEAD_KEY, FIXED_KEY, OWN_TIME_KEY, FIRST_KEY = "clock_ahead", "clock_fixed", "service_time", "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class ServiceClock:
         if sent_at is not None and received_at is not None:
             # Date is cut to whole seconds, and may be of any moment between the two.
             least, most = sent_at - date - 1.0, received_at - date
-            if least > 0.0 or most < 0.0:
-                ahead = (least + most) / 2
+            # A slow reply shows less, never more.
+            ahead = max(least, 0.0) or min(most, 0.0)
         return cls(round(date * 1000), ahead)
 
 
@@ -133,9 +134,15 @@ def learn_clock(
     if after is None or baseline.get(OWN_TIME_KEY):
         return baseline
     learned: dict[str, Any] = {}
-    if AHEAD_KEY not in baseline and clock.now is not None:
+    known = baseline.get(AHEAD_KEY)
+    if clock.now is not None and (
+        known is None or (not baseline.get(FIXED_KEY) and abs(clock.ahead) < abs(known))
+    ):
+        # One Date may be wrong; what two clocks agree on is the least that any reply shows.
         learned[AHEAD_KEY] = clock.ahead
-    if FIRST_KEY not in baseline and any(lacks_zone(time) for time in times.values()):
+    first = baseline.get(FIRST_KEY)
+    too_early = first is not None and (first["now"] is None or first["now"] + 1000 <= after)
+    if (first is None or too_early) and any(lacks_zone(time) for time in times.values()):
         learned[FIRST_KEY] = {"now": clock.now, "times": dict(times)}
     return {**baseline, **learned} if learned else baseline
 
@@ -169,6 +176,11 @@ def age_s(time: ServiceTime, clock: ServiceClock, now: float, since: float | Non
     if since is not None:
         witnesses.append(now - since)
     return max(min(witnesses), 0.0)
+
+
+def handed_over(baseline: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The baseline of a ticket that another machine goes on with: its clock is not the one that was measured."""
+    return {**baseline, FIXED_KEY: True} if AHEAD_KEY in baseline else baseline
 
 
 def _began_during_the_wait(baseline: Mapping[str, Any], after: int, time: ServiceTime, key: str) -> bool:

@@ -238,6 +238,9 @@ class WaitState:
     story: Story | None = None
     #: Seconds until the poll that was due when the wait was interrupted.
     pause: float | None = None
+    #: When the wait began and when it has to end, by a clock that never goes back.
+    began: float | None = None
+    limit: float = math.inf
 
 
 def until_done(
@@ -268,8 +271,11 @@ def until_done(
     state = state or WaitState(ticket)
     story = state.story = state.story or Story(service, ticket.target)
     looks = Looks(cloud, service, ticket.target)
-    now, began = cloud.clock(), cloud.elapsed()
-    limit = began + max(deadline - now, 0.0)
+    now = cloud.clock()
+    if state.began is None:
+        state.began = cloud.elapsed()
+        state.limit = state.began + max(deadline - now, 0.0)
+    began, limit = state.began, state.limit
     if not_before > now and state.pause is None:
         # A pause of its own, since a shared poll may come sooner than asked for.
         yield Pause(max(min(not_before - now, deadline - now, _LONGEST_HEAD_START), 0.0))

@@ -208,8 +208,7 @@ def _parse(text: str) -> tuple[int, bool] | None:
     """Milliseconds since the epoch (without a time zone, as if in UTC), and whether there is a time zone."""
     found = _DATE_TIME.fullmatch(text)
     if found is None:
-        moment = _http_date(text) if text[:1].isalpha() else None
-        return None if moment is None else (round(moment * 1000), True)
+        return _parse_in_words(text) if text[:1].isalpha() else None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     numbers = (int(each or 0) for each in (year, month, day, hour, minute, second))
     try:
@@ -220,6 +219,15 @@ def _parse(text: str) -> tuple[int, bool] | None:
     if not zone:
         return wall, False
     return wall - _offset_ms(zone), True
+
+
+def _parse_in_words(text: str) -> tuple[int, bool] | None:
+    """The same for a date such as ``Wed, 20 Mar 2024 02:25:16 GMT``."""
+    moment = _http_date(text)
+    if moment is None:
+        return None
+    has_zone = parsedate_to_datetime(text).tzinfo is not None or text.endswith("-0000")
+    return round(moment * 1000), has_zone
 
 
 def _offset_ms(zone: str) -> int:

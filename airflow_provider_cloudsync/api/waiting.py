@@ -143,6 +143,9 @@ def _look_for_lost_start(
     lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
     shown = yield from _shows_our_run(cloud, service, starting, otherwise=str(error))
     # A run that ended unseen left a trace only if the baseline was short of its goal.
+    if shown.absent is not None:
+        log.error("%s It is not known whether the start was accepted. Not resending.", shown.absent.why)
+        raise error
     unseen = lost_at_once and shown.closely and service.settle(starting.target) > 0
     if not shown.found and not service.leaves_trace(starting) and not unseen:
         log.error("Whether the start was taken can't be told, so this try does not send it a second time.")
@@ -154,11 +157,13 @@ def _look_for_lost_start(
 class _Shown:
     """What a search for a run came to.
 
-    :param closely: whether the looks were so close that no run could have come and gone between them.
+    :param closely: whether the polls were so close that no run could have come and gone between them.
+    :param absent: that the target itself was not found, so that nothing is known of its run; None: it was found.
     """
 
     found: bool
     closely: bool
+    absent: Progress | None = None
 
 
 def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, otherwise: str) -> Flow[_Shown]:
@@ -184,10 +189,12 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
         last = at
         if service.evidence(ticket, seen):
             return _Shown(True, closely)
+        admitted = service.admit(ticket.target, seen)
+        absent = admitted if admitted.absent else None
         if at >= end:
             if end < until:
                 raise timed_out(service, ticket.target, too_late, otherwise)
-            return _Shown(False, closely)
+            return _Shown(False, closely, absent)
         pause = max(_LOOK_AFTER_LOST_START, service.floor)
         yield Pause(min(pause, max(end - cloud.clock(), 0.0)))
 
@@ -203,6 +210,8 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
         return anew, None
     if ticket.stage is Stage.STARTING:
         shown = yield from _shows_our_run(cloud, service, ticket, otherwise="no run of an earlier try.")
+        if shown.absent is not None:
+            return ticket, shown.absent
         if not shown.found:
             return anew, None
         ticket = replace(ticket, stage=Stage.STARTED)

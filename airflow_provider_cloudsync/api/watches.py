@@ -290,6 +290,7 @@ def next_news(
     looked: Callable[[], object] = lambda: None,
     pause_at: float | None = None,
     misses: int = 0,
+    pending: PendingEnds | None = None,
 ) -> Flow[News | Paused]:
     """Poll until there are news, which further polls confirm. Faults that may pass are tolerated without an end.
 
@@ -300,6 +301,7 @@ def next_news(
     :param pause_at: seconds since the epoch after which it returns `Paused`; sooner if several polls in a row are lost.
         None: never.
     :param misses: lost polls in a row before, from `Paused`.
+    :param pending: ends that an earlier call has seen and not yet confirmed.
     :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
@@ -308,7 +310,7 @@ def next_news(
     subject = watch.service.describe(watch.target)
     if due is None:
         due = cloud.clock() + _GATHER
-    pending = _Pending()
+    pending = PendingEnds() if pending is None else pending
     while True:
         try:
             # A clock that is set back does not stop the watch.
@@ -346,8 +348,8 @@ def next_news(
             return Paused(due, 0)
 
 
-class _Pending:
-    """What was read and is not certain yet: from when on another poll that shows it makes it so.
+class PendingEnds:
+    """Ended runs that another poll has to confirm: from when on it makes them certain.
 
     :ivar certain_at: the earliest of these times; None: nothing is pending.
     """

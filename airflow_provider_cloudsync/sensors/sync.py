@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_cloudsync import api, metrics, waits
+from airflow_provider_cloudsync.api.clocks import handed_over
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
     Phase,
@@ -146,6 +147,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             # What takes longer to confirm than a deferral is left to the triggerer.
             ticket, progress = self._poll(self._ticket(context), hold=_CONFIRM_HERE, deadline=deadline)
             if not self._conclude(context, progress):
+                ticket = replace(ticket, baseline=handed_over(ticket.baseline))
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
 
@@ -201,16 +203,16 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
     def _recalled(self, context: Context, target: Target) -> Mapping[str, Any]:
         """What earlier pokes learned and stored, on Airflow 3.3 and later."""
-        stored = recall(context, LEARNED_KEY)
-        if stored is None:
-            return {}
         try:
+            stored = recall(context, LEARNED_KEY)
+            if stored is None:
+                return {}
             learned = json.loads(stored)
-            known = dict(learned["baseline"]) if learned["target"] == target else {}
-        except (ValueError, TypeError, KeyError) as error:
+            same = learned["target"] == target and learned["try_number"] == context["ti"].try_number
+            return dict(learned["baseline"]) if same else {}
+        except Exception as error:  # the store may fail in any way; this poke knows less, and no more is lost
             self.log.warning("Ignoring the unreadable state of a previous poke: %r", error)
             return {}
-        return known
 
     def _keep(self, context: Context, ticket: Ticket) -> None:
         """Keep what a poke learned for the next one."""
@@ -220,8 +222,15 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             and ticket.baseline
             and (before is None or before.baseline != ticket.baseline)
         ):
-            learned = {"target": dict(ticket.target), "baseline": dict(ticket.baseline)}
-            remember(context, LEARNED_KEY, json.dumps(learned))
+            learned = {
+                "target": dict(ticket.target),
+                "try_number": context["ti"].try_number,
+                "baseline": dict(ticket.baseline),
+            }
+            try:
+                remember(context, LEARNED_KEY, json.dumps(learned))
+            except Exception as error:  # what this poke saw counts all the same
+                self.log.warning("The state of this poke was not stored: %r", error)
 
     def _poll(
         self, ticket: Ticket, *, hold: float | None = None, deadline: float | None = None

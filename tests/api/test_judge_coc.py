@@ -275,7 +275,7 @@ def test_for_how_long_an_end_has_to_show(before, ran, seen, theirs, ours, phase,
     started = ticket(before)
     if ran:
         started = RESOURCE_SYNC.learn(started, look(row(UP, before.sync_date)))
-        assert started.baseline[RAN_KEY] == ["row-1"]
+        assert started.baseline[RAN_KEY] == {"row-1": before.sync_date}
     at = NEW / 1000
     progress = judge(started, seen, now=None if theirs is None else at + theirs, own=at + ours)
     assert progress.phase is phase

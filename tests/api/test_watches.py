@@ -215,7 +215,7 @@ def when(watch: watches.Watch, number: int) -> float:
 
 def look_twice(watch: watches.Watch, memory: watches.Memory | None, seen: Any, at: float) -> watches.Reading:
     """A look, and another one some seconds later that shows the same: what an end has to last for."""
-    pending = watches._Pending()
+    pending = watches.PendingEnds()
     first = pending.confirmed(watch.read(memory, seen, at), at)
     assert not first.ended or watch in (EVENTS, EVENTS_CATCHUP), "reported by a single look"
     second = pending.confirmed(watch.read(first.memory, seen, at + 20), at + 20)
@@ -297,7 +297,7 @@ FLICKERS = [
     ("watch", "looks", "reports"), [case[1:] for case in FLICKERS], ids=[case[0] for case in FLICKERS]
 )
 def test_one_look_reports_nothing(watch, looks, reports) -> None:
-    memory, pending, found = None, watches._Pending(), []
+    memory, pending, found = None, watches.PendingEnds(), []
     for seconds, seen in looks:
         at = when(watch, 0) + seconds
         reading = pending.confirmed(watch.read(memory, seen, at), at)

@@ -224,9 +224,10 @@ class ResourceSync:
             return ticket
         rows = seen.of_target(ticket.target)
         baseline = ticket.baseline
-        ran = {row.row_id for row in rows if row.is_under_way}.difference(baseline.get(RAN_KEY, ()))
-        if ran:
-            baseline = {**baseline, RAN_KEY: sorted({*baseline.get(RAN_KEY, ()), *ran})}
+        known = baseline.get(RAN_KEY, {})
+        ran = {**known, **{row.row_id: row.sync_date for row in rows if row.is_under_way}}
+        if ran != known:
+            baseline = {**baseline, RAN_KEY: ran}
         if ticket.stage is Stage.WATCHING:
             times = {row.row_id: row.sync_date for row in rows}
             baseline = learn_clock(baseline, ticket.target["synced_after"], times, seen.clock)
@@ -310,7 +311,7 @@ def accounts_before(ticket: Ticket) -> Known:
 
 def _is_new(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
     """Whether a row shows what was not there before the start."""
-    if known is None or row.row_id in ticket.baseline.get(RAN_KEY, ()):
+    if known is None or row.row_id in ticket.baseline.get(RAN_KEY, {}):
         return True
     if row.row_id not in known:
         return _began_since(ticket, row)
@@ -349,8 +350,9 @@ def _is_newcomer(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
 
 def _lag_left(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen, now: float) -> float:
     """Seconds for which the status may still be that of the run before: ``sync_date`` can move before it does."""
-    if row.row_id in ticket.baseline.get(RAN_KEY, ()):
-        return 0.0
+    ran = ticket.baseline.get(RAN_KEY, {})
+    if row.row_id in ran and (ticket.stage is not Stage.WATCHING or ran[row.row_id] == row.sync_date):
+        return 0.0  # of a watch, only for the run that was seen
     status = (known or {}).get(row.row_id, (row.sync_status, None))[0]
     if status != row.sync_status:
         return 0.0  # it was written since
