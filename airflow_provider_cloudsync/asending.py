@@ -56,7 +56,7 @@ class Session:
     a fifth of a call, and that what waits for a free connection has not been sent only we can tell.
 
     :ivar large_bodies: limits how many large bodies are read and parsed at once.
-    :ivar parsing: held while a large body is decoded and parsed, which takes several times its size.
+    :ivar parsing: held while a body is decoded and parsed that is not small.
     """
 
     def __init__(self) -> None:
@@ -161,10 +161,13 @@ async def asend(session: Session, request: HttpRequest) -> Response:
                     reply.close()
             finally:
                 connections.release()
-        if body.is_large:
-            async with session.parsing:
+        if not body.is_slow:
+            return complete(request, body.response())
+        async with session.parsing:
+            if body.is_slowest:
                 return complete(request, await asyncio.to_thread(body.response))
-        return complete(request, body.response())
+            await asyncio.sleep(0)
+            return complete(request, body.response())
     except Exception as error:
         failed = _without_reply(request, exchange, error)
         if failed is None:

@@ -6,6 +6,7 @@ import logging
 import zlib
 
 from airflow_provider_cloudsync import metrics
+from airflow_provider_cloudsync.api.bodies import LARGE as LARGE
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.exceptions import TransportError, UnreadableReply
 from airflow_provider_cloudsync.reaching import CHECK, lost, proxy_refusal, where
@@ -15,12 +16,13 @@ log = logging.getLogger(__name__)
 
 #: Bytes that are read of the body of an error or redirect. Codes and texts are far shorter.
 MAX_ERROR = 64 * 1024
-#: Bytes of a body from which on it is parsed off the event loop, and counts for the limit of large bodies.
-LARGE = 128 * 1024
 #: A reply that trickles in has this many read timeouts until it must be complete.
 TRICKLE = 3
 #: Bytes that are taken in at once.
 CHUNK = 64 * 1024
+#: Bytes of a body from which on an event loop reads one in each of its turns, and from which on a thread reads it: some
+#: take 0.1 ms a KiB to parse and to look through for secrets, and the replies of many waits may come at once.
+_SLOW, _SLOWEST = 2 * 1024, 16 * 1024
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 
@@ -51,9 +53,14 @@ class Body:
         return self._status >= 300
 
     @property
-    def is_large(self) -> bool:
+    def is_slow(self) -> bool:
+        """Whether an event loop is to make no response of another body in the same turn."""
+        return self.size > _SLOW or bool(self._encoding)
+
+    @property
+    def is_slowest(self) -> bool:
         """Whether it takes an event loop too long to make a response of it."""
-        return self.size > LARGE or self.truncated or bool(self._encoding)
+        return self.size > _SLOWEST or bool(self._encoding)
 
     def add(self, chunk: bytes) -> None:
         """Take in a piece.
@@ -87,8 +94,8 @@ class Body:
             body = body[: self._limit]
         assert self._parser.head is not None
         response = Response(self._status, self._parser.head.headers, body, self.truncated)
-        if len(body) > LARGE or self.truncated:
-            _ = response.parsed
+        if len(body) > _SLOW:
+            response.prepare(self._request.secrets)
         return response
 
     def _decoded(self, body: bytes) -> bytes:

@@ -17,18 +17,26 @@ from dataclasses import dataclass
 
 #: Bytes of all heads of one reply, the interim ones included. A token takes up to 32 KiB of it.
 MAX_HEAD = 128 * 1024
+#: Headers of one reply. Malformed ones are read slowly, so their number is limited and not only their size.
+MAX_HEADERS = 2500
 _MAX_LINE = 8 * 1024
 _MAX_TRAILERS = 16 * 1024
+#: Chunks of one reply, beside one for each so many bytes of its content. A server that flushes each JSON token sends
+#: chunks of a few bytes; 256 KiB of chunks of one byte take 75 ms.
+_MAX_CHUNKS, _MIN_CHUNK = 50_000, 16
 
 _NAME_MARKS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-#: A well-formed header. Others are read more slowly.
-_FIELDS = re.compile(rf"^({_NAME_MARKS}):[ \t]*([\t -~]*)\r\n", re.MULTILINE)
+#: A well-formed header. Others are read more slowly. No two parts match the same characters: backtracking over a long
+#: run of blanks would stop the event loop for minutes.
+_FIELDS = re.compile(rf"^({_NAME_MARKS}):([\t -~]*)\r\n", re.MULTILINE)
 _NAME = re.compile(_NAME_MARKS)
 _UNPRINTABLE = re.compile(r"[^\t -~]")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(r"HTTP/1\.([01])[ \t]+([1-9][0-9]{2})(?:[ \t][^\n]*)?")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+#: The same as a whole line.
+_CHUNK_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 #: Headers that decide where a body ends and how it is decoded.
 _FRAMING = ("content-length", "transfer-encoding", "content-encoding")
 #: Headers whose repetitions are one list. Of all others, the first counts.
@@ -79,9 +87,12 @@ def parse_head(raw: str, method: str) -> Head:
     if matched is None:
         raise MalformedReply("the reply has a malformed HTTP/1.1 status line")
     status = int(matched[2])
+    count = lines.count("\n")
+    if count > MAX_HEADERS:
+        raise MalformedReply(f"the reply has more than {MAX_HEADERS:,} headers")
     pairs = _FIELDS.findall(lines)
-    headers = {name.lower(): value.rstrip() for name, value in pairs}
-    if len(pairs) != lines.count("\n") or len(headers) != len(pairs):
+    headers = {name.lower(): value.strip() for name, value in pairs}
+    if len(pairs) != count or len(headers) != count:
         headers = _lenient_fields(lines)
 
     is_chunked = _is_chunked(headers, matched[1])
@@ -179,6 +190,8 @@ class ReplyParser:
 
     __slots__ = (
         "_buffer",
+        "_chunk_bytes",
+        "_chunk_count",
         "_left",
         "_method",
         "_scanned",
@@ -195,6 +208,7 @@ class ReplyParser:
         self._method = method
         self._buffer = bytearray()
         self._scanned = 0  # bytes of heads and trailers that were read before those in the buffer
+        self._chunk_bytes = self._chunk_count = 0
         self._left = 0  # bytes of the body, or of the chunk, that are to come
         self._step = ReplyParser._size  # unbound: a bound method would be a reference cycle
         self.head: Head | None = None
@@ -283,7 +297,7 @@ class ReplyParser:
         buffer = self._buffer
         buffer += data
         content = bytearray()
-        at = 0
+        at = self._whole_chunks(content) if self._step is ReplyParser._size and b"\n" in data else 0
         while not self.finished and (after := self._step(self, at, content)) != -1:
             at = after
         if self.finished:
@@ -293,6 +307,32 @@ class ReplyParser:
             del buffer[:at]
         piece = b"%x\r\n%b\r\n" % (len(content), bytes(content)) if content else b""
         return piece + b"0\r\n\r\n" if self.finished else piece
+
+    def _whole_chunks(self, content: bytearray) -> int:
+        """Read the complete chunks without a call of a step for each part of them."""
+        buffer = self._buffer
+        at = 0
+        while (line := _CHUNK_LINE.match(buffer, at)) is not None:
+            start, size = line.end(), int(line[1], 16)
+            end = start + size
+            if not size or start - at > _MAX_LINE:
+                break
+            if buffer.startswith(b"\r\n", end):
+                after = end + 2
+            elif buffer.startswith(b"\n", end):
+                after = end + 1
+            else:
+                break
+            self._count(size)
+            content += buffer[start:end]
+            at = after
+        return at
+
+    def _count(self, size: int) -> None:
+        self._chunk_count += 1
+        self._chunk_bytes += size
+        if self._chunk_count > _MAX_CHUNKS + self._chunk_bytes // _MIN_CHUNK:
+            raise MalformedReply("the reply has too many small chunks")
 
     # The steps of reading chunks. Each takes the position in the buffer and returns the next one; -1: more is needed.
 
@@ -304,6 +344,7 @@ class ReplyParser:
         if matched is None:
             raise MalformedReply("the reply has a malformed chunk size")
         self._left = int(matched[1], 16)
+        self._count(self._left)
         self._step = ReplyParser._content if self._left else ReplyParser._trailer
         return after
 

@@ -312,7 +312,8 @@ class AsyncShares:
         try:
             results = await entry.work(list(wanted))
         except Exception as error:  # whatever it is, it is theirs who asked, not this task's
-            results = dict.fromkeys(wanted, error)
+            # Without its traceback, whose frames hold replies of several MiB, and this frame, which holds the results.
+            results = dict.fromkeys(wanted, _copied(error))
         except BaseException:
             # Cancelled, or the interpreter is ending: nobody is left to wait for what will not come.
             self._drop(key, entry)

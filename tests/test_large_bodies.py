@@ -43,6 +43,8 @@ def parsed_in(monkeypatch) -> list[bool]:
     ("reply", "expected"),
     [
         pytest.param(raw_reply(b'{"a": 1}'), [True], id="small"),
+        pytest.param(raw_reply(json.dumps(["x" * 100] * 100).encode()), [True], id="not small"),
+        pytest.param(raw_reply(json.dumps(["x" * 100] * 200).encode()), [False], id="slow"),
         pytest.param(raw_reply(LARGE), [False], id="large"),
         pytest.param(ERROR, [False], id="error that was cut off"),
         pytest.param(
@@ -140,3 +142,31 @@ def test_which_calls_need_long_replies():
     assert dataarts._request("List", "w").max_reply == MAX_LIST_REPLY
     assert dataarts._request("Show", "w", "/id").max_reply == messages.MAX_REPLY
     assert csms_calls._request("GET", "ShowSecretEvent", "/").max_reply == messages.MAX_REPLY
+
+
+def test_one_body_that_is_not_small_in_a_turn_of_the_loop(serve, monkeypatch):
+    """The replies of many waits may come at once. Each takes some milliseconds of the loop."""
+    turns: list[int] = []
+    turn = 0
+    original = receiving.Body.response
+
+    def response(self: receiving.Body) -> Any:
+        turns.append(turn)
+        return original(self)
+
+    monkeypatch.setattr(receiving.Body, "response", response)
+    server = serve(answers(raw_reply(b'"' + b"x" * 4000 + b'"')))
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        counting = asyncio.create_task(count())
+        await asyncio.gather(*(transport.arun(one(http(server.url))) for _ in range(20)))
+        counting.cancel()
+
+    asyncio.run(main())
+    assert len(set(turns)) == 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -754,3 +755,28 @@ def test_a_thread_that_waits_for_another_s_run_may_have_a_limit():
     with pytest.raises(ZeroDivisionError):
         shares.get("key", lambda: 1 / 0, max_wait=0.0)
     assert shares.get("key", lambda: "mine", max_wait=0.0) == "mine"
+
+
+def test_an_error_keeps_nothing_that_it_was_raised_beside():
+    """Its frames hold the reply, which may have several MiB. The garbage collector comes late for that."""
+    kept: list[weakref.ref[Any]] = []
+
+    class Large:
+        pass
+
+    async def fails() -> None:
+        large = Large()
+        kept.append(weakref.ref(large))
+        raise TransportError("lost")
+
+    async def main() -> None:
+        shares = AsyncShares()
+        results = await asyncio.gather(*(shares.get("key", fails) for _ in range(3)), return_exceptions=True)
+        assert [str(each) for each in results] == ["lost"] * 3
+        assert [each() for each in kept] == [None]
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()

@@ -76,6 +76,8 @@ ACCEPTED: list[tuple[Any, ...]] = [
     ("repeated header", with_headers(b"X-Echo: a\r\nX-Echo: b\r\n"), KEPT),
     ("100 headers", with_headers(*[b"X-%d: y\r\n" % number for number in range(100)]), KEPT),
     ("2,000 headers", with_headers(*[b"X-%d: y\r\n" % number for number in range(2000)]), KEPT),
+    # Backtracking over the blanks would take a minute.
+    ("blanks before a byte that is not ASCII", with_headers(b"X:" + b" \t" * 50_000 + b"\xff\r\n"), KEPT),
     ("a cookie of 9 KiB", with_headers(b"Set-Cookie: a=" + b"x" * 9000 + b"\r\n"), KEPT),
     ("keep-alive", with_headers(b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n"), KEPT),
     ("closes", with_headers(b"Connection: close\r\n"), CLOSED),
@@ -105,6 +107,21 @@ ACCEPTED: list[tuple[Any, ...]] = [
     ),
     ("blanks after a chunk size", in_chunks(b"8 \t\r\n" + BODY + b"\r\n0\r\n\r\n"), KEPT),
     ("chunks with line feeds", in_chunks(b"8\n" + BODY + b"\n0\n\n"), KEPT),
+    ("chunks of one byte", in_chunks(b"".join(b"1\r\n%c\r\n" % each for each in BODY) + b"0\r\n\r\n"), KEPT),
+    (
+        "3,000 chunks of 64 bytes",
+        in_chunks(
+            b"".join(b"40\r\n%b\r\n" % (b" " * 64) for _ in range(3000)) + b"8\r\n" + BODY + b"\r\n0\r\n\r\n"
+        ),
+        KEPT,
+        200,
+        b" " * 192_000 + BODY,
+    ),
+    (
+        "chunks in every form",
+        in_chunks(b" 1;a=b\n" + BODY[:1] + b"\n06 \r\n" + BODY[1:7] + b"\r\n1;\r\n" + BODY[7:] + b"\n00\n\n"),
+        KEPT,
+    ),
     ("trailers", in_chunks(b"8\r\n" + BODY + b"\r\n0\r\nX-Sum: 1\r\nContent-Length: 3\r\n\r\n"), KEPT),
     ("chunked in capitals", OK + b"Transfer-Encoding: CHUNKED\r\n\r\n8\r\n" + BODY + b"\r\n0\r\n\r\n", KEPT),
     ("no chunk", in_chunks(b"0\r\n\r\n"), KEPT, 200, b""),
@@ -196,6 +213,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("empty chunk size", in_chunks(b"\r\n" + BODY + b"\r\n0\r\n\r\n"), "malformed chunk size"),
     ("chunk longer than its size", in_chunks(b"4\r\n" + BODY + b"\r\n0\r\n\r\n"), "a chunk"),
     ("endless chunk extension", in_chunks(b"8;" + b"x" * 9000), "chunk line that is too long"),
+    ("55,000 chunks of one byte", in_chunks(b"1\r\nx\r\n" * 55_000), "too many small chunks"),
     ("endless trailers", in_chunks(b"0\r\n" + b"X: y\r\n" * 4000), "KiB of trailers"),
     ("chunks cut short", in_chunks(b"8\r\n" + BODY + b"\r\n"), ""),
     ("trailers cut short", in_chunks(b"8\r\n" + BODY + b"\r\n0\r\nX: y\r\n"), ""),
@@ -210,6 +228,9 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("status below 100", with_headers().replace(b"200", b"099"), "status line"),
     ("status that is a word", with_headers().replace(b"200", b"abc"), "status line"),
     ("no status", with_headers().replace(b" 200 OK", b""), "status line"),
+    ("2,501 headers", with_headers(b"X: y\r\n" * 2500), "more than 2,500 headers"),
+    ("2,501 malformed headers", with_headers(b"y\n" * 2500), "more than 2,500 headers"),
+    ("2,501 folded lines", with_headers(b"X: y\r\n" + b" z\n" * 2499), "more than 2,500 headers"),
     (
         "headers of 200 KiB",
         with_headers(b"X-Echo: " + b"y" * 200_000 + b"\r\n"),

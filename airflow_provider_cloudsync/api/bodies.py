@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 #: JSON values and keys that a body may hold. The largest documented list has a few thousand; parsing this many takes
 #: less than 100 ms and 40 MiB. The parser does not let another thread run meanwhile.
 MAX_NODES = 320_000
+#: Lists and objects that a body may hold, beside one for each so many bytes. Each 700 start the garbage collector, which
+#: now and then goes through all that a triggerer has in memory: 0.3 s in which no other thread runs.
+_MAX_CONTAINERS, _BYTES_EACH = 1000, 32
 #: One of these is before each value or key but the first. Those within strings are counted, too.
 _SEPARATORS = (b",", b":", b"[", b"{")
 #: Of a body that was cut off: bytes at its beginning that are looked at, and brackets that may be open there.
@@ -16,8 +19,15 @@ _BEGINNING, _MAX_OPEN = 4 * 1024, 64
 _PIECE = 256 * 1024
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
 
+#: Bytes of a body that is large: few are in memory at once.
+LARGE = 128 * 1024
+#: Digits of an integer in a large body. Python's own limit is 4300: 3,600 of these take most of a second, in which no
+#: other thread runs.
+_MOST_DIGITS = 100
+
 NOT_JSON = "is not JSON"
 TOO_MANY_NODES = f"holds more than {MAX_NODES:,} JSON values"
+TOO_MANY_CONTAINERS = "holds too many lists and objects for its size"
 
 
 class ParsedBody(NamedTuple):
@@ -44,12 +54,21 @@ def parse_body(body: bytes, *, truncated: bool = False) -> ParsedBody:
         return ParsedBody(None, TOO_MANY_NODES)
     if truncated:
         body = _completed(body[:_BEGINNING])
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS + len(body) // _BYTES_EACH:
+        return ParsedBody(None, TOO_MANY_CONTAINERS)
     if not body.strip():
         return ParsedBody(None, "")
     try:
-        return ParsedBody(json.loads(body), "")
+        data = json.loads(body, parse_int=_integer) if len(body) > LARGE else json.loads(body)
+        return ParsedBody(data, "")
     except (ValueError, RecursionError):
         return ParsedBody(None, NOT_JSON)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("an integer with too many digits")
+    return int(digits)
 
 
 def _has_too_many_nodes(body: bytes) -> bool:

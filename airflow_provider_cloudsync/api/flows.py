@@ -27,7 +27,7 @@ from airflow_provider_cloudsync.api.messages import (
     Turn,
     Wiring,
 )
-from airflow_provider_cloudsync.api.redaction import secrets_of
+from airflow_provider_cloudsync.api.redaction import NO_SECRETS, secrets_of
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
@@ -209,6 +209,10 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             proven = credentials.proven(prepared, cloud.clock())
             if proven is None:
                 proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
+            secrets = secrets_of(
+                credentials.secrets, proven.headers, request.json, request.query, proven.wiring.proxy
+            )
+            proven.secrets = NO_SECRETS if request.verbatim else secrets
             response: Response | None = None
             refusal: CredentialsRejected | None = None
             sent_at = cloud.clock()
@@ -227,9 +231,6 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if response is None:
                 assert refusal is not None
                 raise refusal
-            secrets = secrets_of(
-                credentials.secrets, proven.headers, request.json, request.query, proven.wiring.proxy
-            )
             reply = read(request, response, cloud.clock(), credentials.advice, secrets)
             reply.sent_at, reply.received_at = sent_at, cloud.clock()
         except CloudSyncError as error:

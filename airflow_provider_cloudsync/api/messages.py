@@ -26,13 +26,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_cloudsync.api.bodies import ParsedBody, parse_body
+from airflow_provider_cloudsync.api.redaction import NO_SECRETS, Secrets
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 T = TypeVar("T")
 
 #: Bytes of the body of a success: of a call that returns one resource, and of one that returns a list.
-MAX_REPLY, MAX_LIST_REPLY = 2**20, 16 * 2**20
+MAX_REPLY, MAX_LIST_REPLY = 2**20, 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class HttpRequest:
     :param repeatable: whether the driver may send it again by itself, where a reused connection was closed before any
         byte of a reply arrived.
     :param max_reply: bytes of the longest success that is read; a longer one is refused.
+    :param secrets: what no text of the reply may show.
     """
 
     method: str
@@ -120,6 +122,7 @@ class HttpRequest:
     service: str = ""
     repeatable: bool = False
     max_reply: int = MAX_REPLY
+    secrets: Secrets = field(default=NO_SECRETS, repr=False)
 
     def pieces(self) -> tuple[str, str, str, str]:
         """Scheme, host with its port, path and query. There is no fragment; the library's way costs what a signature
@@ -143,6 +146,21 @@ class Response:
     body: bytes = field(repr=False)
     truncated: bool = False
     _parsed: ParsedBody | None = field(default=None, init=False, repr=False, compare=False)
+    _redacted: tuple[Secrets, Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def prepare(self, secrets: Secrets) -> None:
+        """Do now, in a thread perhaps, what takes long with a large body."""
+        if 200 <= self.status < 300:
+            self.redacted(secrets)
+        else:
+            _ = self.parsed
+
+    def redacted(self, secrets: Secrets) -> Any:
+        """JSON value of a success without secrets."""
+        done = self._redacted
+        if done is None or done[0] is not secrets:
+            done = self._redacted = secrets, secrets.redact_data(self.data, self.body)
+        return done[1]
 
     @property
     def parsed(self) -> ParsedBody:

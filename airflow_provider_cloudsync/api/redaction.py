@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,9 @@ _SHORT = 4
 _DEPTH = 3
 #: Levels of a success that are looked through. No service nests deeper; what is deeper is masked as a whole.
 _DEEPEST = 64
+#: Characters of one text of a success that are looked through for a secret, and of all its texts with escapes. A text
+#: beyond that which may hold one is masked as a whole: no service writes one, and the sender decides how many there are.
+_LONGEST_TEXT, _MOST_DECODED = 20_000, 1_000_000
 _ESCAPES = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
     r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
@@ -66,6 +70,9 @@ class Secrets:
         return data if is_free_of(body, self.values) else redact_data(data, self.values)
 
 
+NO_SECRETS = Secrets()
+
+
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return the text of an error without the secrets, and without beginnings of them that a server cut."""
     return _masked(text, [needle for each in secrets if each for needle in _needles(each)], partial=True)
@@ -77,7 +84,7 @@ def redact_data(data: Any, secrets: Sequence[str]) -> Any:
     A name may begin like a password, so the beginning of a secret is removed from whole sentences only.
     """
     needles = [needle for each in secrets if len(each) >= _LONG for needle in _needles(each)]
-    return _walk(data, needles) if needles else data
+    return _Walk(needles).of(data) if needles else data
 
 
 def is_free_of(body: bytes, secrets: Iterable[str]) -> bool:
@@ -161,27 +168,54 @@ def is_sensitive(name: str) -> bool:
     return plain in _SENSITIVE_NAMES or _SENSITIVE.search(plain) is not None
 
 
-def _walk(data: Any, needles: Sequence[str], depth: int = _DEEPEST) -> Any:
-    if isinstance(data, str):
-        if _ESCAPES.search(data) is None and not _holds_one(data, needles):
+class _Walk:
+    """One pass over the JSON of a success."""
+
+    def __init__(self, needles: Sequence[str]) -> None:
+        self._needles = needles
+        self._left = _MOST_DECODED
+
+    def of(self, data: Any, depth: int = _DEEPEST) -> Any:
+        if isinstance(data, str):
+            return self._text(data)
+        if not isinstance(data, dict | list):
             return data
-        return _masked(data, needles, partial=any(each in data for each in " \n\t"))
-    if not isinstance(data, dict | list):
-        return data
-    if not depth:
-        return MASK
-    if isinstance(data, list):
-        return [_walk(each, needles, depth - 1) for each in data]
-    return {_walk(name, needles): _walk(value, needles, depth - 1) for name, value in data.items()}
+        if not depth:
+            return MASK
+        if isinstance(data, list):
+            return [self.of(each, depth - 1) for each in data]
+        return {self._text(name): self.of(value, depth - 1) for name, value in data.items()}
+
+    def _text(self, text: str) -> str:
+        escaped = "%" in text or "\\" in text or "&" in text
+        if not escaped and not _holds_one(text, self._needles):
+            return text
+        self._left -= len(text)
+        if len(text) > _LONGEST_TEXT or self._left < 0:
+            return MASK
+        return _masked(text, self._needles, partial=any(each in text for each in " \n\t"))
 
 
 def _holds_one(text: str, needles: Sequence[str]) -> bool:
-    """Whether the beginning of a secret is in a text without escapes."""
-    stream = text.translate(_FORM) if "+" in text else text
+    """Whether the beginning of a secret is in a text whose escapes are undone."""
+    stream = text.replace("+", " ") if "+" in text else text
     return any(each[:_LONG] in stream for each in needles)
 
 
+def _may_hold_one(text: str, needles: Sequence[str]) -> bool:
+    """Whether the beginning of a secret is in a text, in any encoding. Costs less than telling where it stands."""
+    for _ in range(_DEPTH + 1):
+        if _holds_one(text, needles):
+            return True
+        before, text = text, _ESCAPES.sub(_plain, text)
+        if text == before:
+            return False
+    return False
+
+
 def _masked(text: str, needles: Sequence[str], *, partial: bool) -> str:
+    if not _may_hold_one(text, needles):
+        return text
     spans: list[tuple[int, int]] = []
     plain, offsets = text, None
     for _ in range(_DEPTH + 1):
@@ -242,12 +276,23 @@ def _stands_alone(stream: str, start: int, end: int) -> bool:
 
 @lru_cache(maxsize=256)
 def _needles(secret: str) -> tuple[str, ...]:
-    """What is looked for: the secret itself, and its two forms of Base64 without padding."""
-    raw = secret.encode("utf-8", "surrogatepass")
+    """What is looked for: the secret itself, and what Base64 makes of it alone and within a longer text."""
     forms = [secret]
     if len(secret) >= _SHORT and not _DIGEST.fullmatch(secret):
-        forms += [encode(raw).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode)]
+        for written in (secret, json.dumps(secret)[1:-1]):
+            forms += _in_base64(written.encode("utf-8", "surrogatepass"))
     return tuple(dict.fromkeys(each.translate(_FORM) for each in forms))
+
+
+def _in_base64(raw: bytes) -> list[str]:
+    """The characters that do not depend on what stands beside it, by where in a group of three bytes it begins."""
+    found: list[str] = []
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        found.append(encode(raw).decode().rstrip("="))
+        for before in range(3):
+            first, last = -(-8 * before // 6), 8 * (before + len(raw)) // 6
+            found.append(encode(b"\0" * before + raw).decode()[first:last])
+    return [each for each in found if len(each) >= _SHORT]
 
 
 @lru_cache(maxsize=256)
@@ -281,17 +326,24 @@ def _decoded(text: str) -> tuple[str, list[int]] | None:
     return "".join(parts), offsets
 
 
+def _plain(match: re.Match[str]) -> str:
+    """What an escape, or several of a kind, stand for."""
+    kind, whole = match.lastgroup, match[0]
+    if kind == "percent":
+        return bytes.fromhex(whole.replace("%", "")).decode("utf-8", "surrogateescape")
+    if kind == "unicode":
+        return bytes.fromhex(whole.replace("\\u", "")).decode("utf-16-be", "surrogatepass")
+    if kind == "slash":
+        return _SLASHED.get(match["slash"], match["slash"])
+    return html.unescape(whole)
+
+
 def _characters(match: re.Match[str]) -> Iterable[tuple[str, int]]:
     """Each character that an escape stands for, and how many characters of the text it takes."""
-    whole = match[0]
-    if match["percent"]:
-        plain = bytes.fromhex(whole.replace("%", "")).decode("utf-8", "surrogateescape")
+    kind, plain = match.lastgroup, _plain(match)
+    if kind == "percent":
         return [(each, 3 * len(each.encode("utf-8", "surrogateescape"))) for each in plain]
-    if match["unicode"]:
-        raw = bytes.fromhex(whole.replace("\\u", ""))
-        plain = raw.decode("utf-16-be", "surrogatepass")
+    if kind == "unicode":
         return [(each, 3 * len(each.encode("utf-16-be", "surrogatepass"))) for each in plain]
-    if match["slash"]:
-        return [(_SLASHED.get(match["slash"], match["slash"]), len(whole))]
-    plain = html.unescape(whole)
-    return [(each, len(whole) if number == 0 else 0) for number, each in enumerate(plain)]
+    width = len(match[0])
+    return [(each, width if number == 0 else 0) for number, each in enumerate(plain)]

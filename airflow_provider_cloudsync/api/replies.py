@@ -17,7 +17,7 @@ from airflow_provider_cloudsync.api.error_bodies import (
     names_code,
 )
 from airflow_provider_cloudsync.api.messages import Request, Response
-from airflow_provider_cloudsync.api.redaction import Secrets
+from airflow_provider_cloudsync.api.redaction import NO_SECRETS, Secrets
 from airflow_provider_cloudsync.api.text import LONGEST_READ, one_line
 from airflow_provider_cloudsync.api.throttling import throttle_limit, throttle_window
 from airflow_provider_cloudsync.api.times import http_date
@@ -29,7 +29,6 @@ from airflow_provider_cloudsync.exceptions import (
     shows_service,
 )
 
-NO_SECRETS = Secrets()
 #: COC writes one of these beside a result with status 200; everything else under error_code is an error.
 _GOOD_CODES = ("", "0", "COC.00000000", "GOM.00000000")
 #: Codes of the services themselves that mean "not allowed", whatever the status beside them.
@@ -155,7 +154,7 @@ def read(
         if isinstance(data, dict) and (error_code_of(data) not in _GOOD_CODES or is_all_error(data)):
             raise _error(ApiError, request, response, *find_error(data, clean), request_id)
         if not request.verbatim:
-            data = secrets.redact_data(data, response.body)
+            data = response.redacted(secrets)
         return Reply(response.status, data, request_id, response.headers)
     code, detail = find_error(data, clean)
     page = bool(problem) and not _is_spoilt(response.body)

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from airflow_provider_cloudsync.api import bodies
-from airflow_provider_cloudsync.api.bodies import MAX_NODES, NOT_JSON, TOO_MANY_NODES, parse_body
+from airflow_provider_cloudsync.api.bodies import (
+    LARGE,
+    MAX_NODES,
+    NOT_JSON,
+    TOO_MANY_CONTAINERS,
+    TOO_MANY_NODES,
+    parse_body,
+)
 from airflow_provider_cloudsync.api.messages import Request, Response
 from airflow_provider_cloudsync.api.replies import accepts_proof, find_error, read, rejects_proof
 from airflow_provider_cloudsync.exceptions import ApiError, UnreadableReply
@@ -29,9 +36,14 @@ REQUEST = Request("GET", "mrs", "Operation", "/", repeatable=True)
         (b"<html>", None, NOT_JSON),
         (b'{"a": 1', None, NOT_JSON),
         (b"\xff\xfe\xfd", None, NOT_JSON),
-        (b"[" * 100_000, None, NOT_JSON),
-        (b'{"a":' * 100_000, None, NOT_JSON),
+        (b"[" * 100_000, None, TOO_MANY_CONTAINERS),
+        (b'{"a":' * 100_000, None, TOO_MANY_CONTAINERS),
         (b"9" * 10_000, None, NOT_JSON),
+        (b"[" + b"9" * 101 + b"]" + b" " * LARGE, None, NOT_JSON),
+        (b"[" + b"9" * 100 + b"]" + b" " * LARGE, [10**100 - 1], ""),
+        (b"[" + b"[]," * 1200 + b"0]", None, TOO_MANY_CONTAINERS),
+        (b"[" + b"{}," * 1200 + b"0]", None, TOO_MANY_CONTAINERS),
+        (b"[" + b"{}," * 1000 + b"0]", [{}] * 1000 + [0], ""),
         (b"[" + b"0," * (MAX_NODES - 2) + b"0]", [0] * (MAX_NODES - 1), ""),
         (b"[" + b"0," * MAX_NODES + b"0]", None, TOO_MANY_NODES),
         (b"[" + b"[]," * (MAX_NODES // 2) + b"0]", None, TOO_MANY_NODES),

@@ -148,6 +148,35 @@ def test_what_a_server_cut_and_escaped(encode):
         assert len(found) < 16
 
 
+@pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_in_a_text_that_was_encoded_as_a_whole(secret, before, alphabet):
+    """At most a byte of the secret is left on either side."""
+    for written in (secret, json.dumps(secret)[1:-1]):
+        echoed = alphabet(f"{before}{written}, and".encode()).decode()
+        found = redact(f"got {echoed} from you", [secret])
+        assert MASK in found
+        assert len(found) <= len(f"got {MASK} from you") + 4 + 8 + 4
+
+
+def test_a_long_text_of_a_success_is_masked_as_a_whole_if_it_may_hold_a_secret():
+    for text, masked in (
+        ("x" * 30_000, False),
+        ("x" * 30_000 + SECRET, True),
+        ("x" * 30_000 + "%41", True),
+        ("x" * 30_000 + "\\u0041", True),
+        ("%41" * 5000, False),
+    ):
+        assert redact_data([text], [SECRET]) == [MASK if masked else text]
+
+
+def test_the_texts_of_a_success_that_are_decoded_are_bounded():
+    found = redact_data(["%41" * 5000] * 70 + ["plain"], [SECRET])
+    assert found.count(MASK) == 70 - 1_000_000 // 15_000
+    assert found[-1] == "plain"
+
+
 @pytest.mark.parametrize(
     ("secret", "text", "left"),
     [

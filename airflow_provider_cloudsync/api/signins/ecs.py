@@ -7,8 +7,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
-from airflow_provider_cloudsync.api.redaction import Secrets, secrets_of
-from airflow_provider_cloudsync.api.replies import NO_SECRETS, date_of, said
+from airflow_provider_cloudsync.api.redaction import NO_SECRETS, Secrets, secrets_of
+from airflow_provider_cloudsync.api.replies import date_of, said
 from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, Throttled, UnreadableReply
 
