@@ -27,7 +27,8 @@ _DEPTH = 3
 #: Levels of a success that are looked through. No service nests deeper; what is deeper is masked as a whole.
 _DEEPEST = 64
 #: Characters of one text of a success that are looked through for a secret, and of all its texts with escapes. A text
-#: beyond that which may hold one is masked as a whole: no service writes one, and the sender decides how many there are.
+#: beyond that which may hold one is masked as a whole: no service writes one, and the sender decides how many
+#: there are.
 _LONGEST_TEXT, _MOST_DECODED = 20_000, 1_000_000
 _ESCAPES = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"

@@ -428,9 +428,9 @@ class TestList:
                 "ak": "AKIAEXAMPLEACCESSKEY",
                 "sync_status": "success",
                 "failure_msg": None,
-                "sync_date": "2026-11-20T08:00:00",
-                "create_time": "2026-10-22T08:00:00",
-                "update_time": "2026-10-22T08:00:00",
+                "sync_date": "2026-11-20T08:00:00Z",
+                "create_time": "2026-10-22T08:00:00Z",
+                "update_time": "2026-10-22T08:00:00Z",
             }
         ]
 
