@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_cloudsync import connection_lookup, sharing, transport, turns
+from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.emulator import Emulator
 from tests.airflow.roads import NAME
-from tests.jumps import jumps
+from tests.airflow.stepped_clock import use_stepped_clock
 
 
 @pytest.fixture(autouse=True)
@@ -27,20 +27,6 @@ def _no_secrets_of_other_tests() -> Iterator[None]:
     masker = sys.modules.get("airflow.sdk._shared.secrets_masker")
     if masker is not None:
         masker._secrets_masker().reset_masker()
-
-
-class _SteppedAsyncio:
-    """asyncio, but for its sleep."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, seconds: float) -> None:
-        self._emulator.advance(seconds)
-        await asyncio.sleep(0)
 
 
 class Store(dict):
@@ -69,33 +55,9 @@ class World:
         self.events: list[Any] = []
         #: Key, value, and after how many requests a task left it.
         self.xcoms: list[tuple[str, Any, int]] = []
-        stepped = SimpleNamespace(
-            time=emulator.clock.now,
-            monotonic=emulator.clock.now,
-            sleep=lambda seconds: emulator.advance(seconds),
+        use_stepped_clock(
+            monkeypatch, now=emulator.clock.now, advance=lambda seconds: emulator.advance(seconds)
         )
-        for module in (
-            "waits",
-            "connection_lookup",
-            "transport",
-            "hooks.cloudsync",
-            "operators.sync",
-            "sensors.sync",
-        ):
-            monkeypatch.setattr(f"airflow_provider_cloudsync.{module}.time", stepped)
-        base = sys.modules[BaseSensorOperator.__module__]
-        monkeypatch.setattr(base, "time", stepped)  # Airflow's own loop of a sensor that pokes
-        for module in (transport, connection_lookup):
-            monkeypatch.setattr(module, "asyncio", _SteppedAsyncio(emulator))
-
-        kept = sharing.Kept()
-        monkeypatch.setattr(
-            transport,
-            "AsyncShares",
-            lambda **_: sharing.AsyncShares(emulator.clock.now, jumps(emulator.advance), kept),
-        )
-        monkeypatch.setattr(transport, "_turns", turns.Turns(clock=emulator.clock.now))
-        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(emulator.clock.now, kept))
         monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", emulator.connection)
 
     def before_each_reply(self, do: Callable[[str], Any]) -> None:
