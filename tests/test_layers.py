@@ -35,6 +35,7 @@ TIERS = [
     ["api.services.csms_settings"],
     ["api.services.*_calls"],
     ["api.services.*"],
+    ["api.services.mrs_runs"],
     ["api.services.__init__"],
     ["api.signins.__init__", "api.signins.leases"],
     ["api.signins.*"],

@@ -39,7 +39,7 @@ class MrsHook(CloudSyncHook):
         target = services.mrs.iam_sync_target(
             cluster_id, user_names=user_names, group_names=group_names, sync_all=sync_all
         )
-        return self.run(services.mrs.send_all(self.cloud, services.mrs.IAM_SYNC, target))
+        return self.run(services.mrs_runs.send_all(self.cloud, services.mrs.IAM_SYNC, target))
 
     def cancel_iam_sync(
         self,
@@ -50,7 +50,7 @@ class MrsHook(CloudSyncHook):
     ) -> SyncState:
         """Remove synchronized users and groups from the cluster (CancelSyncIamUser); it stops no running sync."""
         target = services.mrs.iam_cancel_target(cluster_id, user_names=user_names, group_names=group_names)
-        return self.run(services.mrs.send_all(self.cloud, services.mrs.IAM_CANCEL, target))
+        return self.run(services.mrs_runs.send_all(self.cloud, services.mrs.IAM_CANCEL, target))
 
     def is_iam_synchronizing(self, cluster_id: str) -> bool:
         """Whether a synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""

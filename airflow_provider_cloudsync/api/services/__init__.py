@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.services import hss as hss
     from airflow_provider_cloudsync.api.services import mrs as mrs
     from airflow_provider_cloudsync.api.services import mrs_calls as mrs_calls
+    from airflow_provider_cloudsync.api.services import mrs_runs as mrs_runs
 
     PROBES: dict[str, Probe]
     SERVICES: dict[str, Service[Any]]
@@ -38,7 +39,7 @@ _PROBED = {"mrs": "mrs_calls", "dataarts": "dataarts", "hss": "hss", "coc": "coc
 
 #: What hooks, operators and sensors have as ``services.mrs``: it is imported when it is used, and not when a DAG file
 #: is parsed.
-_WHEN_USED = ("coc", "coc_calls", "csms", "csms_calls", "dataarts", "hss", "mrs", "mrs_calls")
+_WHEN_USED = ("coc", "coc_calls", "csms", "csms_calls", "dataarts", "hss", "mrs", "mrs_calls", "mrs_runs")
 
 
 def __getattr__(name: str) -> Any:

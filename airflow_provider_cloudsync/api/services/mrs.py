@@ -24,10 +24,10 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.polling import until_done
+from airflow_provider_cloudsync.api.replies import is_missing
 from airflow_provider_cloudsync.api.services.mrs_calls import (
     NAMES_PER_REQUEST,
-    SyncState,
+    NO_SUCH_CLUSTER,
     find_cluster,
     get_synced_iam_users,
     is_iam_synchronizing,
@@ -42,12 +42,11 @@ from airflow_provider_cloudsync.api.services.parameters import (
     names,
     names_or_all,
 )
-from airflow_provider_cloudsync.api.waiting import begin
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
     InvalidParameter,
-    SyncFailed,
+    UnreadableReply,
 )
 
 _CONSOLE = Console("the operation log of the cluster in the MRS console", "mrs", "mrs")
@@ -55,8 +54,6 @@ _NO_REASON = f"The service gives no reason here: look at {_CONSOLE}"
 #: States of a cluster in which no synchronization can run any more.
 _GONE = ("terminating", "terminated", "failed")
 _CLUSTER_BUSY = "12000012"
-#: Seconds that all runs of `send_all` may take.
-_LONGEST_RUN = 3600.0
 #: Seconds until a cluster whose flag is up is looked up again.
 _CLUSTER_AGE = 300.0
 
@@ -157,24 +154,24 @@ class IamSync:
         """
         cluster_id = target["cluster_id"]
         try:
-            if (yield from is_iam_synchronizing(cloud, cluster_id)):
-                return IamSyncSeen(
-                    is_synchronizing=True, problem=(yield from self._known_problem(cloud, cluster_id))
-                )
+            is_running = yield from is_iam_synchronizing(cloud, cluster_id)
         except ApiError as error:
-            if error.status not in (400, 404):
-                raise
-            problem = yield from self._problem(cloud, cluster_id)
-            if problem:
-                return IamSyncSeen(problem=problem)
-            raise
+            return (yield from self._explained(cloud, cluster_id, error))
+        if is_running:
+            return IamSyncSeen(
+                is_synchronizing=True, problem=(yield from self._known_problem(cloud, cluster_id))
+            )
         problem = yield from self._problem(cloud, cluster_id)
         if problem:
             return IamSyncSeen(problem=problem)
-        has = yield from get_synced_iam_users(cloud, cluster_id)
-        synchronous = (yield from is_iam_synchronous(cloud, cluster_id)) if target["sync_all"] else None
-        # Once more: a run may have come up in between, and names show before it has ended.
-        if (yield from is_iam_synchronizing(cloud, cluster_id)):
+        try:
+            has = yield from get_synced_iam_users(cloud, cluster_id)
+            synchronous = (yield from is_iam_synchronous(cloud, cluster_id)) if target["sync_all"] else None
+            # Once more: a run may have come up in between, and names show before it has ended.
+            is_running = yield from is_iam_synchronizing(cloud, cluster_id)
+        except ApiError as error:
+            return (yield from self._explained(cloud, cluster_id, error))
+        if is_running:
             return IamSyncSeen(is_synchronizing=True)
         return IamSyncSeen(
             is_synchronous=synchronous,
@@ -182,13 +179,32 @@ class IamSync:
             group_names=frozenset(has["group_names"]),
         )
 
+    def _explained(self, cloud: Cloud, cluster_id: str, error: ApiError) -> Flow[IamSyncSeen]:
+        """Look the cluster up after the service refused another read of it.
+
+        :raises ApiError: `error`, if it is not explained by the state of the cluster.
+        :raises UnreadableReply: if the service denies and shows the cluster at the same time.
+        """
+        if error.status not in (400, 404):
+            raise error
+        problem = yield from self._problem(cloud, cluster_id)
+        if problem:
+            return IamSyncSeen(problem=problem)
+        if is_missing(error, NO_SUCH_CLUSTER):
+            raise UnreadableReply(
+                f"Contradictory replies: ShowClusterDetails returns MRS cluster {cluster_id}, and {error}"
+            ) from error
+        raise error
+
     def _known_problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
         """While a run is up the cluster is looked up now and then: its flag may stay when it is gone."""
-        if cloud.fresh:
-            return (yield from self._problem(cloud, cluster_id))
-        key = ("cluster", cloud.scope, cluster_id)
-        problem: str = yield Shared(key, lambda: self._problem(cloud, cluster_id), max_age=_CLUSTER_AGE)
-        return problem
+        if not cloud.fresh:
+            key = ("cluster", cloud.scope, cluster_id)
+            problem: str = yield Shared(key, lambda: self._problem(cloud, cluster_id), max_age=_CLUSTER_AGE)
+            if not problem:
+                return ""
+        # A kept result must not confirm itself.
+        return (yield from self._problem(cloud, cluster_id))
 
     def _problem(self, cloud: Cloud, cluster_id: str) -> Flow[str]:
         cluster = yield from find_cluster(cloud, cluster_id)
@@ -364,33 +380,3 @@ class IamCancel(IamSync):
 
 IAM_SYNC = IamSync()
 IAM_CANCEL = IamCancel()
-
-
-def send_all(cloud: Cloud, service: IamSync, target: Target) -> Flow[SyncState]:
-    """Start a run for each thousand of names, one after the other, since a cluster takes one at a time.
-
-    :return: the reply to the last start; the runs before it have ended.
-    :raises SyncFailed: if a run before the last one failed.
-    """
-    *first, last = service.split(target)
-    deadline = cloud.clock() + _LONGEST_RUN
-    for part in first:
-        ticket = yield from _start_in_turn(cloud, service, part, deadline)
-        ended = yield from until_done(cloud, service, ticket, deadline=deadline)
-        if ended.phase is not Phase.SUCCEEDED:
-            raise SyncFailed(f"{service.describe(part)}: {ended.why}")
-    if first:
-        ticket = yield from _start_in_turn(cloud, service, last, deadline)
-        return {"state": ticket.receipt.get("state", "")}
-    receipt = yield from service.start(cloud, last)
-    return {"state": receipt["state"]}
-
-
-def _start_in_turn(cloud: Cloud, service: IamSync, target: Target, deadline: float) -> Flow[Ticket]:
-    while True:
-        ticket = yield from begin(cloud.until(deadline), service, target)
-        if ticket.stage is Stage.STARTED:
-            return ticket
-        turn = yield from until_done(cloud, service, ticket, deadline=deadline)
-        if turn.phase is not Phase.SUCCEEDED:
-            raise SyncFailed(f"{service.describe(target)}: {turn.why}")
