@@ -21,7 +21,8 @@ from airflow_provider_cloudsync.api.times import (
 )
 
 #: Seconds between the clocks. Below the first nothing is corrected, since ``Date`` has whole seconds. From the second
-#: on there is a warning. A machine that is further ahead than the third is refused.
+#: on there is a warning. Where a machine is further ahead than the third, a run that counts only by the corrected time
+#: is refused. Rows and ``Date`` of one service differ by no more than the third.
 _NEGLIGIBLE, _NOTABLE, _INTOLERABLE = 2.0, 5.0, 60.0
 #: Keys in the baseline of a ticket that watches: the difference of the clocks in seconds, where its bound was given;
 #: that another machine polls from now on, so that the difference stays as it is; that the bound is a time of the
@@ -93,9 +94,8 @@ def is_fresh(
         order = order_ms(time)
         return Fresh(order is not None and order >= after)
     ahead = baseline.get(AHEAD_KEY, clock.ahead)
-    if ahead > _INTOLERABLE:
-        return Fresh(None, f"This machine's clock is {ahead:.0f} s ahead of the cloud's clock.")
     warning = ""
+    uncorrected = after
     if abs(ahead) >= _NEGLIGIBLE:
         after -= round(ahead * 1000)
     if abs(ahead) >= _NOTABLE:
@@ -105,6 +105,9 @@ def is_fresh(
             f"corrected to {iso(after)}. Set the clock."
         )
     instant = instant_ms(time)
+    if ahead > _INTOLERABLE and instant is not None and after <= instant < uncorrected:
+        # Date may be wrong in place of this machine's clock, and the two disagree on this run only.
+        return Fresh(None, f"This machine's clock is {ahead:.0f} s ahead of the cloud's clock.")
     if instant is not None:
         return Fresh(instant >= after, warning)
     if not lacks_zone(time):
@@ -157,6 +160,19 @@ def has_moved_since(before: ServiceTime, after: ServiceTime, taken: int | None) 
         earliest = earliest_ms(after)
         return earliest is not None and earliest >= taken - _INTOLERABLE * 1000
     return has_moved(before, after) is True
+
+
+def lag_left(
+    lag: float, time: ServiceTime, clock: ServiceClock, now: float, since: float | None = None
+) -> float:
+    """Seconds for which a service may still show the state of the run before, at most `lag`.
+
+    The machine that wrote the time may be behind that of ``Date`` by a minute, so a young run is given all of `lag`.
+
+    :param lag: seconds by which the state may lag behind the time of its run.
+    :param time: of the run; see `age_s` for the others.
+    """
+    return min(max(lag + _INTOLERABLE - age_s(time, clock, now, since), 0.0), lag)
 
 
 def age_s(time: ServiceTime, clock: ServiceClock, now: float, since: float | None = None) -> float:

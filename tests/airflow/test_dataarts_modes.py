@@ -238,7 +238,7 @@ def test_soft_fail_skips_a_poked_sensor_whose_sync_failed(start) -> None:
 
 def test_a_sync_that_is_done_is_not_deferred(start) -> None:
     world = start({"runs": [RUN]})
-    world.emulator.advance(200)
+    world.emulator.advance(300)
     wait(world, "deferred")
     assert world.deferrals == []
     assert len(world.calls()) == 2  # the second one confirms the first

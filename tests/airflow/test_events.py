@@ -251,7 +251,7 @@ def test_what_an_event_says(begin) -> None:
         "run": moment(300),
         "outcome": "failed",
     }
-    assert moment(330)[:19] <= only["seen_at"][:19] <= moment(400)[:19]
+    assert moment(330)[:19] <= only["seen_at"][:19] <= moment(410)[:19]
 
 
 # --- restarts ---------------------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ LAG = STATE_LAG
 CONFIRMED = [
     # id, seen, the service's clock and ours (seconds after the run), seen under way before, seconds to confirm
     ("a success just now", seen(OK), 0, 0, False, LAG),
-    ("a success of 20 s ago", seen(OK), 20, 20, False, LAG - 20),
+    ("a success of 20 s ago", seen(OK), 20, 20, False, LAG),
+    ("a success of 80 s ago", seen(OK), 80, 80, False, LAG - 20),
     ("a success of long ago", seen(OK), 600, 600, False, 5),
     ("a failure just now", seen(BAD), 0, 0, False, LAG),
     ("a failure of long ago", seen(BAD), 600, 600, False, 15),
@@ -98,7 +99,7 @@ CONFIRMED = [
     # A Date that does not fit never holds a wait up to its deadline.
     ("the service's clock is 3 min behind", seen(OK), -180, 100, False, LAG),
     ("the service's clock is an hour behind", seen(OK), -3600, 7200, False, LAG),
-    ("the service's clock is ahead", seen(OK), 600, 3, False, LAG - 3),
+    ("the service's clock is ahead", seen(OK), 600, 63, False, LAG - 3),
     ("our clock is behind", seen(OK), 100, -600, False, LAG),
     ("no clock of the service", seen(OK), None, 100, False, 5),
     ("no time", seen(OK, None), 100, 100, False, 5),
@@ -170,7 +171,9 @@ CLOCKS = [
     ("ahead: an old run", 30.0, -31, RUNNING, "30 s ahead"),
     ("hardly ahead", 1.5, -1, RUNNING, ""),
     ("a little behind", -3.0, 2, RUNNING, ""),
-    ("too far ahead", 600.0, 100, FAILED, ""),
+    ("far ahead: the clocks disagree on the run", 600.0, -100, FAILED, ""),
+    ("far ahead: a new run by either clock", 600.0, 0, SUCCEEDED, "600 s ahead"),
+    ("far ahead: an old run by either clock", 600.0, -601, RUNNING, "600 s ahead"),
 ]
 
 

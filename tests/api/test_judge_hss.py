@@ -98,7 +98,9 @@ def test_watched(after, seen, phase, words) -> None:
         pytest.param(-60.0, 59, RUNNING, id="Airflow's clock is behind, an old one"),
         pytest.param(-60.0, 60, SUCCEEDED, id="Airflow's clock is behind, a new one"),
         pytest.param(30.0, -30, SUCCEEDED, id="Airflow's clock is ahead, a new one"),
-        pytest.param(600.0, 700, FAILED, id="Airflow's clock is too far ahead"),
+        pytest.param(600.0, -100, FAILED, id="Airflow's clock is far ahead, the clocks disagree"),
+        pytest.param(600.0, 700, SUCCEEDED, id="Airflow's clock is far ahead, a new one by either clock"),
+        pytest.param(600.0, -700, RUNNING, id="Airflow's clock is far ahead, an old one by either clock"),
     ],
 )
 def test_a_user_s_time_is_by_airflow_s_clock(ahead, seconds, phase) -> None:

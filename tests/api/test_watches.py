@@ -76,7 +76,7 @@ CASES: list[tuple[str, watches.Watch, list[Any], list[list[tuple[int, str]]]]] =
     (
         "the state lags behind later",
         MEMBER,
-        [task(OK, T0), task(OK, T1, now=T1 + 1000), task(BAD, T1, now=T2)],
+        [task(OK, T0), task(OK, T1, now=T1 + 1000), task(BAD, T1, now=T3)],
         [[], [], [(T1, F)]],
     ),
     ("of two between two looks, the last", MEMBER, [task(OK, T0), task(OK, T2)], [[], [(T2, S)]]),
@@ -116,7 +116,7 @@ CASES: list[tuple[str, watches.Watch, list[Any], list[list[tuple[int, str]]]]] =
         [
             accounts(row("1", "success", T0)),
             accounts(row("1", "success", T1), now=T1 + 1000),
-            accounts(row("1", "success", T1), now=T2),
+            accounts(row("1", "success", T1), now=T3),
         ],
         [[], [], [(T1, S)]],
     ),

@@ -14,9 +14,9 @@ from typing import Any
 from airflow_provider_cloudsync.api.clocks import (
     NO_CLOCK,
     ServiceClock,
-    age_s,
     has_moved_since,
     is_fresh,
+    lag_left,
     learn_clock,
 )
 from airflow_provider_cloudsync.api.consoles import Console
@@ -358,7 +358,7 @@ def _lag_left(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen, now: f
         return 0.0  # it was written since
     since = None if ticket.stage is Stage.WATCHING else ticket.started_at
     lag = float(ticket.target.get("settle", STATE_LAG))
-    return lag - age_s(row.sync_date, seen.clock, now, since)
+    return lag_left(lag, row.sync_date, seen.clock, now, since)
 
 
 def _oddity(row: AccountSeen) -> str:

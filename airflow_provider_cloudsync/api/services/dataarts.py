@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
 
-from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, age_s, is_fresh, learn_clock
+from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, is_fresh, lag_left, learn_clock
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, MAX_REPLY, Flow, Quota, Request
@@ -308,14 +308,15 @@ class MemberSync:
             lag = float(ticket.target.get("settle", STATE_LAG))
             # A run that was seen under way has written its state since.
             ran = seen.sync_time is not None and ticket.baseline.get(RAN_KEY) == seen.sync_time
-            lag_left = 0.0 if ran or seen.sync_time is None else lag - age_s(seen.sync_time, seen.clock, now)
+            settled = ran or seen.sync_time is None
+            hold = 0.0 if settled else lag_left(lag, seen.sync_time, seen.clock, now)
             if status == "SYNC_SUCCESS":
                 why = f"The last run succeeded{_since(seen)}."
-                return Progress(Phase.SUCCEEDED, why, warning, confirm_for=max(lag_left, CONFIRM_SUCCESS))
+                return Progress(Phase.SUCCEEDED, why, warning, confirm_for=max(hold, CONFIRM_SUCCESS))
             said = one_line(seen.sync_msg, 500, tail=True) or "no message"
             of = "" if seen.sync_time is None else f" (of the run started {_text(seen)})"
             why = f"The service says: {said}{of}"
-            return Progress(Phase.FAILED, why, warning, confirm_for=max(lag_left, CONFIRM_FAILURE))
+            return Progress(Phase.FAILED, why, warning, confirm_for=max(hold, CONFIRM_FAILURE))
         if status == "NOT_SYNC" or seen.sync_time is None:
             why = f"The task has never run ({status})."
         else:
