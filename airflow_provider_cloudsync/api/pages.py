@@ -272,7 +272,8 @@ def _read(cloud: Cloud, request: Request, reading: _Reading) -> Flow[None]:
         reading.ended = proven or not _is_page_size(len(reading.found), listing)
         return
     while True:
-        position = len(reading.pages) + 1 if listing.numbered else reading.received
+        # Of the rows that are known: a repeated row must not make the next page begin too late.
+        position = len(reading.pages) + 1 if listing.numbered else len(reading.found)
         try:
             page = yield from _page(cloud, request, listing, listing.limit, (listing.position, str(position)))
         except ApiError as error:
