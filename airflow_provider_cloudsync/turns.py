@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -26,12 +27,15 @@ class _Queue:
 
     :param quota: None while none is known: then nobody waits but for a refusal.
     :param sent: when calls were let through: as many as the quota has, the newest last.
+    :param expires_at: when a quota that only a refusal named is forgotten. A poll can need more calls than it allows,
+        and would never be complete.
     :param waiting: what is to be sent -> by when whoever wants to is back. In the order in which they came.
     """
 
     quota: Quota | None = None
     sent: deque[float] = field(default_factory=deque)
     waiting: dict[Hashable, float] = field(default_factory=dict)
+    expires_at: float = math.inf
     held_until: float = 0.0
     last_untold: float = 0.0
     swept_at: float = 0.0
@@ -44,6 +48,10 @@ class _Queue:
 
     def take(self, claim: Hashable, now: float) -> float:
         """Seconds until the turn; 0: it is now, and taken."""
+        if now >= self.expires_at:
+            self.quota, self.expires_at = None, math.inf
+            self.sent.clear()
+            self.waiting.clear()
         if self.quota is None:
             # As if it had a place: nobody knows how many may go at once, so all come back at some time after.
             return self.held_until - now if self.held_until > now else 0.0
@@ -118,13 +126,18 @@ class Turns:
             queue = self._queues.get(asked.key)
             if queue is None:
                 queue = self._queues[asked.key] = _Queue()
-            queue.keep(asked.quota)
+            if asked.quota is not None:
+                queue.keep(asked.quota)
+                queue.expires_at = math.inf
             return queue.take(asked.claim, self._clock())
 
     def hold(self, refused: Hold) -> None:
         """Let nobody through for a while; those who wait keep their places."""
         with self._lock:
             queue = self._queues.setdefault(refused.key, _Queue())
+            is_named_only = queue.quota is None or queue.expires_at < math.inf
             if queue.quota is None:
                 queue.keep(refused.quota)
             queue.hold(refused.seconds, self._clock())
+            if is_named_only and queue.quota is not None:
+                queue.expires_at = queue.held_until + queue.quota.seconds + _MARGIN

@@ -205,6 +205,17 @@ class TestQueue:
         waits = [turns.take(Turn("k", None, number)) for number in range(11)]
         assert waits == [0.0] * 5 + [ROUND] * 5 + [2 * ROUND]
 
+    @pytest.mark.parametrize("quota", [Quota(1, 60.0), Quota(1, 600.0)], ids=str)
+    def test_what_a_refusal_told_is_forgotten_after_another_window(self, turns, clock, quota) -> None:
+        """A poll of two calls would never be complete: the second one waits, and the next poll repeats the first."""
+        turns.hold(Hold("k", quota.seconds, quota))
+        clock.now += quota.seconds
+        assert [turns.take(Turn("k", None, each)) for each in "ab"] == [0.0, quota.seconds + 1]
+        clock.now += quota.seconds + 1
+        assert [turns.take(Turn("k", None, each)) for each in "abab"] == [0.0] * 4
+        turns.hold(Hold("k", quota.seconds, quota))
+        assert turns.take(Turn("k", None, "a")) == quota.seconds
+
     def test_but_the_documented_one_goes_before(self, turns, clock) -> None:
         ask(turns, "a")
         turns.hold(Hold("k", 10.0, Quota(1, 1.0)))
