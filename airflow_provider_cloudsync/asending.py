@@ -139,7 +139,9 @@ async def asend(session: Session, request: HttpRequest) -> Response:
             try:
                 exchange = session.exchange()
                 try:
-                    reply = await _request(session.http, session, request, exchange, route)
+                    # On an idle connection that the server closes just then, the reply to a start would be lost.
+                    http = session.http if request.method in ("GET", "HEAD") else session.unkept()
+                    reply = await _request(http, session, request, exchange, route)
                 except Exception as error:
                     if not (request.repeatable and _is_disconnected(error) and exchange.was_closed_meanwhile):
                         raise

@@ -54,6 +54,9 @@ def send(request: HttpRequest) -> Response:
         MalformedReply,
     )
     may_repeat = request.repeatable
+    if request.method not in ("GET", "HEAD"):
+        # On an idle connection that the server closes just then, the reply to a start would be lost.
+        _blocking_session().close()
     try:
         while True:
             current.exchange = exchange
