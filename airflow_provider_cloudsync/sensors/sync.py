@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 LEARNED_KEY = "cloudsync_learned"
 #: An end that is confirmed within so many seconds is confirmed in the worker, before it would be deferred.
 _CONFIRM_HERE = CONFIRM_FAILURE
+#: Attempts at the first poll of a sensor that defers, and seconds between them. It measures the clock of the machine
+#: where ``synced_after`` was read; the triggerer's may differ.
+_FIRST_POLLS, _FIRST_PAUSE = 6, 10.0
 #: Before Airflow 3, a poke that comes more seconds than that after the start of the try is not the first one.
 _LONGEST_LOADING = 60.0
 
@@ -145,7 +148,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 float(self.timeout), self.execution_timeout, waits.start_of_try(context)
             )
             # What takes longer to confirm than a deferral is left to the triggerer.
-            ticket, progress = self._poll(self._ticket(context), hold=_CONFIRM_HERE, deadline=deadline)
+            ticket, progress = self._first_poll(self._ticket(context), deadline)
             if not self._conclude(context, progress):
                 ticket = replace(ticket, baseline=handed_over(ticket.baseline))
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
@@ -258,6 +261,15 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             self.log.info("%s: %s. %s", described, progress.phase.value, progress.why)
             self._told = progress
         return ticket, progress
+
+    def _first_poll(self, ticket: Ticket, deadline: float) -> tuple[Ticket, Progress]:
+        """Poll before a deferral; a lost poll is repeated."""
+        for _ in range(_FIRST_POLLS - 1):
+            ticket, progress = self._poll(ticket, hold=_CONFIRM_HERE, deadline=deadline)
+            if not progress.lost or time.time() + _FIRST_PAUSE > deadline:
+                return ticket, progress
+            time.sleep(_FIRST_PAUSE)
+        return self._poll(ticket, hold=_CONFIRM_HERE, deadline=deadline)
 
     def _conclude(self, context: Context, progress: Progress) -> bool:
         if progress.phase is Phase.RUNNING:
