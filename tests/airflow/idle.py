@@ -40,6 +40,7 @@ class Idle:
             monkeypatch.setattr(module, "time", SimpleNamespace(time=emulator.clock.now))
         for module, name in (
             (transport, "_asend"),
+            (transport, "make_ready"),
             (transport, "aconceal"),
             (cloudsync, "aconceal"),
             (compat, "get_async_connection"),
