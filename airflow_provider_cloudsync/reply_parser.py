@@ -95,12 +95,12 @@ def parse_head(raw: str, method: str) -> Head:
     if len(pairs) != count or len(headers) != count:
         headers = _lenient_fields(lines)
 
-    is_chunked = _is_chunked(headers, matched[1])
+    is_chunked = "transfer-encoding" in headers and _is_chunked(headers, matched[1])
     length = _length(headers)
     if is_chunked and length is not None:
         raise MalformedReply('the reply has both a "Content-Length" and a "Transfer-Encoding" header')
-    connection = headers.get("connection")
-    closes = matched[1] == "0" or (connection is not None and "close" in _items(connection.lower()))
+    connection = headers.get("connection", "").lower()
+    closes = matched[1] == "0" or ("close" in connection and "close" in _items(connection))
     if method == "HEAD":
         length, is_chunked = 0, False
     elif status in (204, 304) or (method == "CONNECT" and status < 300):
@@ -170,10 +170,7 @@ def _length(headers: dict[str, str]) -> int | None:
 
 
 def _is_chunked(headers: dict[str, str], minor_version: str) -> bool:
-    value = headers.get("transfer-encoding")
-    if value is None:
-        return False
-    if value.lower() != "chunked" or minor_version == "0":
+    if headers["transfer-encoding"].lower() != "chunked" or minor_version == "0":
         raise MalformedReply('the reply has a "Transfer-Encoding" header other than "chunked"')
     return True
 

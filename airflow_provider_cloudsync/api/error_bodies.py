@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -38,6 +39,8 @@ _INNER = ("error", "errors", "detail", "details", "fault")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 #: Levels and values that are searched; the sender decides how deep a body is nested, and how much it holds.
 _DEPTH, _MOST_VALUES = 8, 1000
+#: Characters of the name of a field that may be of an error.
+_LONGEST_NAME = 40
 #: Texts of a list that are joined.
 _MOST_TEXTS = 5
 
@@ -122,8 +125,14 @@ def _first(
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in islice(data.items(), _MOST_VALUES):
-        found.setdefault(re.sub(r"[\W_]", "", name).lower(), value)
+        found.setdefault(_field_name(name) if len(name) <= _LONGEST_NAME else name, value)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _field_name(name: str) -> str:
+    """The name without what makes no difference."""
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _first_code(fields: Mapping[str, Any]) -> str:

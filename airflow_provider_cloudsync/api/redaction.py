@@ -95,9 +95,9 @@ def is_free_of(body: bytes, secrets: Iterable[str]) -> bool:
     for each in secrets:
         if len(each) < _LONG:
             continue
-        heads = (each[:_LONG].encode(),) if _DIGEST.fullmatch(each) else _heads(each)
-        if any(head in body for head in heads):
-            return False
+        for head in (each[:_LONG].encode(),) if _is_digest(each) else _heads(each):
+            if head in body:
+                return False
     return True
 
 
@@ -121,9 +121,8 @@ def secrets_of(
 def secrets_in_headers(headers: Mapping[str, str]) -> list[str]:
     """The secrets in the headers of a request: tokens, and the access key and signature of a signed request."""
     found: list[str] = []
-    for name, value in headers.items():
-        if not is_sensitive(name):
-            continue
+    for name in _sensitive_ones(tuple(headers)):
+        value = headers[name]
         before, signed, signature = value.partition("Signature=")
         if signed:
             found += [before.partition("=")[2].partition(",")[0].partition("/")[0], signature]
@@ -188,8 +187,7 @@ class _Walk:
         return {self._text(name): self.of(value, depth - 1) for name, value in data.items()}
 
     def _text(self, text: str) -> str:
-        escaped = "%" in text or "\\" in text or "&" in text
-        if not escaped and not _holds_one(text, self._needles):
+        if not _is_escaped(text) and not _holds_one(text, self._needles):
             return text
         self._left -= len(text)
         if len(text) > _LONGEST_TEXT or self._left < 0:
@@ -197,10 +195,22 @@ class _Walk:
         return _masked(text, self._needles, partial=any(each in text for each in " \n\t"))
 
 
+@lru_cache(maxsize=64)  # the requests of a service have the same headers
+def _sensitive_ones(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(is_sensitive, names))
+
+
+def _is_escaped(text: str) -> bool:
+    return "%" in text or "\\" in text or "&" in text
+
+
 def _holds_one(text: str, needles: Sequence[str]) -> bool:
     """Whether the beginning of a secret is in a text whose escapes are undone."""
     stream = text.replace("+", " ") if "+" in text else text
-    return any(each[:_LONG] in stream for each in needles)
+    for each in needles:  # noqa: SIM110 (a generator costs more than the searches)
+        if each[:_LONG] in stream:
+            return True
+    return False
 
 
 def _may_hold_one(text: str, needles: Sequence[str]) -> bool:
@@ -208,6 +218,8 @@ def _may_hold_one(text: str, needles: Sequence[str]) -> bool:
     for _ in range(_DEPTH + 1):
         if _holds_one(text, needles):
             return True
+        if not _is_escaped(text):
+            return False
         before, text = text, _ESCAPES.sub(_plain, text)
         if text == before:
             return False
@@ -275,11 +287,19 @@ def _stands_alone(stream: str, start: int, end: int) -> bool:
     return not (stream[start - 1 : start].isalnum() or stream[end : end + 1].isalnum())
 
 
-@lru_cache(maxsize=256)
+def _is_digest(secret: str) -> bool:
+    return len(secret) == 64 and _DIGEST.fullmatch(secret) is not None
+
+
 def _needles(secret: str) -> tuple[str, ...]:
     """What is looked for: the secret itself, and what Base64 makes of it alone and within a longer text."""
+    return (secret,) if _is_digest(secret) else _encoded_needles(secret)
+
+
+@lru_cache(maxsize=256)
+def _encoded_needles(secret: str) -> tuple[str, ...]:
     forms = [secret]
-    if len(secret) >= _SHORT and not _DIGEST.fullmatch(secret):
+    if len(secret) >= _SHORT:
         for written in (secret, json.dumps(secret)[1:-1]):
             forms += _in_base64(written.encode("utf-8", "surrogatepass"))
     return tuple(dict.fromkeys(each.translate(_FORM) for each in forms))
