@@ -242,7 +242,7 @@ class ReplyParser:
     def _interim_and_head(self, data: bytes) -> bytes:
         """Look for the end of the head; return what follows it."""
         buffer = self._buffer
-        start = max(len(buffer) - 2, 0)
+        start = len(buffer) - 2 if len(buffer) >= len(b"HTTP/") else 0
         buffer += data
         while True:
             if not start:

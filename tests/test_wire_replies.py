@@ -220,6 +220,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("length cut short", with_length(b"9"), ""),
     ("head cut short", OK + LENGTH, ""),
     ("not HTTP", b"SSH-2.0-OpenSSH_9.6\r\n", "not HTTP/1.1"),
+    ("HTTP misspelt", with_headers().replace(b"HTTP/", b"HTTPS/"), "not HTTP/1.1"),
     ("HTTP in small letters", with_headers().replace(b"HTTP", b"http"), "not HTTP/1.1"),
     ("HTTP/2", with_headers().replace(b"HTTP/1.1", b"HTTP/2"), "status line"),
     ("HTTP/1.2", with_headers().replace(b"HTTP/1.1", b"HTTP/1.2"), "status line"),
