@@ -26,6 +26,8 @@ HEAD_START = 2.0
 _MOST_PROBES = 4
 #: How often a probe gives way to those of other hosts that bring no verdict.
 _MOST_TURNS = 8
+#: Some regions have MRS under .cn and all else under .com, with the same keys.
+_SAME_KEYS = {"myhuaweicloud.cn": "myhuaweicloud.com"}
 
 
 @dataclass(slots=True)
@@ -171,7 +173,8 @@ def _site(place: str) -> str:
     labels = place.partition(":")[0].removesuffix(".").lower().split(".")
     if "[" in place or len(labels) < 2 or labels[-1].isdecimal():
         return place
-    return ".".join(labels[-2:])
+    site = ".".join(labels[-2:])
+    return _SAME_KEYS.get(site, site)
 
 
 def _no_verdict() -> Flow[_Verdict]:

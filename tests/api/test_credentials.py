@@ -364,6 +364,7 @@ class TestTwoClouds:
             ("mrs.cn-north-4.myhuaweicloud.com", "iam.myhuaweicloud.com:443", True),
             ("mrs.cn-north-4.myhuaweicloud.com", "IAM.MyHuaweiCloud.com.", True),
             ("iam.myhuaweicloud.com", "iam.myhuaweicloud.eu", False),
+            ("mrs.ap-southeast-1.myhuaweicloud.cn", "hss.ap-southeast-1.myhuaweicloud.com", True),
             ("mrs.cloud.example:8443", "iam.cloud.example", True),
             ("127.0.0.1:1", "127.0.0.1:2", False),
             ("127.0.0.1:1", "127.0.0.1:1", True),
