@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response, Wiring
-from airflow_provider_cloudsync.reaching import authorities, proxy_for
+from airflow_provider_cloudsync.reaching import authorities, usable_proxy
 
 if TYPE_CHECKING:
     import requests
@@ -43,8 +43,10 @@ def session(
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
             if kwargs.get("timeout") is None:
                 kwargs["timeout"] = (wiring.connect_timeout, wiring.read_timeout)
-            proxy = proxy_for(request.url or "", wiring)
-            kwargs["proxies"] = kwargs.get("proxies") or ({"http": proxy, "https": proxy} if proxy else {})
+            bare = _bare(request, wiring)
+            if not kwargs.get("proxies"):
+                proxy = usable_proxy(bare)
+                kwargs["proxies"] = {"http": proxy, "https": proxy} if proxy else {}
             replies: list[requests.Response] = []
 
             def transmit(authorized: HttpRequest) -> Response:
@@ -55,7 +57,7 @@ def session(
                 replies.append(super(Session, self).send(sent, **kwargs))
                 return _as_read(replies[-1])
 
-            exchange(_bare(request, wiring), transmit)
+            exchange(bare, transmit)
             return replies[-1]
 
     opened = Session()

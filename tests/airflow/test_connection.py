@@ -929,6 +929,21 @@ class TestGetConn:
             session.get(self.url(emulator), timeout=7)
         assert seen == [(1.0, 1.0), 7]
 
+    @pytest.mark.parametrize(
+        ("proxy", "says"),
+        [
+            ("http://u:#MARK@proxy:1", "must be percent-encoded"),
+            ("socks5://u:MARK@proxy:1", "must be a URL such as"),
+            ("http://u:MARK@proxy:99999", "must be a URL such as"),
+        ],
+    )
+    def test_a_bad_proxy_of_the_environment(self, connect, emulator, monkeypatch, proxy, says):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with CloudSyncHook().get_conn() as session, pytest.raises(TransportError, match=says) as caught:
+            session.get("https://mrs.cn-north-4.myhuaweicloud.com" + STATUS.replace("{project_id}", "p"))
+        assert "MARK" not in str(caught.value)
+        assert emulator.requests() == []
+
     def test_a_body_that_is_streamed_can_not_be_signed(self, connect, emulator):
         with CloudSyncHook().get_conn() as session, pytest.raises(TypeError, match="streamed"):
             session.post(self.url(emulator), data=iter([b"a"]))
