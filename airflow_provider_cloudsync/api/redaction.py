@@ -34,6 +34,7 @@ _ESCAPES = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
     r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
     r"|\\(?P<slash>[\"'\\/bfnrt])"
+    r"|(?P<break>(?<=[A-Za-z0-9+/]{64})\r?\n(?=[A-Za-z0-9+/=]))"
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)"
 )
 _SLASHED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -125,7 +126,10 @@ def secrets_in_headers(headers: Mapping[str, str]) -> list[str]:
         value = headers[name]
         before, signed, signature = value.partition("Signature=")
         if signed:
-            found += [before.partition("=")[2].partition(",")[0].partition("/")[0], signature]
+            kind, _, rest = before.partition("=")
+            key = rest.partition(",")[0]
+            # What a derived key is for stands after it. Another may have a slash itself: a secret key in its place.
+            found += [key.rsplit("/", 3)[0] if kind.endswith("Credential") else key, signature]
         else:
             found += [value, *value.split()[1:]]
     return found
@@ -201,7 +205,7 @@ def _sensitive_ones(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_escaped(text: str) -> bool:
-    return "%" in text or "\\" in text or "&" in text
+    return "%" in text or "\\" in text or "&" in text or (len(text) > 64 and "\n" in text)
 
 
 def _holds_one(text: str, needles: Sequence[str]) -> bool:
@@ -354,6 +358,8 @@ def _plain(match: re.Match[str]) -> str:
         return bytes.fromhex(whole.replace("%", "")).decode("utf-8", "surrogateescape")
     if kind == "unicode":
         return bytes.fromhex(whole.replace("\\u", "")).decode("utf-16-be", "surrogatepass")
+    if kind == "break":
+        return ""  # of Base64 in lines
     if kind == "slash":
         return _SLASHED.get(match["slash"], match["slash"])
     return html.unescape(whole)

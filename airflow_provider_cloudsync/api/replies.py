@@ -143,20 +143,20 @@ def read(
     :raises UnreadableReply: if a success can't be read.
     """
     clean = secrets.redact
-    data, problem = response.parsed
-    request_id = _request_id(response, data, clean)
+    # The JSON itself is in no variable: reporters of errors show those of a frame.
+    problem = response.parsed.problem
+    request_id = _request_id(response, response.data, clean)
     if 200 <= response.status < 300:
         if problem:
             raise UnreadableReply(
                 f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) {problem}: "
                 f"{_excerpt(response.body, 120, clean)}."
             )
-        if isinstance(data, dict) and (error_code_of(data) not in _GOOD_CODES or is_all_error(data)):
-            raise _error(ApiError, request, response, *find_error(data, clean), request_id)
-        if not request.verbatim:
-            data = response.redacted(secrets)
+        if _is_error(response.data):
+            raise _error(ApiError, request, response, *find_error(response.data, clean), request_id)
+        data = response.data if request.verbatim else response.redacted(secrets)
         return Reply(response.status, data, request_id, response.headers)
-    code, detail = find_error(data, clean)
+    code, detail = find_error(response.data, clean)
     page = bool(problem) and not _is_spoilt(response.body)
     if problem:
         detail = _excerpt(response.body, 400, clean)
@@ -183,6 +183,11 @@ def read(
             "the endpoint redirects elsewhere, and a signed request does not follow; name the right endpoint"
         )
     raise _error(ApiError, request, response, code, detail, request_id, page=page)
+
+
+def _is_error(data: Any) -> bool:
+    """Whether the JSON of a success is an error all the same."""
+    return isinstance(data, dict) and (error_code_of(data) not in _GOOD_CODES or is_all_error(data))
 
 
 def said(response: Response, secrets: Secrets = NO_SECRETS) -> str:

@@ -153,6 +153,9 @@ def test_what_a_server_cut_and_escaped(encode):
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 def test_in_a_text_that_was_encoded_as_a_whole(secret, before, alphabet):
     """At most a byte of the secret is left on either side."""
+    whole = base64.encodebytes(f"{'x' * 54}{before}{secret}, and{'y' * 60}".encode()).decode()
+    for lines in (whole, whole.replace("\n", "\r\n"), json.dumps(whole)):
+        assert len(redact(lines, [secret])) <= len(lines) - len(secret.encode()) + 3
     for written in (secret, json.dumps(secret)[1:-1]):
         echoed = alphabet(f"{before}{written}, and".encode()).decode()
         found = redact(f"got {echoed} from you", [secret])
@@ -228,6 +231,14 @@ def test_a_long_text_takes_no_long_time():
                 "Authorization": "V11-HMAC-SHA256 Credential=AK1/20261121/r/mrs, SignedHeaders=host, Signature=0af"
             },
             ["AK1", "0af"],
+        ),
+        (
+            {"Authorization": "SDK-HMAC-SHA256 Access=s/k/1/x/y, SignedHeaders=h, Signature=0"},
+            ["s/k/1/x/y", "0"],
+        ),
+        (
+            {"Authorization": "V11-HMAC-SHA256 Credential=s/k/20261121/r/mrs, SignedHeaders=h, Signature=0"},
+            ["s/k", "0"],
         ),
         ({"authorization": "Bearer abc"}, ["Bearer abc", "abc"]),
         ({"X-Auth-Token": "t"}, ["t"]),
@@ -346,6 +357,17 @@ def sent_secrets(stage: Any) -> set[str]:
     return found
 
 
+def variables(error: BaseException) -> list[str]:
+    """Those of the package's frames, as reporters of errors show them."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        if "airflow_provider_cloudsync" in trace.tb_frame.f_code.co_filename:
+            found += [f"{name}={value!r}" for name, value in trace.tb_frame.f_locals.items()]
+        trace = trace.tb_next
+    return found
+
+
 def no_secret_in(text: str, stage: Any) -> None:
     for secret in sent_secrets(stage):
         for name, encode in ENCODINGS.items():
@@ -361,7 +383,7 @@ def test_an_echo_shows_nothing_of_a_request(stage, caplog, driver, way, echo_):
     with pytest.raises(CloudSyncError) as caught:
         stage.drive(driver, call(clouds(stage)[way], READ))
     error = caught.value
-    told = f"{error} {error!r} {vars(error)} {json.dumps(error.to_report())} {caplog.text}"
+    told = f"{error} {error!r} {vars(error)} {json.dumps(error.to_report())} {caplog.text} {variables(error)}"
     no_secret_in(told, stage)
     assert len(stage.sent) >= 1
 
