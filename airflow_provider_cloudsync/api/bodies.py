@@ -67,7 +67,7 @@ def parse_body(body: bytes, *, truncated: bool = False) -> ParsedBody:
 
 def _integer(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
-        raise ValueError("an integer with too many digits")
+        raise ValueError
     return int(digits)
 
 
