@@ -24,7 +24,6 @@ ELSEWHERE = ("emulator", "cli.py", "checkup.py", "connection_form.py")
 #: What stands in brackets in another message, or means that the code is wrong.
 INNER = (
     "started_at is no time",
-    "an integer with too many digits",
     "an object is expected",
     "a list is expected",
     "not what a try remembers",
