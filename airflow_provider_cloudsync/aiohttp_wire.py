@@ -107,7 +107,7 @@ class Exchange:
 
     @property
     def was_closed_meanwhile(self) -> bool:
-        """Whether a reused connection was closed by the server before any byte of a reply arrived."""
+        """Return whether a reused connection was closed by the server before any byte of a reply arrived."""
         return self.reused and self.parser is not None and not self.parser.received
 
 

@@ -240,23 +240,18 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 class _Slot:
     """Permission to have a large body in memory."""
 
-    __slots__ = ("_is_taken", "_limit")
+    __slots__ = ("_limit", "is_taken")
 
     def __init__(self, limit: asyncio.Semaphore) -> None:
-        self._limit, self._is_taken = limit, False
-
-    @property
-    def is_taken(self) -> bool:
-        return self._is_taken
+        self._limit, self.is_taken = limit, False
 
     async def take(self) -> None:
-        if not self._is_taken:
-            await self._limit.acquire()
-            self._is_taken = True
+        await self._limit.acquire()
+        self.is_taken = True
 
     def free(self) -> None:
-        if self._is_taken:
-            self._is_taken = False
+        if self.is_taken:
+            self.is_taken = False
             self._limit.release()
 
 
@@ -305,7 +300,7 @@ def _without_reply(
 
 
 def _verdict(error: Exception, *, sent: bool) -> tuple[bool, bool] | None:
-    """Whether the request may have left, and whether trying again can't help; None: it is no error of the way there.
+    """Return whether the request may have left, and whether a retry is useless; None: another kind of error.
 
     :param sent: whether it had a connection, or was about to have one.
     """

@@ -134,7 +134,7 @@ def read_uri(uri: SplitResult) -> tuple[str, dict[str, str]]:
 
 
 def stands_for(uri: str, service: str, target: Mapping[str, Any], region: str | None) -> bool:
-    """Whether a URI is that of what a task synchronizes.
+    """Return whether a URI is that of what a task synchronizes.
 
     :param service: the service's name, as in a ticket.
     :param target: as in a ticket.

@@ -45,7 +45,7 @@ class CloudSyncError(Exception):
 
     @property
     def in_doubt(self) -> bool:
-        """Whether an attempt before the one that ended so may have been carried out."""
+        """Return whether an attempt before the one that ended so may have been carried out."""
         return self._in_doubt
 
     def leave_in_doubt(self, doubt: bool = True) -> None:
@@ -141,8 +141,19 @@ class ApiError(CloudSyncError):
         self.request_id = request_id
 
     @property
+    def said(self) -> str:
+        """Code and text of the service, as an error quotes them."""
+        return quoted(self.code, self.detail)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Fields that identify the reply, to raise another error about it."""
+        names = ("service", "operation", "status", "code", "detail", "request_id", "sent")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def has_service_code(self) -> bool:
-        """Whether the body held an error code of the service or of its API gateway.
+        """Return whether the body held an error code of the service or of its API gateway.
 
         Only such a code shows who answered. A bare HTTP status (``{"code": 404}``, ``{"code": "Not Found"}``) is what
         any proxy or load balancer writes; among the services, only IAM uses status numbers as its codes.
@@ -150,13 +161,18 @@ class ApiError(CloudSyncError):
         return shows_service(self.service, self.status, self.code)
 
 
+def quoted(code: str, detail: str) -> str:
+    """Return a service's code and text in one line."""
+    return " ".join(part for part in (code, detail) if part) or "no text"
+
+
 def shows_service(service: str, status: int, code: str) -> bool:
-    """Whether an error code can only be of the service or its gateway; see `ApiError.has_service_code`."""
+    """Return whether an error code can only be of the service or its gateway; see `ApiError.has_service_code`."""
     return is_service_code(code) or (service == "iam" and code == str(status))
 
 
 def is_service_code(code: str) -> bool:
-    """Whether an error code says more than an HTTP status does."""
+    """Return whether an error code says more than an HTTP status does."""
     plain = re.sub(r"[\W_]", "", code).lower().removeprefix("http")
     plain = _STATUS_NUMBER.sub("", plain)
     return bool(plain) and plain not in _PHRASES

@@ -48,7 +48,7 @@ def reset() -> None:
 
 
 def are_on() -> bool:
-    """Whether anything is counted; the question costs less than what is to be counted."""
+    """Return whether anything is counted; the question costs less than what is to be counted."""
     try:
         return _stats() is not None
     except Exception as error:

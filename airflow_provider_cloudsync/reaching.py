@@ -99,7 +99,7 @@ def usable_proxy(request: HttpRequest) -> str | None:
 
 
 def proxy_problem(proxy: str) -> str:
-    """What is wrong with the URL of a proxy, without any part of it; empty if it can be used."""
+    """Return what is wrong with a proxy URL, without any part of it; empty if it can be used."""
     scheme, _, rest = proxy.partition("://")
     credentials, at, place = rest.rpartition("@")
     if at and _BREAKS_URL.search(credentials):
@@ -128,7 +128,7 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
 
 
 def proxy_refusal(status: int) -> tuple[str, bool]:
-    """What a proxy says with a status other than 200, and whether trying again can't help."""
+    """Return the reason of a proxy's refusal, and whether a retry is useless."""
     if status == 407:
         return "the proxy requires authentication (407); put user and password into its URL", True
     lasting = status < 500 and status not in (408, 429)
@@ -156,7 +156,7 @@ def _proxy_for(scheme: str, netloc: str, wiring: Wiring) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _is_exempt_address(netloc: str, exempt: str) -> bool:
-    """Whether the host is an IP address that NO_PROXY names, alone or by its network; urllib knows names only.
+    """Return whether the host is an IP address that NO_PROXY names, alone or by its network; urllib knows names only.
 
     :param exempt: the value of NO_PROXY, such as ``10.0.0.0/8, 10.1.2.3:443, fd00::/8, fd00::1, [fd00::1]:443``.
     """
@@ -187,7 +187,7 @@ def _is_loopback(netloc: str) -> bool:
 
 
 def is_near(origin: str) -> bool:
-    """Whether it is this machine.
+    """Return whether it is this machine.
 
     :param origin: scheme, host and port.
     """
@@ -215,7 +215,7 @@ def lost(
 
 
 def is_rejected_certificate(error: BaseException) -> bool:
-    """Whether the certificate of the service, or of the proxy on the way there, was not accepted."""
+    """Return whether the certificate of the service, or of the proxy on the way there, was not accepted."""
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in causes_of(error))
 
 

@@ -54,12 +54,12 @@ class Body:
 
     @property
     def is_slow(self) -> bool:
-        """Whether an event loop is to make no response of another body in the same turn."""
+        """Return whether an event loop is to make no response of another body in the same turn."""
         return self.size > _SLOW or bool(self._encoding)
 
     @property
     def is_slowest(self) -> bool:
-        """Whether it takes an event loop too long to make a response of it."""
+        """Return whether it takes an event loop too long to make a response of it."""
         return self.size > _SLOWEST or bool(self._encoding)
 
     def add(self, chunk: bytes) -> None:

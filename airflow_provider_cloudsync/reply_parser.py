@@ -214,7 +214,7 @@ class ReplyParser:
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the connection ended before the reply did, if it has ended."""
+        """Return whether the connection ended before the reply did, if it has ended."""
         head = self.head
         return not self.finished and (head is None or head.is_chunked or head.length is not None)
 

@@ -43,7 +43,7 @@ current = _Current()
 
 
 class _Reader(io.RawIOBase):
-    """What a reply holds for the library, read from a socket's file until the reply is complete."""
+    """Reader that hands a library the parsed reply, read from a socket's file until the reply is complete."""
 
     def __init__(self, file: Any, sock: socket.socket, exchange: Exchange, parser: ReplyParser) -> None:
         self._file, self._socket, self._parser = file, sock, parser

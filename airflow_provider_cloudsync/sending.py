@@ -140,7 +140,7 @@ def _pieces(reply: requests.Response) -> Iterator[bytes]:
 
 
 def _was_closed_meanwhile(exchange: Exchange, error: Exception) -> bool:
-    """Whether a reused connection was closed by the server before any byte of a reply arrived."""
+    """Return whether a reused connection was closed by the server before any byte of a reply arrived."""
     if not exchange.reused or (exchange.parser is not None and exchange.parser.received):
         return False
     closed = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -158,7 +158,7 @@ def _without_reply(request: HttpRequest, exchange: Exchange, error: Exception) -
 
 
 def _requests_verdict(error: Exception) -> tuple[bool, bool]:
-    """Whether the request may have left, and whether trying again can't help."""
+    """Return whether the request may have left, and whether trying again can't help."""
     import requests
     import urllib3
 

@@ -225,7 +225,7 @@ def _counted(pause: Pause) -> float:
 
 
 class _Pool:
-    """What the flows of one event loop have in common: a session and the results that they share.
+    """State shared by the flows of one event loop: a session and shared results.
 
     :ivar own: the same as `shares`, of results that no other loop takes.
     """

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cloudsync import api, assets
 from airflow_provider_cloudsync.api.model import Phase
-from airflow_provider_cloudsync.api.services.parameters import filled, listed, literal_filled
+from airflow_provider_cloudsync.api.services.parameters import filled, listed, literal
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
@@ -191,7 +191,7 @@ class Waiter:
         :raises InvalidParameter: for empty text.
         """
         for name in ("cloudsync_conn_id", "region", "project_id"):
-            literal_filled(getattr(self, name), name)
+            literal(filled, getattr(self, name), name)
 
     @cached_property
     def hook(self) -> CloudSyncHook:

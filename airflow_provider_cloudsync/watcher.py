@@ -197,7 +197,7 @@ class Watcher:
         return max(filter(_is_ours, found), key=lambda each: each["at"], default=None)
 
     async def _write(self, kept: dict[str, Any]) -> bool:
-        """Whether it was written everywhere; if not, that is made up for before the store is read again."""
+        """Return whether it was written everywhere; if not, that is made up for before the store is read again."""
         self._unwritten = kept
         try:
             for store in self._stores:
@@ -234,7 +234,7 @@ class _NoAnswer(Exception):
 
 
 def _is_ours(kept: Any) -> bool:
-    """Whether it is what this release writes; anything else, such as what somebody edited, counts as nothing."""
+    """Return whether it is what this release writes; anything else, such as what somebody edited, counts as nothing."""
     return (
         isinstance(kept, dict)
         and kept.get("version") == _MEMORY_VERSION

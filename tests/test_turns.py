@@ -31,8 +31,9 @@ from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.services import hss
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target, events_watch_target
 from airflow_provider_cloudsync.api.waiting import begin
-from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Throttled, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import ApiError, Throttled, WaitTimedOut
 from airflow_provider_cloudsync.turns import Turns
+from tests.api.driven import drive
 from tests.stepped import World, worlds
 
 QUOTA = Quota(5, 60.0)
@@ -511,19 +512,11 @@ class TestCall:
 
         script = Script(refused())
 
-        def drive(flow: Any) -> Any:
-            try:
-                message = next(flow)
-                while True:
-                    try:
-                        shared = isinstance(message, Shared)
-                        result = drive(message.make()) if shared else script.answer(message)
-                    except CloudSyncError as error:
-                        message = flow.throw(error)
-                    else:
-                        message = flow.send(result)
-            except StopIteration as end:
-                return end.value
+        def carry_out(message: Any) -> Any:
+            return run(message.make()) if isinstance(message, Shared) else script.answer(message)
+
+        def run(flow: Any) -> Any:
+            return drive(flow, carry_out)
 
         cloud = Cloud(
             KeyPair("ak", "sk"),
@@ -533,7 +526,7 @@ class TestCall:
             attempts=1,
         )
         with pytest.raises(Throttled):
-            drive(call(cloud, READ))
+            run(call(cloud, READ))
         assert [hold.key[1] for hold in script.of(Hold)] == ["KeystoneListProjects"]
 
 

@@ -164,10 +164,8 @@ def _verdict(error: ApiError, probe: Probe, where: str) -> tuple[bool | None, st
     if error.code in probe.unsure:
         return None, f"answers at {where}, which shows no permission yet. What is needed: {probe.needs}"
     if not error.has_service_code:
-        return (
-            False,
-            error.message,
-        )  # of an intermediary, perhaps: it says nothing about permissions or quotas
+        # An intermediary may have replied, which says nothing about permissions or quotas.
+        return False, error.message
     if error.status == 403 or error.code in probe.denied:
         return False, f"not allowed at {where}. Ask for: {probe.needs}. ({error.message})"
     if error.status == 429:

@@ -67,7 +67,7 @@ NO_CLOCK = ServiceClock()
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Whether a run counts for a wait that names the earliest run to accept.
+    """Return whether a run counts for a wait that names the earliest run to accept.
 
     :param counts: None: the clocks differ too much to tell.
     :param warning: for the user.
@@ -80,7 +80,7 @@ class Fresh:
 def is_fresh(
     baseline: Mapping[str, Any], after: int | None, time: ServiceTime, clock: ServiceClock, key: str = ""
 ) -> Fresh:
-    """Whether a service's time is not before the earliest one that a user accepts.
+    """Return whether a service's time is not before the earliest one that a user accepts.
 
     :param baseline: of the ticket; see `learn_clock`.
     :param after: the user's time in milliseconds since the epoch; None: any run counts.
@@ -143,15 +143,13 @@ def learn_clock(
     ):
         # One Date may be wrong; what two clocks agree on is the least that any reply shows.
         learned[AHEAD_KEY] = clock.ahead
-    first = baseline.get(FIRST_KEY)
-    too_early = first is not None and (first["now"] is None or first["now"] + 1000 <= after)
-    if (first is None or too_early) and any(lacks_zone(time) for time in times.values()):
+    if not _saw_before(baseline, after) and any(lacks_zone(time) for time in times.values()):
         learned[FIRST_KEY] = {"now": clock.now, "times": dict(times)}
     return {**baseline, **learned} if learned else baseline
 
 
 def has_moved_since(before: ServiceTime, after: ServiceTime, taken: int | None) -> bool:
-    """Whether a service's time is later than it was in the baseline.
+    """Return whether a service's time is later than it was in the baseline.
 
     :param before: None: the baseline had none, which may have been a gap. Then the time has to be of the time since.
     :param taken: the service's clock when the baseline was taken, in ms; None: not known.
@@ -200,10 +198,15 @@ def handed_over(baseline: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _began_during_the_wait(baseline: Mapping[str, Any], after: int, time: ServiceTime, key: str) -> bool:
-    """Whether a time has changed since the first poll, and that poll was not before the earliest run to accept."""
+    """Return whether a time changed since the first poll, which was not before the earliest run to accept."""
+    if not _saw_before(baseline, after):
+        return False
+    times = baseline[FIRST_KEY].get("times", {})
+    return key in times and has_moved(times[key], time) is True
+
+
+def _saw_before(baseline: Mapping[str, Any], after: int) -> bool:
+    """Return whether the first poll is known, and was not before the earliest run to accept."""
     first = baseline.get(FIRST_KEY)
     # Date has whole seconds.
-    if not isinstance(first, Mapping) or first.get("now") is None or first["now"] + 1000 <= after:
-        return False
-    times = first.get("times", {})
-    return key in times and has_moved(times[key], time) is True
+    return isinstance(first, Mapping) and first.get("now") is not None and first["now"] + 1000 > after

@@ -109,7 +109,7 @@ class KeyPair:
 
     @property
     def _looks_swapped(self) -> bool:
-        """Whether the secret key has the form of an access key, and the access key has not."""
+        """Return whether the secret key has the form of an access key, and the access key has not."""
         return not _ACCESS_KEY.fullmatch(self.access_key) and bool(_ACCESS_KEY.fullmatch(self.secret_key))
 
     @property
@@ -246,7 +246,7 @@ class Anonymous:
 
 
 def carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
-    """Whether a request is signed with that key, or has that token."""
+    """Return whether a request is signed with that key, or has that token."""
     if isinstance(proof, Token):
         return request.headers.get(TOKEN_HEADER) == proof.value
     return f"={proof.access_key}" in request.headers.get("Authorization", "")

@@ -128,7 +128,7 @@ def service_at(host: str, overrides: Mapping[str, str]) -> str:
 
 
 def is_ours(host: str, overrides: Mapping[str, str], everywhere: str | None) -> bool:
-    """Whether a host is of the vendor's sites, or named in the connection: others are to see no proof of anybody.
+    """Return whether a host may see credentials: a Huawei Cloud host, or one that the connection names.
 
     :param host: with the port, if it has one.
     """
@@ -176,12 +176,12 @@ def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it can be looked up at all: an address, or labels of 1 to 63 characters."""
+    """Return whether it can be looked up at all: an address, or labels of 1 to 63 characters."""
     return ":" in host or all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
+    """Return whether a host name or address is this machine itself."""
     if host == "localhost":
         return True
     try:

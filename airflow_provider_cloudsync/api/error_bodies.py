@@ -69,12 +69,12 @@ def error_code_of(data: Mapping[str, Any]) -> str:
 
 
 def is_all_error(data: Mapping[str, Any]) -> bool:
-    """Whether a body holds an error with a code and nothing else, whatever the status says."""
+    """Return whether a body holds an error with a code and nothing else, whatever the status says."""
     return _fields(data).keys() <= {"error", "errors", "requestid"} and is_service_code(find_error(data)[0])
 
 
 def is_of_caller(data: Any, status: int) -> bool:
-    """Whether a 401 is about the caller: it has a code, or a text in a field that only the services use.
+    """Return whether a 401 is about the caller: it has a code, or a text in a field that only the services use.
 
     A text alone may be of a proxy that wants a login.
     """
@@ -82,7 +82,7 @@ def is_of_caller(data: Any, status: int) -> bool:
 
 
 def names_code(data: Any, status: int) -> bool:
-    """Whether the body holds a code of a service or its gateway, IAM's among them: ``{"error": {"code": 403}}``."""
+    """Return whether the body holds a code of a service or its gateway, also IAM's ``{"error": {"code": 403}}``."""
     if is_service_code(find_error(data)[0]):
         return True
     inner = _fields(data).get("error") if isinstance(data, dict) else None

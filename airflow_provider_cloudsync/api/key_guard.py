@@ -32,7 +32,7 @@ _SAME_KEYS = {"myhuaweicloud.cn": "myhuaweicloud.com"}
 
 @dataclass(slots=True)
 class _Verdict:
-    """What this process knows about one access key at one cloud. One object for all threads and event loops."""
+    """State of one access key at one cloud in this process. One object for all threads and event loops."""
 
     accepted_at: float = -math.inf
     rejected_at: float = -math.inf
@@ -43,7 +43,7 @@ class _Verdict:
         return is_recent(self.rejected_at, now)
 
     def is_accepted(self, now: float, seen: int) -> bool:
-        """Whether the key is known to be good.
+        """Return whether the key is known to be good.
 
         :param seen: `acceptances` when the asker came.
         """
@@ -60,7 +60,7 @@ class _Verdict:
 
 @dataclass(slots=True)
 class _Probe:
-    """How a probe ended. Its sender takes the response out; nobody else may read it.
+    """Result of a probe. Its sender takes the response out; nobody else may read it.
 
     :param request: the request that was the probe; None: it was not sent, since the verdict was known by then.
     """
@@ -71,8 +71,10 @@ class _Probe:
 
 
 def is_recent(at: float, now: float) -> bool:
-    """Whether a refusal then may still mean a lock. It may have come while who asks waited for it, and so be a little
-    later than `now`; one far in the future is of a clock that was wrong.
+    """Return whether a rejection at `at` may still lock the key.
+
+    `at` may be slightly later than `now`, when the asker waited for the probe. A time far in the future comes from a
+    wrong clock and is ignored.
     """
     return abs(now - at) < LOCK_TIME
 

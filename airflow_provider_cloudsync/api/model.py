@@ -226,7 +226,7 @@ class Gatherable(Service[Seen], Protocol[Seen]):
 
 
 def is_gatherable(service: Service[Any]) -> TypeGuard[Gatherable[Any]]:
-    """Whether it is looked at so. By one name: to ask Python for all of the protocol takes longer than a look."""
+    """Return whether it is polled so. By one name: to ask Python for all of the protocol takes longer than a poll."""
     return hasattr(service, "observe_all")
 
 
@@ -243,10 +243,10 @@ class Startable(Service[Seen], Protocol[Seen]):
         """What is synchronized, without how to wait for it: equal for two tries that are about the same."""
 
     def admit(self, target: Target, seen: Seen) -> Progress:
-        """Whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
+        """Return whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
 
     def covers(self, target: Target, seen: Seen) -> bool:
-        """Whether a run is under way that brings about all that the target asks for, as far as it shows."""
+        """Return whether a run is under way that brings about all that the target asks for, as far as it shows."""
 
     def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
         """What `judge` and `evidence` will have to know of the time before the start."""
@@ -255,13 +255,13 @@ class Startable(Service[Seen], Protocol[Seen]):
         """Send the start, once. Returns the receipt: plain JSON, ``request_id`` in it."""
 
     def is_busy(self, error: CloudSyncError) -> bool:
-        """Whether the service refused a start because another run is in the way."""
+        """Return whether the service refused a start because another run is in the way."""
 
     def evidence(self, ticket: Ticket, seen: Seen) -> bool:
-        """Whether it shows that a run began after the ticket was taken."""
+        """Return whether it shows that a run began after the ticket was taken."""
 
     def leaves_trace(self, ticket: Ticket) -> bool:
-        """Whether a run that ended well would show afterwards, because the baseline was short of its goal."""
+        """Return whether a run that ended well would show afterwards, because the baseline was short of its goal."""
 
 
 @dataclass(frozen=True, slots=True)

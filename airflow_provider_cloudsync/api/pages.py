@@ -149,7 +149,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _Reading:
-    """What one pass over the pages found.
+    """Result of one pass over the pages.
 
     :param steps: pages that had a new row.
     :param received: rows received, repeated ones included.
@@ -210,18 +210,18 @@ class _Reading:
 
     @property
     def is_uncounted(self) -> bool:
-        """Whether no page states more rows than its own."""
+        """Return whether no page states more rows than its own."""
         return all(each.total == each.page for each in self.counts)
 
     @property
     def is_short(self) -> bool:
-        """Whether fewer rows were found than are stated."""
+        """Return whether fewer rows were found than are stated."""
         total = self.total
         return total is not None and len(self.found) < total
 
     @property
     def is_counted(self) -> bool:
-        """Whether the totals of several pages show that all rows are there."""
+        """Return whether the totals of several pages show that all rows are there."""
         totals = {each.total for each in self.counts}
         return (
             len(self.counts) > 1
@@ -232,7 +232,7 @@ class _Reading:
 
     @property
     def has_all(self) -> bool:
-        """Whether the end is proven and no stated total is higher than the number of rows."""
+        """Return whether the end is proven and no stated total is higher than the number of rows."""
         if not self.ended:
             return False
         if self.listing.is_log:
@@ -241,7 +241,7 @@ class _Reading:
 
     @property
     def is_settled(self) -> bool:
-        """Whether this is the whole list, and nothing changed while it was read."""
+        """Return whether this is the whole list, and nothing changed while it was read."""
         if not self.has_all or self.listing.is_log:
             return self.has_all
         total = self.total
@@ -250,12 +250,12 @@ class _Reading:
         return {each.total for each in self.counts} == {len(self.found)}
 
     def agrees_with(self, other: _Reading | None) -> bool:
-        """Whether both found the same rows, and no stated total is higher."""
+        """Return whether both found the same rows, and no stated total is higher."""
         return other is not None and self.has_all and self.found.keys() == other.found.keys()
 
     @property
     def shortfall(self) -> str:
-        """What is missing, for the error."""
+        """Return the missing part, for the error."""
         found, rows = len(self.found), self.listing.rows
         if self.is_short:
             return f"{found} of {self.total} {rows}"
@@ -293,7 +293,7 @@ def _read(cloud: Cloud, request: Request, reading: _Reading) -> Flow[None]:
 
 
 def _is_end(cloud: Cloud, request: Request, reading: _Reading, *, is_empty: bool) -> Flow[bool]:
-    """Whether a list ends where the next position brought no new row.
+    """Return whether a list ends where the next position brought no new row.
 
     :param is_empty: whether it brought none at all, rather than known ones.
     """
@@ -359,7 +359,7 @@ def _page(
 
 
 def _is_page_size(rows: int, listing: Listing) -> bool:
-    """Whether a service is likely to end its pages after that many rows: round numbers and powers of two."""
+    """Return whether a service is likely to end its pages after that many rows: round numbers and powers of two."""
     is_round = rows % 10 == 0 or rows % 25 == 0 or rows & (rows - 1) == 0
     return rows == listing.limit or (rows >= _SMALLEST_PAGE and is_round)
 

@@ -91,7 +91,7 @@ class Confirmation:
 
     @property
     def is_pending(self) -> bool:
-        """Whether an end shows that is not certain yet."""
+        """Return whether an end shows that is not certain yet."""
         return self.end is not None
 
     def take(self, progress: Progress, at: float) -> Progress:
@@ -166,8 +166,9 @@ def observe(
 
 
 def is_held_back(error: CloudSyncError) -> bool:
-    """Whether a call was held back by this process's own rate limit. A throttled sign-in was not sent either, but has a
-    status.
+    """Return whether a call was held back by this process's own rate limit.
+
+    A throttled sign-in was not sent either, but has a status.
     """
     return isinstance(error, Throttled) and not error.status
 
@@ -353,7 +354,7 @@ def timed_out(
 
 
 def left_behind(service: Service[Any], target: Target) -> str:
-    """What goes on without a wait that is stopped from outside, for the log."""
+    """Return what goes on without a wait that is stopped from outside, for the log."""
     return (
         f"{service.describe(target)} goes on in the cloud, since no call stops it: look at {service.console}. A retry "
         "takes it up again."

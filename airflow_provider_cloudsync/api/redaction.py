@@ -56,7 +56,7 @@ _CUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What no text of a reply may show. Its repr is empty, since tracebacks show the variables of a function."""
+    """Secrets that no text of a reply may show. Its repr is empty, since tracebacks show variables."""
 
     values: tuple[str, ...] = field(default=(), repr=False)
 
@@ -90,7 +90,7 @@ def redact_data(data: Any, secrets: Sequence[str]) -> Any:
 
 
 def is_free_of(body: bytes, secrets: Iterable[str]) -> bool:
-    """Whether `redact_data` certainly changes nothing. Nearly every reply passes, at the cost of a few searches."""
+    """Return whether `redact_data` certainly changes nothing. Nearly every reply passes, after a few searches."""
     if b"\\" in body or b"%" in body or b"&" in body or b"\0" in body:
         return False  # something is escaped
     for each in secrets:
@@ -109,7 +109,7 @@ def secrets_of(
     query: Sequence[tuple[str, str]] = (),
     proxy: str | None = None,
 ) -> Secrets:
-    """What no text of a reply may show: the secrets of the connection, and all that the request carried.
+    """Return the secrets that no text of a reply may show: those of the connection, and all that the request carried.
 
     :param own: of the connection's credentials.
     :param body: JSON of the request.
@@ -167,7 +167,7 @@ def secrets_in_proxy(url: str | None) -> list[str]:
 
 @lru_cache(maxsize=256)
 def is_sensitive(name: str) -> bool:
-    """Whether a field or header of that name holds a secret."""
+    """Return whether a field or header of that name holds a secret."""
     plain = re.sub(r"[\W_]", "", name).lower()
     return plain in _SENSITIVE_NAMES or _SENSITIVE.search(plain) is not None
 
@@ -209,7 +209,7 @@ def _is_escaped(text: str) -> bool:
 
 
 def _holds_one(text: str, needles: Sequence[str]) -> bool:
-    """Whether the beginning of a secret is in a text whose escapes are undone."""
+    """Return whether the beginning of a secret is in a text whose escapes are undone."""
     stream = text.replace("+", " ") if "+" in text else text
     for each in needles:  # noqa: SIM110 (a generator costs more than the searches)
         if each[:_LONG] in stream:
@@ -218,7 +218,7 @@ def _holds_one(text: str, needles: Sequence[str]) -> bool:
 
 
 def _may_hold_one(text: str, needles: Sequence[str]) -> bool:
-    """Whether the beginning of a secret is in a text, in any encoding. Costs less than telling where it stands."""
+    """Return whether the beginning of a secret is in a text, in any encoding. Costs less than finding where it is."""
     for _ in range(_DEPTH + 1):
         if _holds_one(text, needles):
             return True
@@ -280,7 +280,7 @@ def _found(stream: str, needle: str, *, partial: bool) -> list[tuple[int, int]]:
 
 
 def _shared(stream: str, at: int, needle: str) -> int:
-    """How many characters of the needle stand there."""
+    """Return how many characters of the needle stand there."""
     if stream.startswith(needle, at):
         return len(needle)
     lengths = range(1, min(len(needle), len(stream) - at) + 1)
@@ -296,7 +296,7 @@ def _is_digest(secret: str) -> bool:
 
 
 def _needles(secret: str) -> tuple[str, ...]:
-    """What is looked for: the secret itself, and what Base64 makes of it alone and within a longer text."""
+    """Return the search strings of a secret: itself, and its Base64 alone and within a longer text."""
     return (secret,) if _is_digest(secret) else _encoded_needles(secret)
 
 
@@ -352,7 +352,7 @@ def _decoded(text: str) -> tuple[str, list[int]] | None:
 
 
 def _plain(match: re.Match[str]) -> str:
-    """What an escape, or several of a kind, stand for."""
+    """Return the characters that an escape, or several of a kind, stand for."""
     kind, whole = match.lastgroup, match[0]
     if kind == "percent":
         return bytes.fromhex(whole.replace("%", "")).decode("utf-8", "surrogateescape")

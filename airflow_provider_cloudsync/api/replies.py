@@ -1,4 +1,4 @@
-"""The one reading of replies: either what the service says, or an error that says what to do next."""
+"""Reading of replies: the data of the service, or an error that says what to do next."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from airflow_provider_cloudsync.exceptions import (
     CredentialsRejected,
     Throttled,
     UnreadableReply,
+    quoted,
     shows_service,
 )
 
@@ -157,7 +158,7 @@ def read(
         data = response.data if request.verbatim else response.redacted(secrets)
         return Reply(response.status, data, request_id, response.headers)
     code, detail = find_error(response.data, clean)
-    page = bool(problem) and not _is_spoilt(response.body)
+    page = bool(problem) and not _is_malformed_json(response.body)
     if problem:
         detail = _excerpt(response.body, 400, clean)
         if response.truncated and _starts_as_json(response.body):
@@ -186,7 +187,7 @@ def read(
 
 
 def _is_error(data: Any) -> bool:
-    """Whether the JSON of a success is an error all the same."""
+    """Return whether the JSON of a success is an error all the same."""
     return isinstance(data, dict) and (error_code_of(data) not in _GOOD_CODES or is_all_error(data))
 
 
@@ -200,14 +201,14 @@ def said(response: Response, secrets: Secrets = NO_SECRETS) -> str:
 
 
 def lock_advice(text: str) -> str:
-    """What to do about a lock that the text of an error names; empty if it names none."""
+    """Return the advice for a lock that the text of an error names; empty if it names none."""
     if _KEY_LOCK.search(text):
         return _KEY_LOCKED
     return _USER_LOCKED if _USER_LOCK.search(text) else ""
 
 
 def is_missing(error: ApiError, *codes: str) -> bool:
-    """Whether an error proves by a code of the service that what was asked for does not exist.
+    """Return whether an error proves by a code of the service that what was asked for does not exist.
 
     A 404 alone proves nothing: a gateway or a proxy sends one for a wrong address, too (see `may_be_missing`).
     """
@@ -215,7 +216,7 @@ def is_missing(error: ApiError, *codes: str) -> bool:
 
 
 def may_be_missing(error: ApiError) -> bool:
-    """Whether a second read has to tell if what was asked for exists: a 404 that is not the gateway's own."""
+    """Return whether a second read has to tell if what was asked for exists: a 404 that is not the gateway's own."""
     return error.status == 404 and not error.code.startswith("API")
 
 
@@ -224,23 +225,16 @@ def not_proven_missing(error: ApiError, second: str) -> ApiError:
 
     :param second: what the second read showed.
     """
-    said = " ".join(part for part in (error.code, error.detail) if part) or "no text"
     return ApiError(
         f"404 without a known service code, which may come from a gateway or a proxy. {second} Check the endpoint, the "
-        f"region and the proxy of the connection. [{error.service} {error.operation}: {said}, request ID "
+        f"region and the proxy of the connection. [{error.service} {error.operation}: {error.said}, request ID "
         f"{error.request_id or 'unknown'}]",
-        service=error.service,
-        operation=error.operation,
-        status=error.status,
-        code=error.code,
-        detail=error.detail,
-        request_id=error.request_id,
-        sent=error.sent,
+        **error.facts,
     )
 
 
 def rejects_proof(response: Response) -> bool:
-    """Whether it is about who asks: a 401 that says so, but for the codes of services that mean a missing permission.
+    """Return whether a 401 is about the caller: all but the codes of services that mean a missing permission.
 
     One without a service's code or form is of an intermediary, such as a proxy that wants a login.
     """
@@ -251,7 +245,7 @@ def rejects_proof(response: Response) -> bool:
 
 
 def accepts_proof(response: Response) -> bool:
-    """Whether it shows that the proof was looked at and is good: a success, or an error of the service behind it.
+    """Return whether a reply shows that the proof is good: a success, or an error of the service behind the gateway.
 
     A gateway that throttles or knows no such API, and a proxy that fails or redirects, need not have looked.
     """
@@ -268,19 +262,19 @@ def _starts_as_json(body: bytes) -> bool:
 
 
 def _excerpt(body: bytes, length: int, clean: Clean) -> str:
-    """The beginning of what is not JSON, such as a proxy's page. Of spoilt JSON, nothing: there may be keys in it."""
-    if _is_spoilt(body):
-        return "spoilt JSON, it seems"
+    """Return the beginning of a body such as a page. Malformed JSON is not shown, since it may hold keys."""
+    if _is_malformed_json(body):
+        return "malformed JSON (not shown)"
     return one_line(clean(body[:LONGEST_READ].decode("utf-8", "replace")), length)
 
 
-def _is_spoilt(body: bytes) -> bool:
-    """Whether what can't be read as JSON looks like it all the same, such as a reply that was cut."""
+def _is_malformed_json(body: bytes) -> bool:
+    """Return whether a body that is not JSON was meant to be, such as a reply that was cut."""
     return not body.lstrip().startswith(b"<") and (b"{" in body or b"[" in body)
 
 
 def _request_id(response: Response, data: Any, clean: Clean) -> str:
-    """What the service's support asks for: the first in its place that looks like one and holds no secret."""
+    """Return the request ID: the first one that looks like an ID and holds no secret."""
     named = [response.headers.get(name) for name in ("x-request-id", "x-iam-trace-id")]
     named.append(data.get("request_id") if isinstance(data, dict) else None)
     return next(
@@ -339,13 +333,11 @@ def _error(
     aside: str = "",
     **more: Any,
 ) -> ApiError:
-    said = " ".join(part for part in (code, detail) if part) or "no text"
     sender = " by an intermediary, not by the service" if page else ""
     hint = _hint(request, response.status, code, detail, page=page, advice=advice)
     return kind(
-        f"{_name(request)} was answered with {response.status}{sender}: {said} (request id {request_id or 'unknown'})."
-        + (f" {hint}" if hint else "")
-        + aside,
+        f"{_name(request)} was answered with {response.status}{sender}: {quoted(code, detail)} "
+        f"(request id {request_id or 'unknown'})." + (f" {hint}" if hint else "") + aside,
         service=request.service,
         operation=request.operation,
         status=response.status,
@@ -358,7 +350,7 @@ def _error(
 
 
 def _hint(request: Request, status: int, code: str, detail: str, *, page: bool, advice: str) -> str:
-    """What to do about an error, by who sent it and why."""
+    """Return the advice for an error, by its sender and its cause."""
     if page:
         return _BY_INTERMEDIARY
     lock = lock_advice(detail) if status in (400, 401, 403) else ""

@@ -1,4 +1,4 @@
-"""Whether to send a request again, and when: one answer to both."""
+"""Return whether to send a request again, and when: one answer to both."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
 
 
 def is_uncertain(error: CloudSyncError) -> bool:
-    """Whether a request that ended so may have been carried out all the same, by this attempt or one before."""
+    """Return whether a request that ended so may have been carried out all the same, by this attempt or one before."""
     if error.in_doubt:
         return True
     if isinstance(error, TransportError):

@@ -1,4 +1,4 @@
-"""What the text of a throttled call tells about the quota: calls in a window of time."""
+"""Quota that the text of a throttled call names: calls in a window of time."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def throttle_window(text: str) -> float | None:
 
 
 def throttle_limit(text: str) -> int | None:
-    """How many calls a throttle message says that the window takes; None where it names no number."""
+    """Return the calls that a throttle message allows in its window; None where it names no number."""
     match = _LIMIT.search(text)
     return int(match[1]) if match else None

@@ -123,12 +123,12 @@ def earliest_ms(time: ServiceTime) -> int | None:
 
 
 def lacks_zone(time: ServiceTime) -> bool:
-    """Whether it is a readable time without a time zone."""
+    """Return whether it is a readable time without a time zone."""
     return isinstance(time, str) and _wall_ms(time) is not None
 
 
 def is_unreadable(time: ServiceTime) -> bool:
-    """Whether something is there that is no time in any known form."""
+    """Return whether something is there that is no time in any known form."""
     return isinstance(time, str) and _wall_ms(time) is None
 
 
@@ -138,7 +138,7 @@ def order_ms(time: ServiceTime) -> int | None:
 
 
 def has_moved(before: ServiceTime, after: ServiceTime) -> bool | None:
-    """Whether a service's time is later than it was; None where the two cannot be compared.
+    """Return whether a service's time is later than it was; None where the two cannot be compared.
 
     :param before: None: there was none, so that any time is later.
     """
@@ -222,7 +222,7 @@ def _parse(text: str) -> tuple[int, bool] | None:
 
 
 def _parse_in_words(text: str) -> tuple[int, bool] | None:
-    """The same for a date such as ``Wed, 20 Mar 2024 02:25:16 GMT``."""
+    """Return the same for a date such as ``Wed, 20 Mar 2024 02:25:16 GMT``."""
     moment = _http_date(text)
     if moment is None:
         return None

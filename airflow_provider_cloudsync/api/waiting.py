@@ -132,7 +132,7 @@ def _started(
 def _look_for_lost_start(
     cloud: Cloud, service: Startable[Any], starting: Ticket, error: CloudSyncError
 ) -> Flow[bool]:
-    """Whether a start whose reply was lost was taken.
+    """Return whether a start whose reply was lost was taken.
 
     :raises CloudSyncError: the error itself, where nobody can tell: it is not sent a second time then.
     :raises WaitTimedOut: if there is no time left to find out.

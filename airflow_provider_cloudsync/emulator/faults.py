@@ -62,7 +62,7 @@ class Fault:
     struck: int = 0
 
     def concerns(self, call: Call, service: str | None, operation: str | None) -> bool:
-        """Whether the request is one of those that it is for."""
+        """Return whether the request is one of those that it is for."""
         return (
             self.operation in (None, operation)
             and self.service in (None, service)
@@ -72,7 +72,7 @@ class Fault:
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it should."""
+        """Return whether it has struck as often as it should."""
         return self.times is not None and self.struck >= self.times
 
     def injected(self) -> dict[str, Any]:

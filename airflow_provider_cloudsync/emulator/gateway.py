@@ -48,7 +48,7 @@ class Gateway:
         )
 
     def verdict(self, call: Call) -> str:
-        """Whether the credentials of `call` are ``valid``, ``invalid`` or ``none``; counts nothing."""
+        """Return whether the credentials of `call` are ``valid``, ``invalid`` or ``none``; counts nothing."""
         token = call.headers.get("x-auth-token")
         if proof.is_signed(call):
             try:

@@ -70,7 +70,7 @@ def read_pattern(text: str, where: str, is_known: Callable[[str], bool]) -> Path
 
 
 def _as_glob(expression: str) -> str | None:
-    """What to write in place of a simple regular expression, which was searched for anywhere in the path."""
+    """Return the glob for a simple regular expression, which was searched for anywhere in the path."""
     starts, ends = expression.startswith("^"), expression.endswith("$") and not expression.endswith("\\$")
     inner = expression[starts : len(expression) - ends]
     inner = _ANY.sub("*", inner).replace("\\.", ".").replace("\\/", "/").replace("\\-", "-")

@@ -42,7 +42,7 @@ class Claim:
 
 
 def is_signed(call: Call) -> bool:
-    """Whether `call` has a signature, be it right or wrong."""
+    """Return whether `call` has a signature, be it right or wrong."""
     text = call.headers.get("authorization", "")
     return text.startswith((signing.ALGORITHM, derived.ALGORITHM))
 

@@ -54,7 +54,7 @@ class Operation:
     chosen: Callable[[Call], bool] | None = None
 
     def takes(self, call: Call) -> bool:
-        """Whether a request to its path is for it."""
+        """Return whether a request to its path is for it."""
         return call.method == self.method and (self.chosen is None or self.chosen(call))
 
     def pattern(self) -> re.Pattern[str]:

@@ -28,7 +28,7 @@ class Agency:
         return f"iam::{self.domain.id}:agency:{self.name}"
 
     def admits(self, caller: Identity) -> bool:
-        """Whether `caller` may act as this agency."""
+        """Return whether `caller` may act as this agency."""
         return not self.trusts.isdisjoint((caller.user, caller.domain.name, caller.domain.id))
 
 
@@ -45,7 +45,7 @@ class IdentityProvider:
     agency_urns: tuple[str, ...]
 
     def vouches_for(self, id_token: str) -> bool:
-        """Whether the token is one of its own."""
+        """Return whether the token is one of its own."""
         sent = id_token.encode(errors="replace")
         return any(hmac.compare_digest(each.encode(), sent) for each in self.id_tokens)
 

@@ -39,7 +39,6 @@ T = TypeVar("T")
 #: A connection is read again after that many seconds in a triggerer, where a thousand tasks ask for it.
 _CONNECTION_AGE = 60.0
 #: After a rejected key it is not to be older than that; a thousand tasks may ask because of one.
-_CONNECTION_AGE_AT_REJECTION = 0.5
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%{}:@,=+-]+)+/?")
 _HOW_LONG_A_TEST_MAY_TAKE = 10.0
 
@@ -154,20 +153,19 @@ class CloudSyncHook(BaseHook):
         self.cloud = found
         return found
 
-    async def acloud(self, *, anew: bool = False, max_age: float | None = None) -> Cloud:
+    async def acloud(self, *, max_age: float | None = None) -> Cloud:
         """The same under asyncio. All who ask within a minute share one look-up of the connection.
 
         An unchanged connection stays the same object, so that waits go on sharing their polls.
 
-        :param anew: what was looked up before its key was rejected is too old.
         :param max_age: seconds; an older look-up is not used. None: a minute.
         """
         from airflow_provider_cloudsync import transport
 
-        if max_age is None:
-            max_age = _CONNECTION_AGE_AT_REJECTION if anew else _CONNECTION_AGE
         read: _Read = await transport.ashare(
-            ("connection", self.cloudsync_conn_id), self._aread, max_age=max_age
+            ("connection", self.cloudsync_conn_id),
+            self._aread,
+            max_age=_CONNECTION_AGE if max_age is None else max_age,
         )
         within = (self.region, self.project_id)
         found = read.clouds.get(within)
@@ -278,9 +276,8 @@ class CloudSyncHook(BaseHook):
 
         def exchange(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
             if isinstance(credentials, KeyPair) and not carries(request, credentials):
-                return transmit(
-                    request
-                )  # the caller has replaced the proof, so it says nothing about this key
+                # The caller has replaced the proof, so it says nothing about this key.
+                return transmit(request)
             response, refusal = None, None
             try:
                 response = guarded(request, transmit)

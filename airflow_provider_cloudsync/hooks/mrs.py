@@ -53,11 +53,11 @@ class MrsHook(CloudSyncHook):
         return self.run(services.mrs_runs.send_all(self.cloud, services.mrs.IAM_CANCEL, target))
 
     def is_iam_synchronizing(self, cluster_id: str) -> bool:
-        """Whether a synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
+        """Return whether a synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
         return self.run(services.mrs_calls.is_iam_synchronizing(self.cloud, cluster_id))
 
     def is_iam_synchronous(self, cluster_id: str) -> bool:
-        """Whether the cluster was brought in line with IAM (ListClusterSyncStatus); may be of an earlier sync."""
+        """Return whether the cluster is in line with IAM (ListClusterSyncStatus), perhaps from an earlier sync."""
         return self.run(services.mrs_calls.is_iam_synchronous(self.cloud, cluster_id))
 
     def get_synced_iam_users(self, cluster_id: str) -> SyncedIamUsers:

@@ -47,7 +47,7 @@ class CloudOperator(waits.Waiter, BaseOperator):
 
 
 def has_memory(context: Context) -> bool:
-    """Whether this Airflow has a task state store (3.3 and later), in which a try can leave word for the next."""
+    """Return whether this Airflow has a task state store (3.3 and later), which tries share."""
     return context.get("task_state_store") is not None
 
 

@@ -302,7 +302,7 @@ class CloudSyncOperator(CloudOperator):
         return ticket, progress
 
     def _may_adopt(self, context: Context) -> bool:
-        """Whether a run that is there counts as ours, where there is no store to tell.
+        """Return whether a run that is there counts as ours, where there is no store to tell.
 
         Only for a retry that would wait for its run: the try before may have started it.
         """

@@ -201,11 +201,11 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
 
     @property
     def _is_poke_of_many(self) -> bool:
-        """Whether each poke is another process, which knows nothing of the polls before."""
+        """Return whether each poke is another process, which knows nothing of the polls before."""
         return self.reschedule and not self.deferrable
 
     def _recalled(self, context: Context, target: Target) -> Mapping[str, Any]:
-        """What earlier pokes learned and stored, on Airflow 3.3 and later."""
+        """Return what earlier pokes learned and stored, on Airflow 3.3 and later."""
         try:
             stored = recall(context, LEARNED_KEY)
             if stored is None:

@@ -87,7 +87,7 @@ class CloudSyncEventTrigger(BaseEventTrigger):
         """Those of this class, as plain JSON."""
 
     def wanted(self, outcome: str) -> bool:
-        """Whether a run that ended so is reported."""
+        """Return whether a run that ended so is reported."""
         return True
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

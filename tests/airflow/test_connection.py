@@ -547,7 +547,7 @@ class TestAsync:
             now += 40
             found.append(await other.acloud())
             now += 1
-            found.append(await other.acloud(anew=True))
+            found.append(await other.acloud(max_age=0.5))
             now += 30
             found.append(await one.acloud())
             return [each.credentials.access_key for each in found]

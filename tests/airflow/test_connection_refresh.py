@@ -34,6 +34,7 @@ from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
 from airflow_provider_cloudsync.triggers.events import DataArtsMemberSyncTrigger
 from airflow_provider_cloudsync.triggers.sync import Report, SyncTrigger
+from tests.airflow.each_wait import each_wait, operator_wait, sensor_wait
 from tests.airflow.idle import Idle
 from tests.airflow.test_events import BEGIN, AssetStore, look_until, member, on_3, run
 
@@ -41,35 +42,8 @@ CONNECTION = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
 SECONDS, INTERVAL = 1300.0, 30.0
 
 
-def operate(world: Any, *, deferrable: bool) -> None:
-    task = MrsSyncIamUsersOperator(
-        task_id="sync", cluster_id="c", user_names=["alice"], deferrable=deferrable, poll_interval=INTERVAL
-    )
-    world.run(task)
-
-
-def watch(world: Any, *, deferrable: bool) -> None:
-    MrsHook().sync_iam_users("c", user_names=["alice"])
-    task = MrsIamSyncSensor(
-        task_id="watch",
-        cluster_id="c",
-        user_names=["alice"],
-        deferrable=deferrable,
-        poke_interval=INTERVAL,
-        timeout=2 * SECONDS,
-    )
-    world.run(task)
-
-
-EACH_WAIT = pytest.mark.parametrize(
-    ("wait", "deferrable"),
-    [
-        pytest.param(operate, False, id="blocking"),
-        pytest.param(operate, True, id="deferred"),
-        pytest.param(watch, False, id="poking"),
-        pytest.param(watch, True, id="deferred sensor"),
-    ],
-)
+operate = operator_wait("c", INTERVAL)
+EACH_WAIT = each_wait(operate, sensor_wait("c", INTERVAL, 2 * SECONDS))
 
 
 class Moving:

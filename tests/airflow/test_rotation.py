@@ -16,9 +16,8 @@ from airflow_provider_cloudsync.api.model import Stage as TicketStage
 from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
 from airflow_provider_cloudsync.exceptions import CredentialsRejected
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
-from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
-from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
 from airflow_provider_cloudsync.triggers.sync import Report, SyncTrigger
+from tests.airflow.each_wait import each_wait, operator_wait, sensor_wait
 from tests.airflow.ways import account, connection
 
 CONNECTION = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
@@ -27,35 +26,8 @@ LOOK = "ListClusterSyncTaskStatus"
 SECONDS = 600.0
 
 
-def operate(world: Any, *, deferrable: bool) -> None:
-    task = MrsSyncIamUsersOperator(
-        task_id="sync", cluster_id="c0", user_names=["alice"], deferrable=deferrable, poll_interval=20
-    )
-    world.run(task)
-
-
-def watch(world: Any, *, deferrable: bool) -> None:
-    MrsHook().sync_iam_users("c0", user_names=["alice"])
-    task = MrsIamSyncSensor(
-        task_id="watch",
-        cluster_id="c0",
-        user_names=["alice"],
-        deferrable=deferrable,
-        poke_interval=20,
-        timeout=2 * SECONDS,
-    )
-    world.run(task)
-
-
-EACH_WAIT = pytest.mark.parametrize(
-    ("wait", "deferrable"),
-    [
-        pytest.param(operate, False, id="blocking"),
-        pytest.param(operate, True, id="deferred"),
-        pytest.param(watch, False, id="poking"),
-        pytest.param(watch, True, id="deferred sensor"),
-    ],
-)
+operate = operator_wait("c0", 20)
+EACH_WAIT = each_wait(operate, sensor_wait("c0", 20, 2 * SECONDS))
 
 
 @pytest.fixture

@@ -16,6 +16,21 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError
 Answer = Callable[[HttpRequest], Any]
 
 
+def drive(flow: Any, carry_out: Callable[[Any], Any]) -> Any:
+    """Run a flow to its end: each message is carried out, and a `CloudSyncError` is raised in the flow."""
+    try:
+        message = next(flow)
+        while True:
+            try:
+                result = carry_out(message)
+            except CloudSyncError as error:
+                message = flow.throw(error)
+            else:
+                message = flow.send(result)
+    except StopIteration as end:
+        return end.value
+
+
 @dataclass
 class Driver:
     """Answers each request by a function of it; time passes by pauses only."""
@@ -30,17 +45,7 @@ class Driver:
         return Cloud(KeyPair("ak", "sk"), lambda: self.now, **given)
 
     def run(self, flow: Any) -> Any:
-        try:
-            message = next(flow)
-            while True:
-                try:
-                    result = self.carry_out(message)
-                except CloudSyncError as error:
-                    message = flow.throw(error)
-                else:
-                    message = flow.send(result)
-        except StopIteration as end:
-            return end.value
+        return drive(flow, self.carry_out)
 
     def carry_out(self, message: Any) -> Any:
         if isinstance(message, Pause):

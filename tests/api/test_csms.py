@@ -36,6 +36,7 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
     UnreadableReply,
 )
+from tests.api.driven import drive
 
 SMN = {"target_type": "SMN", "target_id": "urn:smn:r:p:topic", "target_name": "topic"}
 OTHER = {**SMN, "target_name": "other"}
@@ -71,23 +72,13 @@ class Service:
         return Cloud(Anonymous(), lambda: self.now, region="cn-north-4", project_id="p1")
 
     def run(self, flow: Any) -> Any:
-        try:
-            message = next(flow)
-            while True:
-                try:
-                    if isinstance(message, Pause):
-                        self.now += message.seconds
-                        result = None
-                    elif isinstance(message, Turn | Hold):
-                        result = 0.0
-                    else:
-                        result = self.answer(message)
-                except CloudSyncError as error:
-                    message = flow.throw(error)
-                else:
-                    message = flow.send(result)
-        except StopIteration as end:
-            return end.value
+        return drive(flow, self.carry_out)
+
+    def carry_out(self, message: Any) -> Any:
+        if isinstance(message, Pause):
+            self.now += message.seconds
+            return None
+        return 0.0 if isinstance(message, Turn | Hold) else self.answer(message)
 
     def answer(self, request: HttpRequest) -> Response:
         assert "/v1/p1/" in request.url

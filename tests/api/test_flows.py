@@ -36,6 +36,7 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
     UnreadableReply,
 )
+from tests.api.driven import drive
 
 NOW = 1_573_789_015.0
 READ = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)
@@ -75,17 +76,7 @@ class Driver:
         return self.now
 
     def run(self, flow: Any) -> Any:
-        try:
-            message = next(flow)
-            while True:
-                try:
-                    result = self.carry_out(message)
-                except CloudSyncError as error:
-                    message = flow.throw(error)
-                else:
-                    message = flow.send(result)
-        except StopIteration as end:
-            return end.value
+        return drive(flow, self.carry_out)
 
     def carry_out(self, message: Any) -> Any:
         if isinstance(message, Pause):

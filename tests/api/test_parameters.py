@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 
 import pendulum
 import pytest
@@ -17,7 +18,7 @@ from airflow_provider_cloudsync.api.services.parameters import (
     flag,
     identifier,
     listed,
-    literal_filled,
+    literal,
     literal_id,
     literal_names,
     literal_time,
@@ -338,18 +339,18 @@ def test_no_flag(value):
 @pytest.mark.parametrize(("value", "text"), [("a", "a"), (" a ", " a "), (123, "123")])
 def test_filled(value, text):
     assert filled(value, "region") == text
-    assert literal_filled(value, "region") == value
+    assert literal(filled, value, "region") == value
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n", 1.0, True, [], ["a"], b"a"], ids=repr)
 def test_not_filled(value):
-    for check in (filled, literal_filled):
+    for check in (filled, partial(literal, filled)):
         assert refused(check, value, "region").startswith("region must be text that is not empty")
 
 
 @pytest.mark.parametrize("value", [*TEMPLATES, None, OUTPUT])
-def test_literal_filled_leaves_alone_what_it_can_not_tell(value):
-    assert literal_filled(value, "region") is value
+def test_literal_leaves_alone_what_it_can_not_tell(value):
+    assert literal(filled, value, "region") is value
 
 
 @pytest.mark.parametrize("value", [1000.0, 1e300, 1 + 2j])

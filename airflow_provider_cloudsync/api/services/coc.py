@@ -110,7 +110,7 @@ class AccountSeen:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a run is going on or queued. One that was never synchronized is ``waiting``, too."""
+        """Return whether a run is going on or queued. One that was never synchronized is ``waiting``, too."""
         return self.sync_status == "running" or (self.sync_status == "waiting" and self.sync_date is not None)
 
 
@@ -310,7 +310,7 @@ def accounts_before(ticket: Ticket) -> Known:
 
 
 def _is_new(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
-    """Whether a row shows what was not there before the start."""
+    """Return whether a row shows what was not there before the start."""
     if known is None or row.row_id in ticket.baseline.get(RAN_KEY, {}):
         return True
     if row.row_id not in known:
@@ -324,13 +324,13 @@ def _is_new(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
 
 
 def _began_since(ticket: Ticket, row: AccountSeen) -> bool:
-    """Whether the run of a row that the baseline lacks is certainly of the time since, by the service's own clock."""
+    """Return whether the run of a row that the baseline lacks certainly began since, by the service's own clock."""
     taken, earliest = ticket.baseline.get(_DATE_KEY), earliest_ms(row.sync_date)
     return taken is not None and earliest is not None and earliest >= taken
 
 
 def _counts(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen) -> tuple[bool | None, str]:
-    """Whether the end that a row shows is of a run that was asked for, and a warning; None: that cannot be told."""
+    """Return whether the end of a row is of a run that was asked for, and a warning; None: that is unknown."""
     if ticket.stage is not Stage.WATCHING:
         return _is_new(ticket, known, row), ""
     after = ticket.target["synced_after"]
@@ -339,7 +339,7 @@ def _counts(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen) -> tuple
 
 
 def _is_newcomer(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
-    """Whether it came after the start and no run since then shows: nobody was asked to synchronize it."""
+    """Return whether it came after the start and no run since then shows: nobody was asked to synchronize it."""
     return (
         known is not None
         and row.row_id not in known

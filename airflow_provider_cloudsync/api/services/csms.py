@@ -237,7 +237,7 @@ def delete(
 
 
 def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
-    """Whether it certainly is; where that can't be told, the error of the deletion is the one to tell."""
+    """Return whether it certainly is; where that can't be told, the error of the deletion is the one to tell."""
     try:
         return (yield from find_event(cloud, name)) is None
     except CloudSyncError:
@@ -247,7 +247,7 @@ def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
 def _is_as_left(
     name: str, memory: Memory, there: dict[str, Any], stamp: int | None, wanted: Settings
 ) -> bool:
-    """Whether an event is as an earlier try left it, so that what that try found is what was there before.
+    """Return whether an event is as an earlier try left it, so that what that try found is what was there before.
 
     :raises SyncFailed: if it is neither as that try found it nor as it should have left it.
     """

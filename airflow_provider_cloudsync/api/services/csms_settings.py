@@ -11,8 +11,8 @@ from airflow_provider_cloudsync.api.services.parameters import (
     is_id,
     is_plain,
     listed,
+    literal,
     literal_names,
-    literal_one_of,
     names,
     number_as_text,
     one_of,
@@ -56,7 +56,7 @@ def checked_name(name: Any) -> str:
 def checked_settings(
     *, state: Any = None, event_types: Any = None, notification: Any = None
 ) -> dict[str, Any]:
-    """What to set, checked; what is None is left out.
+    """Return the checked settings without those that are None.
 
     :raises InvalidParameter: for what the service would refuse, and for what it would take and never deliver.
     """
@@ -68,7 +68,9 @@ def checked_settings(
         unknown = [each for each in settings["event_types"] if each not in EVENT_TYPES]
         if unknown:
             log.warning(
-                "The event type %s is not one of %s. It is sent as it is.", unknown[0], ", ".join(EVENT_TYPES)
+                'Unknown event type "%s" (known: %s); sending it unchanged.',
+                unknown[0],
+                ", ".join(EVENT_TYPES),
             )
     if notification is not None:
         settings["notification"] = target = _notification(notification)
@@ -82,7 +84,7 @@ def check_literals(*, state: Any, event_types: Any, notification: Any) -> None:
 
     :raises InvalidParameter: as `checked_settings` does.
     """
-    literal_one_of(state, "state", STATES)
+    literal(one_of, state, "state", STATES)
     event_types = literal_names(event_types, "event_types")
     if isinstance(event_types, list | tuple) and all(map(is_plain, event_types)):
         _types(event_types)

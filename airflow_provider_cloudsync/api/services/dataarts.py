@@ -152,7 +152,7 @@ def _get(cloud: Cloud, workspace: str, task_id: str) -> Flow[tuple[MemberSyncTas
 
 
 def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, MemberSyncSeen], int, int]]:
-    """What a page of the list shows, how many rows it has, and how many pages follow, as far as it states that.
+    """Return the tasks on a page, its number of rows, and the number of pages that follow, as far as it states that.
 
     A row that cannot be read, or comes with two contents, is left out.
     """
@@ -197,7 +197,7 @@ def list_member_sync_tasks(
 
 @dataclass(frozen=True, slots=True)
 class MemberSyncSeen:
-    """What one poll of a task shows.
+    """State of a task at one poll.
 
     :param sync_status: in capitals.
     :param sync_time: start of the last run; see `airflow_provider_cloudsync.api.times.ServiceTime`.

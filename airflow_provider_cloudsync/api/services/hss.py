@@ -149,7 +149,7 @@ def list_cluster_events(cloud: Cloud, target: Target) -> Flow[list[ClusterEvent]
 
 @dataclass(frozen=True, slots=True)
 class UpdateSeen:
-    """What one poll of the list of events shows.
+    """State of the list of events at one poll.
 
     :param time: of the last update; see `airflow_provider_cloudsync.api.times.ServiceTime`.
     :param clock: the service's.

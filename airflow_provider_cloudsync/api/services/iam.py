@@ -52,7 +52,7 @@ def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
 
 
 def _is_part(reply: Reply) -> bool:
-    """Whether IAM says that a list goes on."""
+    """Return whether IAM says that a list goes on."""
     data = reply.data if isinstance(reply.data, dict) else {}
     links = data.get("links")
     return bool(data.get("truncated") or (isinstance(links, dict) and links.get("next")))

@@ -268,8 +268,10 @@ class IamSync:
         return replace(ticket, baseline={**ticket.baseline, RAN_KEY: True})
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
-        """Whether the flag is not set yet, or not set any more, shows only in time: so each end has to last for as long
-        as the flag may take, unless a run was seen under way.
+        """Return the progress with the time for which its end has to last.
+
+        A flag that is not set yet looks like one that is not set any more. So each end has to last for as long as the
+        flag may take, unless a run was seen under way.
         """
         if seen.problem:
             return _no_cluster(seen)

@@ -72,14 +72,14 @@ def _request(
 
 
 def is_iam_synchronizing(cloud: Cloud, cluster_id: str) -> Flow[bool]:
-    """Whether an IAM synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
+    """Return whether an IAM synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
     request = _request("GET", "ListClusterSyncTaskStatus", cluster_id, "/iam-sync")
     flag: bool = (yield from call(cloud, request)).field("is_synchronizing", bool)
     return flag
 
 
 def is_iam_synchronous(cloud: Cloud, cluster_id: str) -> Flow[bool]:
-    """Whether the cluster is in line with IAM after a full synchronization (ListClusterSyncStatus)."""
+    """Return whether the cluster is in line with IAM after a full synchronization (ListClusterSyncStatus)."""
     request = _request("GET", "ListClusterSyncStatus", cluster_id, "/iam-sync/is-synchronous")
     flag: bool = (yield from call(cloud, request)).field("is_synchronous", bool)
     return flag

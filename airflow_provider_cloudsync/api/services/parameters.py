@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -30,7 +30,7 @@ _NATIVE_ADVICE = (
 
 
 def is_id(value: Any) -> bool:
-    """Whether it can stand in a path as it is."""
+    """Return whether it can stand in a path as it is."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
@@ -71,25 +71,31 @@ def flag(value: Any, name: str) -> bool:
     )
 
 
-def literal_id(value: Any, name: str) -> Any:
-    """The same value, for a DAG that is parsed: an id that stands there as it is gets checked, a template later."""
+def literal(check: Callable[..., object], value: Any, *more: Any) -> Any:
+    """Return the same value, checked if the DAG file holds it; a template is checked at run time.
+
+    :param check: one of the checks of this module, called with `value` and `more`.
+    :raises InvalidParameter: as `check` does.
+    """
     if is_plain(value):
-        identifier(value, name)
+        check(value, *more)
     return value
 
 
+def literal_id(value: Any, name: str) -> Any:
+    """Return the same value; an ID in the DAG file is checked with `identifier`."""
+    return literal(identifier, value, name)
+
+
 def literal_text(value: Any, name: str, most: int) -> Any:
-    """Return the same value; text in the DAG file is checked with `checked_text`, a template at run time."""
-    if is_plain(value):
-        checked_text(number_as_text(value), name, most)
+    """Return the same value; text in the DAG file is checked with `checked_text`."""
+    literal(checked_text, number_as_text(value), name, most)
     return value
 
 
 def literal_time(value: Any, name: str) -> Any:
-    """The same for a point in time."""
-    if is_plain(value):
-        epoch_ms(value, name)
-    return value
+    """Return the same value; a time in the DAG file is checked with `epoch_ms`."""
+    return literal(epoch_ms, value, name)
 
 
 def literal_names(value: Any, name: str) -> Any:
@@ -103,20 +109,6 @@ def literal_names(value: Any, name: str) -> Any:
     if is_plain(value):
         items = isinstance(value, list | tuple)
         names([each for each in value if is_plain(each)] if items else value, name)
-    return value
-
-
-def literal_one_of(value: Any, name: str, choices: tuple[str, ...]) -> Any:
-    """Return the same value; a word in the DAG file is checked with `one_of`, a template at run time."""
-    if is_plain(value):
-        one_of(value, name, choices)
-    return value
-
-
-def literal_filled(value: Any, name: str) -> Any:
-    """Return the same value; empty text in the DAG file is refused."""
-    if is_plain(value):
-        filled(value, name)
     return value
 
 
@@ -135,7 +127,7 @@ def filled(value: Any, name: str) -> str:
 
 
 def is_literal(value: Any) -> bool:
-    """Whether it is text that stands in the DAG file as it is meant."""
+    """Return whether it is text that stands in the DAG file as it is meant."""
     return isinstance(value, str) and not any(mark in value for mark in _TEMPLATE_MARKS)
 
 

@@ -295,7 +295,7 @@ def life(expires_at: Any, now: float) -> float:
 
 
 def _is_proof(value: Any) -> bool:
-    """Whether it can stand in a header as it is."""
+    """Return whether it can stand in a header as it is."""
     return (
         isinstance(value, str)
         and bool(value)
@@ -333,15 +333,8 @@ def temporary_keys(data: Any, now: float) -> Obtained:
 
 def refused(what: str, error: E, advice: str) -> E:
     """The refusal of a sign-in, in words that fit the way in."""
-    said = " ".join(part for part in (error.code, error.detail) if part) or "no text"
     advice = lock_advice(error.detail) or advice
     return type(error)(
-        f"{what} was refused: {error.status} {said} (request id {error.request_id or 'unknown'}). {advice}",
-        service=error.service,
-        operation=error.operation,
-        status=error.status,
-        code=error.code,
-        detail=error.detail,
-        request_id=error.request_id,
-        sent=False,
+        f"{what} was refused: {error.status} {error.said} (request id {error.request_id or 'unknown'}). {advice}",
+        **{**error.facts, "sent": False},
     )

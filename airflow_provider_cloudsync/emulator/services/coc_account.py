@@ -44,7 +44,7 @@ class AccountSync:
     task_id: str | None = None
 
     def over(self, now: float) -> bool:
-        """Whether it has ended."""
+        """Return whether it has ended."""
         return self.ends is not None and self.ends <= now
 
     def describe(self, now: float) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class VendorAccount:
         return AccountSync(accepted, shows, starts, ends, outcome, by, task_id)
 
     def present(self, now: float) -> bool:
-        """Whether there is such an account at that time."""
+        """Return whether there is such an account at that time."""
         if self._added_at is not None and now < instant(self._began + self._added_at):
             return False
         return self._removed_at is None or now < instant(self._began + self._removed_at)
@@ -145,7 +145,7 @@ class VendorAccount:
         return True
 
     def _busy(self, now: float) -> bool:
-        """Whether a run is under way, so that another one would have nothing to do."""
+        """Return whether a run is under way, so that another one would have nothing to do."""
         # Waiting, on the other hand, is what an account shows at first that nobody has synchronized so far.
         return self._occupied(now) if self._runs else self._initial[0] == "running"
 
@@ -161,7 +161,7 @@ class VendorAccount:
                 self._runs.append(run)
 
     def succeeded(self, now: float) -> bool:
-        """Whether any run has brought in the vendor's resources by `now`."""
+        """Return whether any run has brought in the vendor's resources by `now`."""
         self._catch_up(now)
         return any(run.over(now) and run.outcome == "succeeded" for run in self._runs)
 

@@ -68,7 +68,7 @@ class SecretEvent:
         self.updated = now
 
     def subscribes(self, event_type: str) -> bool:
-        """Whether something of that type sets off a notification now."""
+        """Return whether something of that type sets off a notification now."""
         return self._fields["state"] == "ENABLED" and event_type in self._fields["event_types"]
 
     def show(self) -> dict[str, Any]:

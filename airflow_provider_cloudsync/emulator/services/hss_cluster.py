@@ -59,7 +59,7 @@ class EventSync:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def over(self, now: float) -> bool:
-        """Whether it has ended."""
+        """Return whether it has ended."""
         return self.ends is not None and self.ends <= now
 
     def describe(self, now: float) -> dict[str, Any]:

@@ -41,12 +41,12 @@ def seconds(service: Service, parent: Mapping[str, Any], usual: int, most: int) 
 
 
 def by(method: str) -> Callable[[Call], bool]:
-    """Whether a request says that it identifies its sender by `method` and nothing else."""
+    """Return whether a request says that it identifies its sender by `method` and nothing else."""
     return lambda call: _identity(call).get("methods") == [method]
 
 
 def names_token(call: Call) -> bool:
-    """Whether the token to go by is in the body."""
+    """Return whether the token to go by is in the body."""
     token = _identity(call).get("token")
     return by("token")(call) and isinstance(token, dict) and token.get("id") is not None
 

@@ -77,11 +77,11 @@ class Mrs(Service):
         return Reply({"user_names": users, "group_names": groups})
 
     def show_running(self, call: Call) -> Reply:
-        """Whether a run is under way, whoever started it."""
+        """Return whether a run is under way, whoever started it."""
         return Reply({"is_synchronizing": self._cluster(call).is_synchronizing(self.clock.now())})
 
     def show_synchronous(self, call: Call) -> Reply:
-        """Whether a full synchronization succeeded last."""
+        """Return whether a full synchronization succeeded last."""
         return Reply({"is_synchronous": self._cluster(call).contents(self.clock.now())[2]})
 
     def start(self, call: Call) -> Reply:

@@ -57,7 +57,7 @@ class Run:
     outcome: Outcome = field(default_factory=Outcome)
 
     def over(self, now: float) -> bool:
-        """Whether it has ended."""
+        """Return whether it has ended."""
         return self.ends is not None and self.ends <= now
 
     def moved(self, names: list[str]) -> list[str]:
@@ -138,7 +138,7 @@ class Cluster:
         return self._state
 
     def busy(self, now: float) -> bool:
-        """Whether a run was accepted and is not over; a new one is refused then, shown or not."""
+        """Return whether a run was accepted and is not over; a new one is refused then, shown or not."""
         return any(run.accepted <= now and not run.over(now) for run in self._runs)
 
     def is_synchronizing(self, now: float) -> bool:
