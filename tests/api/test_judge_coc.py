@@ -283,6 +283,22 @@ def test_for_how_long_an_end_has_to_show(before, ran, seen, theirs, ours, phase,
     assert progress.confirm_for == seconds
 
 
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        pytest.param(OLD, 5, id="the run that was seen"),
+        pytest.param(NEW, LAG, id="the next run, a moment old"),
+    ],
+)
+def test_what_was_seen_under_way_excuses_the_lag_of_that_run_only(date, seconds) -> None:
+    """A watch may see one run under way, and then the next one's date with the status of the one before."""
+    target = resources_watch_target("AWS", synced_after=OLD)
+    watched = RESOURCE_SYNC.learn(Ticket("coc", target, Stage.WATCHING, START), look(row(UP, OLD)))
+    at = NEW / 1000
+    progress = judge(watched, row(OK, date), now=at, own=at)
+    assert (progress.phase, progress.confirm_for) == (SUCCEEDED, seconds)
+
+
 def test_the_start_is_a_witness_too() -> None:
     """The rows' clock may be behind both of the others: a run cannot be older than its start."""
     progress = judge(ticket(row(OK, OLD)), row(OK, OLD + 1), now=START + 63, own=START + 63)

@@ -54,6 +54,39 @@ def test_a_ticket_that_was_left_is_judged_by_as_many_polls_as_it_takes(verdicts,
     assert not service.verdicts
 
 
+class Starting(Scripted):
+    """Shows for some seconds that the target is not there, and no run of it."""
+
+    def __init__(self, clock: Clock, *, absent_for: float) -> None:
+        super().__init__(clock)
+        self.until = clock.now + absent_for
+
+    def settle(self, target):
+        return 10.0
+
+    def evidence(self, ticket, seen):
+        return False
+
+    def admit(self, target, seen):
+        return ABSENT if self.clock.now < self.until else RUNNING
+
+
+@pytest.mark.parametrize(
+    ("absent_for", "stage", "phase"),
+    [
+        pytest.param(1e6, Stage.STARTING, Phase.FAILED, id="not there to the end: the ticket stays"),
+        pytest.param(5, Stage.QUEUED, None, id="there again, without a run: to be started"),
+        pytest.param(0, Stage.QUEUED, None, id="there, without a run: to be started"),
+    ],
+)
+def test_a_start_in_doubt_stays_in_doubt_while_its_target_is_not_found(absent_for, stage, phase) -> None:
+    clock = Clock()
+    service = Starting(clock, absent_for=absent_for)
+    ticket = Ticket(service.name, {}, Stage.STARTING, clock.now)
+    found, progress = drive(resume(Cloud(KeyPair("ak", "sk"), clock), service, ticket), clock)
+    assert (found.stage, progress and progress.phase) == (stage, phase)
+
+
 def test_a_verdict_that_can_not_be_confirmed_in_time_is_none() -> None:
     clock = Clock()
     service = Verdicts(clock, MAYBE_FAILED)

@@ -550,3 +550,29 @@ def test_an_interrupted_wait_keeps_what_it_has_confirmed(clock) -> None:
         arguments = {"deadline": 1e6, "pause_at": clock.now + 1, "state": state}
         progress = drive(until_done(cloud, service, ticket, **arguments), clock)
     assert clock.now - began == pytest.approx(45)
+
+
+def test_an_interrupted_wait_keeps_the_end_that_it_had_at_the_beginning() -> None:
+    """The clock is set back while the connection is read again: that makes the wait no longer."""
+    clock, steady = Clock(), Clock()
+    service = Scripted(clock)
+
+    class Both:
+        @property
+        def now(self) -> float:
+            return clock.now
+
+        @now.setter
+        def now(self, value: float) -> None:
+            steady.now += value - clock.now
+            clock.now = value
+
+    cloud = Cloud(KeyPair("ak", "sk"), clock, monotonic=steady)
+    ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
+    state, began, deadline = WaitState(ticket), steady.now, clock.now + 100
+    first = until_done(cloud, service, ticket, deadline=deadline, pause_at=clock.now + 40, state=state)
+    assert drive(first, Both()).phase is Phase.RUNNING
+    clock.now -= 3600
+    with pytest.raises(WaitTimedOut):
+        drive(until_done(cloud, service, ticket, deadline=deadline, state=state), Both())
+    assert steady.now - began <= 100.1
