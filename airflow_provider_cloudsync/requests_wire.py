@@ -33,6 +33,16 @@ class Exchange:
     parser: ReplyParser | None = None
     reused: bool = False
 
+    def limit(self, timeout: float | None) -> float:
+        """Return a timeout that ends by then.
+
+        :raises TimeoutError: if the time has passed.
+        """
+        left = self.give_up - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the reply was not complete in time")
+        return left if timeout is None else min(timeout, left)
+
 
 class _Current(threading.local):
     exchange: Exchange
@@ -47,7 +57,7 @@ class _Reader(io.RawIOBase):
 
     def __init__(self, file: Any, sock: socket.socket, exchange: Exchange, parser: ReplyParser) -> None:
         self._file, self._socket, self._parser = file, sock, parser
-        self._give_up = exchange.give_up
+        self._exchange = exchange
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -57,7 +67,7 @@ class _Reader(io.RawIOBase):
         while not self._ready:
             if self._parser.finished:
                 return 0
-            self._limit_wait()
+            _limit(self._socket, self._exchange)
             data = self._file.read1(CHUNK)
             if not data:
                 return 0
@@ -71,18 +81,18 @@ class _Reader(io.RawIOBase):
         self._ready = self._ready[taken:]
         return taken
 
-    def _limit_wait(self) -> None:
-        left = self._give_up - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the reply was not complete in time")
-        timeout = self._socket.gettimeout()
-        if timeout is None or timeout > left:
-            self._socket.settimeout(left)
-
     def close(self) -> None:
         if not self.closed:
             self._file.close()
         super().close()
+
+
+def _limit(sock: socket.socket, exchange: Exchange) -> None:
+    """Let the next step on a socket take no longer than what is left."""
+    timeout = sock.gettimeout()
+    limited = exchange.limit(timeout)
+    if limited != timeout:
+        sock.settimeout(limited)
 
 
 class _Response(http.client.HTTPResponse):
@@ -104,6 +114,18 @@ class _Connection(HTTPConnection):
     def connect(self) -> None:
         self._served = False
         super().connect()
+
+    def _new_conn(self) -> Any:
+        self.timeout = current.exchange.limit(self.timeout)
+        sock = super()._new_conn()
+        # A TLS handshake or a tunnel has what is left after each step before it.
+        _limit(sock, current.exchange)
+        return sock
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        assert self.sock is not None
+        _limit(self.sock, current.exchange)
 
     def close(self) -> None:
         self._served = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import ssl
@@ -34,9 +35,10 @@ _threads = threading.local()
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 
 
-def send(request: HttpRequest) -> Response:
+def send(request: HttpRequest, end: float = math.inf) -> Response:
     """Send it, and take in the whole reply.
 
+    :param end: time by the monotonic clock by which the reply must be complete, whatever the timeouts say.
     :raises TransportError: if there is no usable one.
     """
     import requests
@@ -46,7 +48,8 @@ def send(request: HttpRequest) -> Response:
 
     wiring = request.wiring
     proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
-    exchange = Exchange(time.monotonic() + wiring.connect_timeout + TRICKLE * wiring.read_timeout)
+    in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
+    exchange = Exchange(min(time.monotonic() + in_all, end))
     broken = (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
@@ -46,20 +47,21 @@ class BlockingShares:
         max_age: float = 0.0,
         still: Still | None = None,
         max_wait: float | None = None,
+        end: float = math.inf,
     ) -> Any:
         """What `work` returns, or what it returned not more than `max_age` seconds ago.
 
         :param still: whether what it returned may be taken, instead of the age.
         :param max_wait: seconds to wait while another thread works; then `NOTHING` is returned. None: until it ends.
+        :param end: time at which that wait ends at the latest.
         """
         keeps = max_age > 0 or still is not None
         if not keeps and max_wait is None:
             return work()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        if not lock.acquire(
-            timeout=-1 if max_wait is None else min(max(max_wait, 0.0), threading.TIMEOUT_MAX)
-        ):
+        patience = min(math.inf if max_wait is None else max_wait, end - self._clock())
+        if not lock.acquire(timeout=min(max(patience, 0.0), threading.TIMEOUT_MAX)):
             return NOTHING
         try:
             began = self._clock()
@@ -212,10 +214,12 @@ class AsyncShares:
         wait: float = 0.0,
         still: Still | None = None,
         max_wait: float | None = None,
+        limit: float | None = None,
     ) -> asyncio.Future[Any]:
         """What `get` waits for, where nothing is known. Whoever has it calls `leave` when it has waited for it.
 
         :param max_wait: seconds until the result is `NOTHING`, where another asker began the work; None: no limit.
+        :param limit: the same, whoever began it.
         """
         now = self._clock()
         entry = self._entries.get(key)
@@ -229,9 +233,13 @@ class AsyncShares:
             still is not None or max_wait is not None or now - entry.began < max_age
         ):
             among, soon = entry.served, 0.0
-        future = self._join(key, entry, among, _Wish(_WHOLE, now, now + soon))
-        if max_wait is not None:
-            timer = self._timer(max(max_wait, 0.0), partial(_expire, future))
+        if limit is not None:
+            max_wait = limit if max_wait is None else min(limit, max_wait)
+        return self._limited(self._join(key, entry, among, _Wish(_WHOLE, now, now + soon)), max_wait)
+
+    def _limited(self, future: asyncio.Future[Any], limit: float | None) -> asyncio.Future[Any]:
+        if limit is not None:
+            timer = self._timer(max(limit, 0.0), partial(_expire, future))
             future.add_done_callback(lambda _: timer.cancel())
         return future
 
@@ -244,7 +252,14 @@ class AsyncShares:
         return {_WHOLE: result}
 
     def join_part(
-        self, key: Hashable, part: Hashable, work: Parts, *, wait: float = 0.0, soonest: float = 0.0
+        self,
+        key: Hashable,
+        part: Hashable,
+        work: Parts,
+        *,
+        wait: float = 0.0,
+        soonest: float = 0.0,
+        limit: float | None = None,
     ) -> asyncio.Future[Any]:
         """To be waited for, and left then: what `work` brings for a part, of the work that is done for all who want a
         part of the same key.
@@ -252,12 +267,14 @@ class AsyncShares:
         :param work: is told the parts that are wanted; returns part -> result or error, perhaps of more parts.
         :param wait: seconds from now at which it is wanted.
         :param soonest: seconds from now before which it is not, unless it comes anyway.
+        :param limit: seconds until the result is `NOTHING`; None: no limit.
         """
         now = self._clock()
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-        return self._join(key, entry, entry.waiting, _Wish(part, now + soonest, now + wait))
+        wish = _Wish(part, now + soonest, now + wait)
+        return self._limited(self._join(key, entry, entry.waiting, wish), limit)
 
     def _join(
         self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import sys
 import time
@@ -35,8 +36,9 @@ from airflow_provider_cloudsync.api.messages import (
 from airflow_provider_cloudsync.asending import asend as _asend
 from airflow_provider_cloudsync.asending import make_ready
 from airflow_provider_cloudsync.asending import open_session as _open_async_session
-from airflow_provider_cloudsync.exceptions import CloudSyncError
+from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError
 from airflow_provider_cloudsync.masking import aconceal, conceal
+from airflow_provider_cloudsync.reaching import CHECK
 from airflow_provider_cloudsync.result_cache import NOTHING, Kept
 from airflow_provider_cloudsync.sending import close_sessions
 from airflow_provider_cloudsync.sending import send as _send
@@ -88,16 +90,17 @@ def reset() -> None:
                     each.clear()
 
 
-def run(flow: Flow[T], send: Send | None = None) -> T:
+def run(flow: Flow[T], send: Send | None = None, end: float = math.inf) -> T:
     """Drive a flow to its end, blocking. Its sockets are kept for the thread's next flow.
 
     :param send: sends the requests of the flow in place of `send_blocking`.
+    :param end: time by the monotonic clock at which requests and pauses of the flow end with an error.
     """
     try:
         message = next(flow)
         while True:
             try:
-                result = _carry_out(message, send)
+                result = _carry_out(message, send, end)
             except CloudSyncError as error:
                 message = flow.throw(error)
             else:
@@ -137,9 +140,12 @@ async def _drive(flow: Flow[T]) -> T:
                     result = found
                 elif isinstance(message, (Shared, Together)):
                     key, future = message.key, pool.join(message)
+                    limited = message.limit is not None
                     del message  # it may be an hour until there is another
                     try:
-                        result = _or_pending(await future)
+                        result = await future
+                        if result is NOTHING:
+                            result = _pending(is_limited=limited)
                     finally:
                         pool.shares.leave(key, future)
                         del future
@@ -185,10 +191,14 @@ def send_blocking(request: HttpRequest) -> Response:
     return _send(request)
 
 
-def _carry_out(message: Message, send: Send | None) -> Any:
+def _carry_out(message: Message, send: Send | None, end: float) -> Any:
     if isinstance(message, HttpRequest):
-        return (send or send_blocking)(message)
+        if send is not None:
+            return send(message)
+        return send_blocking(message) if end == math.inf else _send(message, end)
     if isinstance(message, Pause):
+        if time.monotonic() + message.seconds > end:
+            raise _unanswered()
         return time.sleep(_counted(message))
     if isinstance(message, Conceal):
         return conceal(message.secret)
@@ -197,24 +207,40 @@ def _carry_out(message: Message, send: Send | None) -> Any:
     if isinstance(message, Hold):
         _turns.hold(message)
         return None
+    if message.limit is not None:
+        end = min(end, time.monotonic() + message.limit)
     if message.wait > 0:
         time.sleep(message.wait)
     if isinstance(message, Together):
-        return own(run(message.make([message.part]), send), message.part)
+        return own(run(message.make([message.part]), send, end), message.part)
     make = message.make
-    return _or_pending(
-        _shares.get(
-            message.key,
-            lambda: run(make(), send),
-            max_age=message.max_age,
-            still=message.still,
-            max_wait=message.max_wait,
-        )
+    result = _shares.get(
+        message.key,
+        lambda: run(make(), send, end),
+        max_age=message.max_age,
+        still=message.still,
+        max_wait=message.max_wait,
+        end=end,
     )
+    if result is NOTHING:
+        return _pending(is_limited=message.max_wait is None or time.monotonic() >= end)
+    return result
 
 
-def _or_pending(result: Any) -> Any:
-    return PENDING if result is NOTHING else result
+def _pending(*, is_limited: bool) -> object:
+    """What is sent to an asker who has waited in vain.
+
+    :raises TransportError: if it is not to go on.
+    """
+    if is_limited:
+        raise _unanswered()
+    return PENDING
+
+
+def _unanswered() -> TransportError:
+    return TransportError(
+        f"No complete reply soon enough after the deadline, so the poll was given up. {CHECK}"
+    )
 
 
 def _counted(pause: Pause) -> float:
@@ -252,6 +278,7 @@ class _Pool:
                 lambda parts: _drive(together(parts)),
                 wait=message.wait,
                 soonest=message.soonest,
+                limit=message.limit,
             )
         return self.shares.join(
             message.key,
@@ -260,6 +287,7 @@ class _Pool:
             wait=message.wait,
             still=message.still,
             max_wait=message.max_wait,
+            limit=message.limit,
         )
 
     async def _send_first(self, request: HttpRequest) -> Response:

@@ -76,6 +76,13 @@ def start_of_try(context: Context) -> datetime | None:
     return start if isinstance(start, datetime) else None
 
 
+def first_start(context: Context) -> datetime | None:
+    """When a rescheduled sensor began, as Airflow has it; None where nobody says."""
+    ask = getattr(context.get("ti"), "get_first_reschedule_date", None)  # Airflow 3
+    first = ask(context) if callable(ask) else None
+    return first if isinstance(first, datetime) else start_of_try(context)
+
+
 def deadline(timeout: float, execution_timeout: timedelta | None, began: datetime | None = None) -> float:
     """When a wait that begins now is over, in seconds since the epoch: the earlier of the two.
 

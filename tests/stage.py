@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -125,7 +126,7 @@ class Stage:
             raise found
         return found
 
-    def _send(self, request: HttpRequest) -> Response:
+    def _send(self, request: HttpRequest, end: float = math.inf) -> Response:
         self._begin(request)
         if self._is_held(request):
             self.let_go.wait(10)

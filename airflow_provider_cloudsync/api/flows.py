@@ -24,6 +24,7 @@ from airflow_provider_cloudsync.api.messages import (
     Quota,
     Request,
     Response,
+    Shared,
     Turn,
     Wiring,
 )
@@ -42,6 +43,9 @@ from airflow_provider_cloudsync.exceptions import (
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+#: Seconds after the deadline of a wait by which the reads of its last poll must be answered.
+ANSWER_TIME = 30.0
 
 
 def _no_project(cloud: Cloud) -> Flow[str]:
@@ -68,6 +72,7 @@ class Cloud:
     :param clock: seconds since the epoch.
     :param attempts: how often one request is tried at most.
     :param give_up_at: no pause between attempts reaches past this time (seconds since the epoch).
+    :param answer_by: time by the clock of `elapsed` after which no read and no sign-in goes on; see `in_time`.
     :param patience: seconds that one call waits for its turn under a quota; then it is given up, and was not sent.
     :param user_agent: sent with each request; not signed.
     :param fresh: whether nothing that was looked up before is to be used, as for the reason that a wait ends with.
@@ -88,6 +93,7 @@ class Cloud:
     wiring: Wiring = field(default_factory=Wiring)
     attempts: int = 5
     give_up_at: float | None = None
+    answer_by: float | None = None
     patience: float = LONGEST
     user_agent: str = "airflow-provider-cloudsync"
     fresh: bool = False
@@ -120,12 +126,20 @@ class Cloud:
 
     def until(self, deadline: float) -> Cloud:
         """The same, but no attempt waits past the deadline (seconds since the epoch)."""
-        return self._as_patient(give_up_at=deadline)
+        return self.answered_by(deadline)._as_patient(give_up_at=deadline)
+
+    def answered_by(self, deadline: float) -> Cloud:
+        """The same, but no poll goes on for more than `ANSWER_TIME` after the deadline, or after now if that is later.
+
+        :param deadline: seconds since the epoch.
+        """
+        left = max(deadline - self.clock(), 0.0)
+        return self._as_patient(answer_by=self.elapsed() + left + ANSWER_TIME)
 
     def once(self, *, patience: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
         patience = self.patience if patience is None else patience
-        if self.give_up_at is not None or self.fresh:
+        if self.give_up_at is not None or self.answer_by is not None or self.fresh:
             return self._as_patient(attempts=1, patience=patience)
         # All waits of a connection have one between them.
         made = self._made
@@ -187,7 +201,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         # First, since it costs nothing: where there is no address, nothing has to be looked up.
         cloud.url(request.service)
         find = cloud.find_project if whose == _PROJECT_HEADER else cloud.find_domain
-        within = yield from beforehand(find(cloud))
+        within = yield from beforehand(in_time(cloud, find(cloud)))
     way = _way(cloud, request.service, whose, within)
     prepared = _prepare(cloud, request, way, within)
     credentials = cloud.credentials
@@ -208,7 +222,9 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
             proven = credentials.proven(prepared, cloud.clock())
             if proven is None:
-                proven = yield from beforehand(credentials.authorize(prepared, cloud.clock()))
+                proven = yield from beforehand(in_time(cloud, credentials.authorize(prepared, cloud.clock())))
+            if not request.repeatable and cloud.give_up_at is not None:
+                _check_time(cloud, request)
             secrets = secrets_of(
                 credentials.secrets, proven.headers, request.json, request.query, proven.wiring.proxy
             )
@@ -221,7 +237,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             except CredentialsRejected as known:  # others have seen that; it was not sent
                 refusal = known
             if not renewed and (response is None or rejects_proof(response)):
-                renewed = yield from beforehand(credentials.renew(proven, cloud.clock()))
+                renewed = yield from beforehand(in_time(cloud, credentials.renew(proven, cloud.clock())))
                 if renewed:
                     log.info(
                         "%s was rejected; it is sent again with a new proof of who asks.", request.operation
@@ -256,6 +272,19 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                     reply.request_id,
                 )
             return reply
+
+
+def _check_time(cloud: Cloud, request: Request) -> None:
+    """Refuse to start anything after the deadline.
+
+    :raises TransportError: if a sign-in, say, took until then.
+    """
+    assert cloud.give_up_at is not None
+    if cloud.clock() > cloud.give_up_at:
+        raise TransportError(
+            f"{request.service} {request.operation} was not sent: the deadline passed while it was prepared.",
+            sent=False,
+        )
 
 
 def _hold_the_others(turn: Turn, refusal: Throttled) -> Flow[None]:
@@ -339,6 +368,17 @@ def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
     }
     way = ways[service, whose, within] = _Way(base, headers, frozenset(map(str.lower, fixed)))
     return way
+
+
+def in_time(cloud: Cloud, flow: Flow[T]) -> Flow[T]:
+    """A flow of reads or sign-ins that ends by ``cloud.answer_by``. Never of starts, whose lost reply is in doubt.
+
+    :raises TransportError: if it does not end by itself.
+    """
+    if cloud.answer_by is None:
+        return (yield from flow)
+    result: T = yield Shared(object(), lambda: flow, limit=max(cloud.answer_by - cloud.elapsed(), 0.0))
+    return result
 
 
 def beforehand(flow: Flow[T]) -> Flow[T]:

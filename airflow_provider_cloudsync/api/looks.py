@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.flows import Cloud, in_time
 from airflow_provider_cloudsync.api.messages import Flow, Shared, Together
 from airflow_provider_cloudsync.api.model import Gatherable, Service, Target, is_gatherable
 from airflow_provider_cloudsync.exceptions import CloudSyncError
@@ -31,17 +31,20 @@ class Looks:
         what = service.group(target) if is_gatherable(service) else service.key(target)
         self._key = ("looks", service.name, cloud.scope, what)
 
-    def after(self, wait: float, *, last: bool = False) -> Shared | Together:
+    def after(self, wait: float, *, last: bool = False, limit: float | None = None) -> Shared | Together:
         """A look that is wanted in so many seconds.
 
+        :param limit: seconds after which this wait, but no other, is without an answer; None: no limit.
         :param last: whether the reason that it shows is what the wait ends with: nothing in it is to be of earlier.
         """
         if is_gatherable(self._service):
             all_of = partial(_look_at_all, self._cloud, self._service, self._key[-1])
             # In the second half of a pause a look that others want comes as a gift.
-            return Together(self._key, self._service.key(self._target), all_of, wait, soonest=wait / 2)
+            return Together(
+                self._key, self._service.key(self._target), all_of, wait, soonest=wait / 2, limit=limit
+            )
         cloud, key = (self._cloud.uncached(), (*self._key, "last")) if last else (self._cloud, self._key)
-        return Shared(key, partial(look, cloud, self._service, self._target), wait=wait)
+        return Shared(key, partial(look, cloud, self._service, self._target), wait=wait, limit=limit)
 
 
 def _look_at_all(
@@ -56,6 +59,11 @@ def look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[floa
     """A look with the time at which it began."""
     at = cloud.clock()
     return at, (yield from service.observe(cloud, target))
+
+
+def look_in_time(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
+    """A look of its own, with no second attempts, that ends by ``cloud.answer_by``."""
+    return (yield from in_time(cloud, look(soon(cloud), service, target)))
 
 
 def soon(cloud: Cloud) -> Cloud:

@@ -11,6 +11,7 @@ a flow yields           and is sent
 `Pause`                 None, when the time is over
 `Shared`                what the shared flow returned, the error that it raised, or `PENDING`
 `Together`              what the common flow returned for its part, or the error
+                        (both: `TransportError` is thrown when the `limit` has passed)
 `Turn`                  0.0 if it may send now; else the seconds after which to ask again
 `Hold`                  None
 `Conceal`               None
@@ -202,6 +203,9 @@ class Shared:
         then.
     :param max_wait: seconds to wait for a run that another asker began, even one that is under way; after that,
         `PENDING` is sent. None: until it ends. An asker whose own flow runs waits for its end.
+    :param limit: seconds from now after which the asker waits no longer, not even for its own flow: `TransportError` is
+        thrown. A run that others still wait for goes on under asyncio. Blocking, the flow is the asker's own, and its
+        requests and pauses end by then. None: no limit.
     """
 
     key: Hashable
@@ -210,6 +214,7 @@ class Shared:
     wait: float = 0.0
     still: Callable[[Any], bool] | None = None
     max_wait: float | None = None
+    limit: float | None = None
 
 
 #: Sent in place of a result: the run that another asker began has not ended in time.
@@ -228,6 +233,7 @@ class Together:
     :param make: makes the flow for the parts that are wanted; it returns part -> result, or the error of that part.
     :param wait: seconds from now at which the asker wants its part at the latest.
     :param soonest: seconds from now before which the asker does not want it, unless others' wishes bring it anyway.
+    :param limit: as for `Shared`.
     """
 
     key: Hashable
@@ -235,6 +241,7 @@ class Together:
     make: Callable[[Sequence[Any]], Flow[Mapping[Any, Any]]]
     wait: float = 0.0
     soonest: float = 0.0
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

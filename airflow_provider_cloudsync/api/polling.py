@@ -12,8 +12,8 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.looks import Looks, look, soon
+from airflow_provider_cloudsync.api.flows import ANSWER_TIME, Cloud
+from airflow_provider_cloudsync.api.looks import Looks, look_in_time
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_SUCCESS,
@@ -142,7 +142,7 @@ def observe(
     cause: CloudSyncError | None = None
     while True:
         try:
-            return (yield from look(soon(cloud), service, target))
+            return (yield from look_in_time(cloud, service, target))
         except CloudSyncError as error:
             # To be held back by our own queue says less than the fault before it.
             held_back = is_held_back(error)
@@ -180,15 +180,15 @@ def poll(
 
     A fault that may pass is RUNNING: there will be another poll.
 
-    :param hold: seconds to stay until an end is confirmed; where it takes longer, or past ``cloud.give_up_at``, it is
-        RUNNING until then.
+    :param hold: seconds to stay until an end is confirmed; where it takes longer, or past ``cloud.give_up_at`` or
+        ``cloud.answer_by``, it is RUNNING until then.
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
     confirmation = Confirmation()
     until = cloud.elapsed() + hold
     while True:
         try:
-            at, seen = yield from look(soon(cloud), service, ticket.target)
+            at, seen = yield from look_in_time(cloud, service, ticket.target)
         except CloudSyncError as error:
             if delay_for(error, 1) is None:
                 raise
@@ -218,6 +218,8 @@ def _wait_to_confirm(cloud: Cloud, confirmation: Confirmation, service: Service[
     now = cloud.clock()
     pause = confirmation.pause(now, service.floor, _CONFIRM_PAUSE)
     if cloud.give_up_at is not None and now + pause > cloud.give_up_at:
+        return False
+    if cloud.answer_by is not None and cloud.elapsed() + pause > cloud.answer_by:
         return False
     yield Pause(pause)
     return True
@@ -258,7 +260,8 @@ def until_done(
     """Poll until the wait is over. Faults that may pass are tolerated until the deadline.
 
     :param deadline: seconds since the epoch. Absolute, so that a wait that moves to another process does not start
-        over. There is a last poll when it comes. A clock that is set back meanwhile does not extend it.
+        over. There is a last poll when it comes, which is answered within `ANSWER_TIME` or lost. A clock that
+        is set back meanwhile does not extend it.
     :param poll_interval: seconds between polls; None: adaptive, see `next_pause`.
     :param not_before: seconds since the epoch before which there is no poll. The first one comes soon after that, and
         not at once: a thousand waits may come with it, or with a triggerer that was restarted.
@@ -292,7 +295,7 @@ def until_done(
         delay = 0.0
         held_back = False
         try:
-            at, seen = yield looks.after(min(wait, left), last=wait >= left)
+            at, seen = yield looks.after(min(wait, left), last=wait >= left, limit=left + ANSWER_TIME)
         except CloudSyncError as error:
             fault = error
             held_back = is_held_back(error)

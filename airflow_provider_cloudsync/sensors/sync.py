@@ -78,6 +78,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     _learned: Ticket | None = None
     #: Lost polls in a row.
     _lost = 0
+    #: When the wait of this process began, by the monotonic clock; None: not yet.
+    _began: float | None = None
 
     def __init__(
         self,
@@ -112,7 +114,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         """Look once."""
         with self.clear_errors():
             self._read_connection(context)
-            ticket, progress = self._poll(self._ticket(context))
+            left = self._time_left(context)
+            ticket, progress = self._poll(self._ticket(context), answered_by=time.time() + left)
             self._keep(context, ticket)
             return self._conclude(context, progress)
 
@@ -133,15 +136,25 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         start = waits.start_of_try(context)  # of the first poke
         return start is not None and time.time() - start.timestamp() > _LONGEST_LOADING
 
+    def _time_left(self, context: Context) -> float:
+        """Seconds until Airflow ends the wait of a sensor that pokes; the same clocks as Airflow's."""
+        timeout = float(self.timeout)
+        if self.reschedule:
+            first = waits.first_start(context)
+            return timeout if first is None else first.timestamp() + timeout - time.time()
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        return self._began + timeout - now
+
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
         if not self.deferrable:
+            self._began = None
             try:
                 return super().execute(context)
             except AirflowSensorTimeout:
-                seen = f" Last seen: {self._told.in_full}" if self._told else ""
-                late = f"not done when the time was up, {self.timeout:.0f} s after the wait began."
-                raise AirflowSensorTimeout(f"{self.subject()}: {late}{seen}") from None
+                raise AirflowSensorTimeout(self._late(self._told)) from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
             deadline = waits.deadline(
@@ -150,9 +163,15 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             # What takes longer to confirm than a deferral is left to the triggerer.
             ticket, progress = self._first_poll(self._ticket(context), deadline)
             if not self._conclude(context, progress):
+                if time.time() >= deadline:
+                    raise AirflowSensorTimeout(self._late(progress))
                 ticket = replace(ticket, baseline=handed_over(ticket.baseline))
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
+
+    def _late(self, told: Progress | None) -> str:
+        seen = f" Last seen: {told.in_full}" if told else ""
+        return f"{self.subject()}: not done when the time was up, {self.timeout:.0f} s after the wait began.{seen}"
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """End as the wait in the triggerer ended."""
@@ -236,16 +255,23 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 self.log.warning("The state of this poke was not stored: %r", error)
 
     def _poll(
-        self, ticket: Ticket, *, hold: float | None = None, deadline: float | None = None
+        self,
+        ticket: Ticket,
+        *,
+        hold: float | None = None,
+        deadline: float | None = None,
+        answered_by: float | None = None,
     ) -> tuple[Ticket, Progress]:
         """Poll once; an end is confirmed here, unless that takes too long.
 
         :param hold: seconds that it may take; None: as long as a poke may.
         :param deadline: seconds since the epoch at which it is too late to go on.
+        :param answered_by: the same for a sensor that pokes, where an end may still be confirmed soon after.
         """
 
         def flow(cloud: Cloud) -> Flow[tuple[Ticket, Progress]]:
-            within = cloud if deadline is None else cloud.until(deadline)
+            within = cloud if answered_by is None else cloud.answered_by(answered_by)
+            within = within if deadline is None else within.until(deadline)
             longest = api.polling.LONGEST_HOLD + float(ticket.target.get("settle", 0.0))
             seconds = longest if hold is None else hold
             return api.polling.poll(within, self.service, ticket, hold=seconds)

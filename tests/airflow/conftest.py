@@ -67,9 +67,9 @@ class World:
         def last() -> str:
             return self.emulator.requests()[-1]["operation"]
 
-        def sending(request: Any) -> Any:
+        def sending(request: Any, *end: float) -> Any:
             try:
-                return send(request)
+                return send(request, *end)
             finally:
                 do(last())
 

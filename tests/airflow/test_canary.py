@@ -104,9 +104,9 @@ class Place:
 
             return asending
 
-        def sending(request: Any) -> Any:
+        def sending(request: Any, *end: float) -> Any:
             self.objects.append(request)
-            return note(request, send(request))
+            return note(request, send(request, *end))
 
         return sending
 

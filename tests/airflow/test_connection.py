@@ -1146,7 +1146,9 @@ class TestTestConnection:
         emulator.faults([{"status": 503, "times": None}])
         seen = []
         real = transport._send
-        monkeypatch.setattr(transport, "_send", lambda request: seen.append(request.wiring) or real(request))
+        monkeypatch.setattr(
+            transport, "_send", lambda request, *end: seen.append(request.wiring) or real(request, *end)
+        )
         works, text = CloudSyncHook().test_connection()
         assert works is False
         operations = [entry["operation"] for entry in emulator.requests()]

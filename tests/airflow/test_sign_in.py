@@ -412,7 +412,9 @@ class TestTestConnection:
         enter(way)
         seen = []
         real = transport._send
-        monkeypatch.setattr(transport, "_send", lambda request: seen.append(request) or real(request))
+        monkeypatch.setattr(
+            transport, "_send", lambda request, *end: seen.append(request) or real(request, *end)
+        )
         CloudSyncHook().test_connection()
         assert {request.wiring.read_timeout <= 10 for request in seen} == {True}
 
@@ -504,7 +506,7 @@ def test_derived_signatures_are_the_vendors(emulator, monkeypatch, service) -> N
     )
     sent = []
     real = transport._send
-    monkeypatch.setattr(transport, "_send", lambda request: sent.append(request) or real(request))
+    monkeypatch.setattr(transport, "_send", lambda request, *end: sent.append(request) or real(request, *end))
     hook = CloudSyncHook()
     hook.run(call(hook.cloud, PROBES[service].request))
     (ours,) = sent
