@@ -93,7 +93,8 @@ def is_fresh(
     if baseline.get(OWN_TIME_KEY):
         order = order_ms(time)
         return Fresh(order is not None and order >= after)
-    ahead = baseline.get(AHEAD_KEY, clock.ahead)
+    # Where the machine that read the user's time measured nothing, another machine's clock says nothing of it.
+    ahead = baseline.get(AHEAD_KEY, 0.0 if baseline.get(FIXED_KEY) else clock.ahead)
     warning = ""
     uncorrected = after
     if abs(ahead) >= _NEGLIGIBLE:
@@ -138,9 +139,8 @@ def learn_clock(
         return baseline
     learned: dict[str, Any] = {}
     known = baseline.get(AHEAD_KEY)
-    if clock.now is not None and (
-        known is None or (not baseline.get(FIXED_KEY) and abs(clock.ahead) < abs(known))
-    ):
+    is_measurable = clock.now is not None and not baseline.get(FIXED_KEY)
+    if is_measurable and (known is None or abs(clock.ahead) < abs(known)):
         # One Date may be wrong; what two clocks agree on is the least that any reply shows.
         learned[AHEAD_KEY] = clock.ahead
     if not _saw_before(baseline, after) and any(lacks_zone(time) for time in times.values()):
@@ -192,9 +192,12 @@ def age_s(time: ServiceTime, clock: ServiceClock, now: float, since: float | Non
     return max(min(witnesses), 0.0)
 
 
-def handed_over(baseline: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The baseline of a ticket that another machine goes on with: its clock is not the one that was measured."""
-    return {**baseline, FIXED_KEY: True} if AHEAD_KEY in baseline else baseline
+def handed_over(baseline: Mapping[str, Any], *, lost: bool = False) -> Mapping[str, Any]:
+    """The baseline of a ticket that another machine goes on with: its clock is not the one to be measured.
+
+    :param lost: whether all polls of this machine were lost, so that nothing was measured.
+    """
+    return {**baseline, FIXED_KEY: True} if lost or AHEAD_KEY in baseline else baseline
 
 
 def _began_during_the_wait(baseline: Mapping[str, Any], after: int, time: ServiceTime, key: str) -> bool:

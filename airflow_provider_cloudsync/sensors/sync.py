@@ -165,7 +165,12 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             if not self._conclude(context, progress):
                 if time.time() >= deadline:
                     raise AirflowSensorTimeout(self._late(progress))
-                ticket = replace(ticket, baseline=handed_over(ticket.baseline))
+                if progress.lost:
+                    self.log.warning(
+                        "No poll succeeded before the deferral, so the difference between this machine's clock and the "
+                        "cloud's is not known. The earliest run to accept, if any, is not corrected by it."
+                    )
+                ticket = replace(ticket, baseline=handed_over(ticket.baseline, lost=progress.lost))
                 self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
         return None
 

@@ -63,8 +63,15 @@ def test_another_machine_s_clock_says_nothing_of_the_user_s_time() -> None:
     assert polled(0.0, baseline=dict(measured))[AHEAD_KEY] == -60.0
 
 
-def test_nothing_measured_is_measured_by_the_machine_that_goes_on() -> None:
-    assert polled(-60.0, baseline=dict(handed_over({})))[AHEAD_KEY] == -60.0
+@pytest.mark.parametrize("ahead", [-600.0, -60.0, -3.0, 0.0, 3.0, 60.0, 600.0])
+@pytest.mark.parametrize(
+    ("run", "counts"), [pytest.param(-1000, False, id="before"), pytest.param(0, True, id="in time")]
+)
+def test_nothing_measured_is_not_measured_by_the_machine_that_goes_on(ahead, run, counts) -> None:
+    """Where all polls before the deferral were lost."""
+    baseline = polled(ahead, ahead, baseline=dict(handed_over({}, lost=True)))
+    assert AHEAD_KEY not in baseline
+    assert is_fresh(baseline, AFTER, AFTER + run, ServiceClock(AFTER, ahead)).counts is counts
 
 
 BEFORE, CHANGED = "2027-01-15 03:00:00", "2027-01-15 03:05:00"
