@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, EXTRA_REGION, base_url
+from airflow_provider_cloudsync.api.limits import beforehand, in_time
 from airflow_provider_cloudsync.api.messages import (
     Flow,
     Hold,
@@ -24,7 +25,6 @@ from airflow_provider_cloudsync.api.messages import (
     Quota,
     Request,
     Response,
-    Shared,
     Turn,
     Wiring,
 )
@@ -32,8 +32,8 @@ from airflow_provider_cloudsync.api.redaction import NO_SECRETS, secrets_of
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
+from airflow_provider_cloudsync.api.unfinished import Reads, Unfinished
 from airflow_provider_cloudsync.exceptions import (
-    ApiError,
     CloudSyncError,
     CredentialsRejected,
     InvalidConnection,
@@ -72,12 +72,14 @@ class Cloud:
     :param clock: seconds since the epoch.
     :param attempts: how often one request is tried at most.
     :param give_up_at: no pause between attempts reaches past this time (seconds since the epoch).
-    :param answer_by: time by the clock of `elapsed` after which no read and no sign-in goes on; see `in_time`.
+    :param answer_by: time by the clock of `elapsed` after which no read and no sign-in goes on; see
+        `airflow_provider_cloudsync.api.limits.in_time`.
     :param patience: seconds that one call waits for its turn under a quota; then it is given up, and was not sent.
     :param user_agent: sent with each request; not signed.
     :param fresh: whether nothing that was looked up before is to be used, as for the reason that a wait ends with.
     :param service_zone_ms: milliseconds by which times that services send without a time zone are ahead of UTC;
         None: not known.
+    :param reads: of the poll that this is for; see `airflow_provider_cloudsync.api.unfinished`.
     :param monotonic: seconds that never go back, to bound a wait while the clock is set; None: `clock`.
     """
 
@@ -98,6 +100,7 @@ class Cloud:
     user_agent: str = "airflow-provider-cloudsync"
     fresh: bool = False
     service_zone_ms: int | None = None
+    reads: Reads | None = None
     monotonic: Callable[[], float] | None = None
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
@@ -139,7 +142,7 @@ class Cloud:
     def once(self, *, patience: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
         patience = self.patience if patience is None else patience
-        if self.give_up_at is not None or self.answer_by is not None or self.fresh:
+        if self.fresh or any(each is not None for each in (self.give_up_at, self.answer_by, self.reads)):
             return self._as_patient(attempts=1, patience=patience)
         # All waits of a connection have one between them.
         made = self._made
@@ -151,6 +154,20 @@ class Cloud:
     def uncached(self) -> Cloud:
         """The same, using nothing that was looked up before."""
         return self._as_patient(fresh=True)
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """Polls that a rate limit stopped."""
+        return self._made.unfinished
+
+    def reading(self, reads: Reads) -> Cloud:
+        """The same for one poll."""
+        return self._as_patient(reads=reads)
+
+    @property
+    def time_to_answer(self) -> float | None:
+        """Seconds until `answer_by`; None: no limit."""
+        return None if self.answer_by is None else max(self.answer_by - self.elapsed(), 0.0)
 
     def elapsed(self) -> float:
         """Seconds from some moment on, which setting the machine's clock does not change."""
@@ -174,6 +191,7 @@ class _Made:
     scope: str = ""
     ways: dict[tuple[str, str, str], _Way] = field(default_factory=dict)
     once: WeakValueDictionary[float, Cloud] = field(default_factory=WeakValueDictionary)
+    unfinished: Unfinished = field(default_factory=Unfinished)
 
 
 @dataclass(slots=True)
@@ -201,9 +219,15 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         # First, since it costs nothing: where there is no address, nothing has to be looked up.
         cloud.url(request.service)
         find = cloud.find_project if whose == _PROJECT_HEADER else cloud.find_domain
-        within = yield from beforehand(in_time(cloud, find(cloud)))
+        within = yield from beforehand(in_time(find(cloud), cloud.time_to_answer))
     way = _way(cloud, request.service, whose, within)
     prepared = _prepare(cloud, request, way, within)
+    reads, what = (
+        cloud.reads if request.repeatable else None,
+        (request.operation, prepared.url, prepared.body),
+    )
+    if reads is not None and (known := reads.take(what)) is not None:
+        return known
     credentials = cloud.credentials
     quota, identity = request.quota, credentials.identity
     turn = Turn(
@@ -222,7 +246,9 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
             proven = credentials.proven(prepared, cloud.clock())
             if proven is None:
-                proven = yield from beforehand(in_time(cloud, credentials.authorize(prepared, cloud.clock())))
+                proven = yield from beforehand(
+                    in_time(credentials.authorize(prepared, cloud.clock()), cloud.time_to_answer)
+                )
             if not request.repeatable and cloud.give_up_at is not None:
                 _check_time(cloud, request)
             secrets = secrets_of(
@@ -237,7 +263,9 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             except CredentialsRejected as known:  # others have seen that; it was not sent
                 refusal = known
             if not renewed and (response is None or rejects_proof(response)):
-                renewed = yield from beforehand(in_time(cloud, credentials.renew(proven, cloud.clock())))
+                renewed = yield from beforehand(
+                    in_time(credentials.renew(proven, cloud.clock()), cloud.time_to_answer)
+                )
                 if renewed:
                     log.info(
                         "%s was rejected; it is sent again with a new proof of who asks.", request.operation
@@ -271,6 +299,8 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                     reply.status,
                     reply.request_id,
                 )
+            if reads is not None:
+                reads.add(what, reply)
             return reply
 
 
@@ -368,24 +398,3 @@ def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
     }
     way = ways[service, whose, within] = _Way(base, headers, frozenset(map(str.lower, fixed)))
     return way
-
-
-def in_time(cloud: Cloud, flow: Flow[T]) -> Flow[T]:
-    """A flow of reads or sign-ins that ends by ``cloud.answer_by``. Never of starts, whose lost reply is in doubt.
-
-    :raises TransportError: if it does not end by itself.
-    """
-    if cloud.answer_by is None:
-        return (yield from flow)
-    result: T = yield Shared(object(), lambda: flow, limit=max(cloud.answer_by - cloud.elapsed(), 0.0))
-    return result
-
-
-def beforehand(flow: Flow[T]) -> Flow[T]:
-    """What has to be done before a request can be sent. Whatever becomes of it, the request itself was not sent."""
-    try:
-        return (yield from flow)
-    except (TransportError, ApiError) as error:
-        error.sent = False
-        error.leave_in_doubt(False)
-        raise

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from airflow_provider_cloudsync.api.flows import Cloud, in_time
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.limits import in_time
 from airflow_provider_cloudsync.api.messages import Flow, Shared, Together
 from airflow_provider_cloudsync.api.model import Gatherable, Service, Target, is_gatherable
-from airflow_provider_cloudsync.exceptions import CloudSyncError
+from airflow_provider_cloudsync.exceptions import CloudSyncError, Throttled
+
+T = TypeVar("T")
 
 #: So long a call of a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes
 #: back, so that the deadline is kept, and a start is preceded by a look that is not old.
@@ -50,20 +53,34 @@ class Looks:
 def _look_at_all(
     cloud: Cloud, service: Gatherable[Any], group: Any, keys: Sequence[Any]
 ) -> Flow[dict[Any, tuple[float, Any] | CloudSyncError]]:
-    at = cloud.clock()
-    found = yield from service.observe_all(cloud, group, keys)
+    at, found = yield from _resumable(
+        cloud, (service.name, group), lambda within: service.observe_all(within, group, keys)
+    )
     return {key: seen if isinstance(seen, CloudSyncError) else (at, seen) for key, seen in found.items()}
 
 
 def look(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
     """A look with the time at which it began."""
-    at = cloud.clock()
-    return at, (yield from service.observe(cloud, target))
+    what = (service.name, service.key(target))
+    return (yield from _resumable(cloud, what, lambda within: service.observe(within, target)))
+
+
+def _resumable(cloud: Cloud, what: Hashable, observe: Callable[[Cloud], Flow[T]]) -> Flow[tuple[float, T]]:
+    """A poll that goes on with the read that a rate limit refused the last time."""
+    if cloud.fresh:
+        at = cloud.clock()
+        return at, (yield from observe(cloud))
+    reads = cloud.unfinished.take(what, cloud.clock())
+    try:
+        return reads.at, (yield from observe(cloud.reading(reads)))
+    except Throttled:
+        cloud.unfinished.keep(what, reads, cloud.clock())
+        raise
 
 
 def look_in_time(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
     """A look of its own, with no second attempts, that ends by ``cloud.answer_by``."""
-    return (yield from in_time(cloud, look(soon(cloud), service, target)))
+    return (yield from in_time(look(soon(cloud), service, target), cloud.time_to_answer))
 
 
 def soon(cloud: Cloud) -> Cloud:

@@ -174,7 +174,12 @@ def is_held_back(error: CloudSyncError) -> bool:
 
 
 def poll(
-    cloud: Cloud, service: Service[Any], ticket: Ticket, *, hold: float = LONGEST_HOLD
+    cloud: Cloud,
+    service: Service[Any],
+    ticket: Ticket,
+    *,
+    hold: float = LONGEST_HOLD,
+    confirmation: Confirmation | None = None,
 ) -> Flow[tuple[Ticket, Progress]]:
     """Poll once and judge; an end is confirmed by further polls. The ticket comes back with what was learned.
 
@@ -182,9 +187,10 @@ def poll(
 
     :param hold: seconds to stay until an end is confirmed; where it takes longer, or past ``cloud.give_up_at`` or
         ``cloud.answer_by``, it is RUNNING until then.
+    :param confirmation: of the polls before, in the same process.
     :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
     """
-    confirmation = Confirmation()
+    confirmation = Confirmation() if confirmation is None else confirmation
     until = cloud.elapsed() + hold
     while True:
         try:

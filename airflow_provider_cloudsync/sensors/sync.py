@@ -76,6 +76,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     _told: Progress | None = None
     #: With what the polls of this process have learned.
     _learned: Ticket | None = None
+    #: An end that polls of this process have shown and not yet confirmed.
+    _confirmation: api.polling.Confirmation | None = None
     #: Lost polls in a row.
     _lost = 0
     #: When the wait of this process began, by the monotonic clock; None: not yet.
@@ -150,7 +152,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
         if not self.deferrable:
-            self._began = None
+            self._began, self._confirmation = None, api.polling.Confirmation()
             try:
                 return super().execute(context)
             except AirflowSensorTimeout:
@@ -220,6 +222,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             self.show_console(context, self.service.console, target)
         if self._learned is not None and self._learned.target == target:
             return self._learned
+        self._confirmation = api.polling.Confirmation()
         fresh = Ticket(self.service.name, target, Stage.WATCHING, time.time())
         return replace(fresh, baseline=self._recalled(context, target)) if self._is_poke_of_many else fresh
 
@@ -279,7 +282,9 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             within = within if deadline is None else within.until(deadline)
             longest = api.polling.LONGEST_HOLD + float(ticket.target.get("settle", 0.0))
             seconds = longest if hold is None else hold
-            return api.polling.poll(within, self.service, ticket, hold=seconds)
+            return api.polling.poll(
+                within, self.service, ticket, hold=seconds, confirmation=self._confirmation
+            )
 
         ticket, progress = self.run_with_present_key(flow)
         self._lost = self._lost + 1 if progress.lost else 0

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token, carries
-from airflow_provider_cloudsync.api.flows import Cloud, beforehand
+from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.key_guard import GOOD_FOR, is_recent
+from airflow_provider_cloudsync.api.limits import beforehand
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
 from airflow_provider_cloudsync.api.replies import accepts_proof, lock_advice
 from airflow_provider_cloudsync.api.times import epoch_ms
