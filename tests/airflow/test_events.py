@@ -17,6 +17,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_cloudsync import watcher
+from airflow_provider_cloudsync.api.watches import News
 from airflow_provider_cloudsync.triggers.events import (
     CloudSyncEventTrigger,
     CocVendorAccountSyncTrigger,
@@ -479,6 +480,36 @@ def test_faults_that_may_pass_are_borne(begin, caplog, fault) -> None:
     assert moment(900) in times(found)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert caplog.text.count("could not be looked at") == 1
+
+
+@on_3
+@pytest.mark.parametrize("watchers", [1, 3])
+@pytest.mark.parametrize("outcome", ["SYNC_SUCCESS", "SYNC_FAIL"])
+@pytest.mark.parametrize("lost", [0, 1, 5, 12])
+def test_an_end_stays_pending_while_the_connection_is_read_again(
+    begin, monkeypatch, watchers, outcome, lost
+) -> None:
+    """One poll after the interruption confirms it, for each watcher of the target."""
+    world = begin(**member(run(300, outcome=outcome)))
+    # At 2, 62, ... 302 s; that at 362 s shows the end first.
+    shown = 7
+    world.emulator.faults(
+        [{"match": {"operation": SHOW}, "skip": shown, "times": lost, "status": 503}] if lost else []
+    )
+    real = watcher.next_news
+    polls: list[int] = []
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        news = yield from real(*arguments, **{**more, "pause_at": 0.0})
+        if isinstance(news, News) and news.ended:
+            polls.append(len(world.calls()))
+        return news
+
+    monkeypatch.setattr(watcher, "next_news", counted)
+    watching = [DataArtsMemberSyncTrigger(**MEMBER, outcome="any") for _ in range(watchers)]
+    found = look_until(world, 2000, watching, AssetStore())
+    assert [times(each) for each in found] == [[moment(300)]] * watchers
+    assert polls == [shown + lost + 1] * watchers
 
 
 LASTING = [
