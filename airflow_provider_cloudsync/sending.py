@@ -35,10 +35,10 @@ _threads = threading.local()
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 
 
-def send(request: HttpRequest, end: float = math.inf) -> Response:
+def send(request: HttpRequest, seconds: float = math.inf) -> Response:
     """Send it, and take in the whole reply.
 
-    :param end: time by the monotonic clock by which the reply must be complete, whatever the timeouts say.
+    :param seconds: until the reply must be complete, whatever the timeouts say.
     :raises TransportError: if there is no usable one.
     """
     import requests
@@ -49,7 +49,7 @@ def send(request: HttpRequest, end: float = math.inf) -> Response:
     wiring = request.wiring
     proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
     in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
-    exchange = Exchange(min(time.monotonic() + in_all, end))
+    exchange = Exchange(time.monotonic() + min(in_all, seconds))
     broken = (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,

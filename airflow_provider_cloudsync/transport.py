@@ -195,7 +195,7 @@ def _carry_out(message: Message, send: Send | None, end: float) -> Any:
     if isinstance(message, HttpRequest):
         if send is not None:
             return send(message)
-        return send_blocking(message) if end == math.inf else _send(message, end)
+        return send_blocking(message) if end == math.inf else _send(message, end - time.monotonic())
     if isinstance(message, Pause):
         if time.monotonic() + message.seconds > end:
             raise _unanswered()

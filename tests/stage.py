@@ -126,7 +126,7 @@ class Stage:
             raise found
         return found
 
-    def _send(self, request: HttpRequest, end: float = math.inf) -> Response:
+    def _send(self, request: HttpRequest, seconds: float = math.inf) -> Response:
         self._begin(request)
         if self._is_held(request):
             self.let_go.wait(10)

@@ -67,9 +67,9 @@ class World:
         def last() -> str:
             return self.emulator.requests()[-1]["operation"]
 
-        def sending(request: Any, *end: float) -> Any:
+        def sending(request: Any, *limit: float) -> Any:
             try:
-                return send(request, *end)
+                return send(request, *limit)
             finally:
                 do(last())
 

@@ -104,9 +104,9 @@ class Place:
 
             return asending
 
-        def sending(request: Any, *end: float) -> Any:
+        def sending(request: Any, *limit: float) -> Any:
             self.objects.append(request)
-            return note(request, send(request, *end))
+            return note(request, send(request, *limit))
 
         return sending
 

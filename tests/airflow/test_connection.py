@@ -1147,7 +1147,7 @@ class TestTestConnection:
         seen = []
         real = transport._send
         monkeypatch.setattr(
-            transport, "_send", lambda request, *end: seen.append(request.wiring) or real(request, *end)
+            transport, "_send", lambda request, *limit: seen.append(request.wiring) or real(request, *limit)
         )
         works, text = CloudSyncHook().test_connection()
         assert works is False

@@ -65,9 +65,9 @@ class Moving:
         send, asend = transport._send, transport._asend
         read, aread = BaseHook.get_connection.__func__, compat.get_async_connection
 
-        def sending(request: Any, *end: float) -> Any:
+        def sending(request: Any, *limit: float) -> Any:
             self._note(request)
-            return send(request, *end)
+            return send(request, *limit)
 
         async def asending(session: Any, request: Any) -> Any:
             self._note(request)

@@ -413,7 +413,7 @@ class TestTestConnection:
         seen = []
         real = transport._send
         monkeypatch.setattr(
-            transport, "_send", lambda request, *end: seen.append(request) or real(request, *end)
+            transport, "_send", lambda request, *limit: seen.append(request) or real(request, *limit)
         )
         CloudSyncHook().test_connection()
         assert {request.wiring.read_timeout <= 10 for request in seen} == {True}
@@ -506,7 +506,9 @@ def test_derived_signatures_are_the_vendors(emulator, monkeypatch, service) -> N
     )
     sent = []
     real = transport._send
-    monkeypatch.setattr(transport, "_send", lambda request, *end: sent.append(request) or real(request, *end))
+    monkeypatch.setattr(
+        transport, "_send", lambda request, *limit: sent.append(request) or real(request, *limit)
+    )
     hook = CloudSyncHook()
     hook.run(call(hook.cloud, PROBES[service].request))
     (ours,) = sent

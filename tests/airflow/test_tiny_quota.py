@@ -30,8 +30,8 @@ class Gateway:
         self.refused = Counter[str]()
         send, asend = transport._send, transport._asend
 
-        def sending(request: HttpRequest, *end: float) -> Response:
-            return self._refusal(request) or send(request, *end)
+        def sending(request: HttpRequest, *limit: float) -> Response:
+            return self._refusal(request) or send(request, *limit)
 
         async def asending(session: Any, request: HttpRequest) -> Response:
             return self._refusal(request) or await asend(session, request)
