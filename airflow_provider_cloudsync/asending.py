@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.aiohttp_wire import Exchange
 
 _CONNECTIONS = 32
-#: Bodies of more than `LARGE` bytes that are read and parsed at once. One takes up to 60 MiB meanwhile.
+#: Bodies of more than `LARGE` bytes that one host may have in memory at once, read but not parsed. A body has at most
+#: `max_reply` bytes (8 MiB), so hosts hold 8 MiB each; parsing takes up to 60 MiB more, for one body of all hosts. A
+#: process with ten endpoints stays below 140 MiB.
 _LARGE_BODIES = 1
 _ready = False
 
@@ -55,7 +57,6 @@ class Session:
     The library's own limit of connections is off, and so are its timers but for the one of a new connection: they cost
     a fifth of a call, and that what waits for a free connection has not been sent only we can tell.
 
-    :ivar large_bodies: limits how many large bodies are read and parsed at once.
     :ivar parsing: held while a body is decoded and parsed that is not small.
     """
 
@@ -67,7 +68,6 @@ class Session:
         self.http = open_http()
         self.exchange = Exchange
         self.deadlines = Deadlines()
-        self.large_bodies = asyncio.Semaphore(_LARGE_BODIES)
         self.parsing = asyncio.Semaphore(1)
         self.url: Any = yarl.URL
         self._hosts: dict[str, _Host] = {}
@@ -98,14 +98,16 @@ class Session:
 
 
 class _Host:
-    """Where requests go: one that hangs is not to take the connections of the others.
+    """Limits of one host. A host that hangs must not use up those of the others.
 
+    :ivar large_bodies: held while a large body is in memory and not parsed yet.
     :ivar is_near: whether it is this machine, asked without TLS: there is no proxy to look for.
     """
 
-    __slots__ = ("connections", "is_near")
+    __slots__ = ("connections", "is_near", "large_bodies")
 
     def __init__(self, origin: str) -> None:
+        self.large_bodies = asyncio.Semaphore(_LARGE_BODIES)
         self.connections = asyncio.Semaphore(_CONNECTIONS)
         self.is_near = origin.startswith("http:") and is_near(origin)
 
@@ -127,7 +129,7 @@ async def asend(session: Session, request: HttpRequest) -> Response:
     connections = host.connections
     in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
     first = wiring.connect_timeout + wiring.read_timeout
-    slot = _Slot(session.large_bodies)
+    slot = _Slot(host.large_bodies)
     try:
         with session.deadlines.within(in_all, first) as deadline:
             if connections.locked():

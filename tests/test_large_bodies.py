@@ -17,7 +17,7 @@ from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY
 from airflow_provider_cloudsync.api.services import csms_calls, dataarts, iam
 from airflow_provider_cloudsync.exceptions import TransportError
 from tests.driving import _no_kept_session, answers, drive, http, one, raw_reply, serve
-from tests.peers import Peer
+from tests.peers import Peer, Script
 
 __all__ = ["_no_kept_session", "drive", "serve"]
 
@@ -92,16 +92,24 @@ def test_one_large_body_at_a_time(serve, monkeypatch):
     assert most == [1] * 20
 
 
-def test_a_large_body_that_stalls_does_not_stop_the_others(serve):
-    stalled = threading.Event()
-
-    def stall(peer: Peer) -> None:
+def stalling(stalled: threading.Event) -> Script:
+    def script(peer: Peer) -> None:
         peer.read()
         peer.send(raw_reply(b'["' + b"x" * 300_000, length=400_000))
         stalled.set()
         peer.until_the_client_closes()
 
-    slow, large, small = serve(stall), serve(answers(raw_reply(LARGE))), serve(answers(raw_reply(b"{}")))
+    return script
+
+
+def test_a_large_body_that_stalls_does_not_stop_the_others(serve):
+    stalled = threading.Event()
+
+    slow, large, small = (
+        serve(stalling(stalled)),
+        serve(answers(raw_reply(LARGE))),
+        serve(answers(raw_reply(b"{}"))),
+    )
     hasty = messages.Wiring(connect_timeout=0.3, read_timeout=0.3)
 
     async def main() -> list[Any]:
@@ -113,6 +121,27 @@ def test_a_large_body_that_stalls_does_not_stop_the_others(serve):
     lost, *replies = asyncio.run(main())
     assert isinstance(lost, TransportError)
     assert [reply.status for reply in replies] == [200, 200]
+
+
+@pytest.mark.parametrize("hosts", [1, 3])
+def test_hosts_that_stall_do_not_delay_a_large_body_of_another_host(serve, hosts):
+    """They stall as long as they like: the other host is read meanwhile."""
+    begun = [threading.Event() for _ in range(hosts)]
+    slow = [serve(stalling(each)) for each in begun]
+    large = serve(answers(raw_reply(LARGE)))
+
+    async def main() -> Any:
+        stalled = [asyncio.create_task(transport.arun(one(http(each.url)))) for each in slow]
+        for each in begun:
+            assert await asyncio.to_thread(each.wait, 5)
+        reply = await transport.arun(one(http(large.url)))
+        assert not any(each.done() for each in stalled)
+        for each in stalled:
+            each.cancel()
+        await asyncio.gather(*stalled, return_exceptions=True)
+        return reply
+
+    assert len(asyncio.run(main()).data) == 3000
 
 
 def test_a_place_is_given_back_whatever_happens(serve):
@@ -128,7 +157,7 @@ def test_a_place_is_given_back_whatever_happens(serve):
                     yield replace(http(server.url), max_reply=200_000)
             session = transport._pool().session
             assert session is not None
-            assert session.large_bodies._value == asending._LARGE_BODIES
+            assert session.host(server.url + "/").large_bodies._value == asending._LARGE_BODIES
             return (yield http(server.url)).status
 
         assert await transport.arun(flow()) == 200
