@@ -173,7 +173,7 @@ async def asend(session: Session, request: HttpRequest) -> Response:
             await asyncio.sleep(0)
             return complete(request, body.response())
     except Exception as error:
-        failed = _without_reply(request, exchange, error)
+        failed = _without_reply(request, exchange, error, proxied=route is not None and route.proxied)
         if failed is None:
             raise
         raise failed from None
@@ -198,6 +198,11 @@ class _Route:
             self._login = proxy_authorization(proxy)
             scheme, _, place = proxy.partition("://")
             self._proxy = f"{scheme}://{place.rpartition('@')[2]}"
+
+    @property
+    def proxied(self) -> bool:
+        """Return whether the request goes through a proxy."""
+        return self._proxy is not None
 
     def settings(self, request: HttpRequest) -> dict[str, Any]:
         """What the library is to be told."""
@@ -281,7 +286,7 @@ def _is_disconnected(error: Exception) -> bool:
 
 
 def _without_reply(
-    request: HttpRequest, exchange: Exchange | None, error: Exception
+    request: HttpRequest, exchange: Exchange | None, error: Exception, *, proxied: bool
 ) -> TransportError | None:
     """The error for a request that got no usable reply; None: it is no error of the way there.
 
@@ -294,23 +299,20 @@ def _without_reply(
     if isinstance(error, aiohttp.ClientHttpProxyError):
         reason, lasting = proxy_refusal(error.status)
         return without_reply(request, error, sent=False, lasting=lasting, reason=reason)
-    verdict = _verdict(error, sent=exchange is not None)
-    if verdict is None:
-        return None
-    reason = exchange.parser.error if exchange is not None and exchange.parser is not None else ""
-    return without_reply(request, error, sent=verdict[0], lasting=verdict[1], reason=reason)
-
-
-def _verdict(error: Exception, *, sent: bool) -> tuple[bool, bool] | None:
-    """Return whether the request may have left, and whether a retry is useless; None: another kind of error.
-
-    :param sent: whether it had a connection, or was about to have one.
-    """
-    import aiohttp
-
     if not isinstance(error, aiohttp.ClientError | TimeoutError | OSError | UnicodeError):
         return None
-    if is_rejected_certificate(error) or isinstance(error, aiohttp.InvalidURL | UnicodeError):
-        return False, True
-    unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-    return sent and not isinstance(error, unconnected), False
+    parser = exchange.parser if exchange is not None else None
+    if parser is not None:
+        return without_reply(request, error, sent=True, lasting=False, reason=parser.error)
+    reason = ""
+    if isinstance(error, aiohttp.ClientResponseError):  # nothing but CONNECT has been sent
+        reason = "the reply to CONNECT is malformed"
+    lasting = is_rejected_certificate(error) or isinstance(error, aiohttp.InvalidURL | UnicodeError)
+    return without_reply(
+        request,
+        error,
+        sent=False,
+        lasting=lasting,
+        reason=reason,
+        proxied=proxied and exchange is not None,
+    )

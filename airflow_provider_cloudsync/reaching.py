@@ -131,7 +131,7 @@ def proxy_refusal(status: int) -> tuple[str, bool]:
     """Return the reason of a proxy's refusal, and whether a retry is useless."""
     if status == 407:
         return "the proxy requires authentication (407); put user and password into its URL", True
-    lasting = status < 500 and status not in (408, 429)
+    lasting = 200 <= status < 500 and status not in (408, 429)
     return f"the proxy refused to connect to the host (status {status})", lasting
 
 
@@ -201,7 +201,13 @@ def _with_scheme(proxy: str) -> str | None:
 
 
 def lost(
-    request: HttpRequest, error: Exception, *, sent: bool, lasting: bool, reason: str = ""
+    request: HttpRequest,
+    error: Exception,
+    *,
+    sent: bool,
+    lasting: bool,
+    reason: str = "",
+    proxied: bool = False,
 ) -> TransportError:
     """The error for a request that got no usable reply.
 
@@ -209,8 +215,11 @@ def lost(
     :param sent: whether the request may have left.
     :param lasting: whether trying again can't help.
     :param reason: what went wrong, if that is known; else it is taken from the error.
+    :param proxied: whether a proxy is on the way: then it may be the cause until the request has left.
     """
     reason = reason or f"{_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__})"
+    if proxied and not sent:
+        reason = f"no connection through the proxy: {reason}"
     return TransportError(f"{reason}: {where(request)}. {CHECK}", sent=sent, lasting=lasting)
 
 

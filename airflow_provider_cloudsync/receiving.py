@@ -152,11 +152,17 @@ def complete(request: HttpRequest, response: Response) -> Response:
 
 
 def without_reply(
-    request: HttpRequest, error: Exception, *, sent: bool, lasting: bool, reason: str = ""
+    request: HttpRequest,
+    error: Exception,
+    *,
+    sent: bool,
+    lasting: bool,
+    reason: str = "",
+    proxied: bool = False,
 ) -> TransportError:
     """The error for a request that got no usable reply; see `lost`."""
     _count(request, None)
-    return lost(request, error, sent=sent, lasting=lasting, reason=reason)
+    return lost(request, error, sent=sent, lasting=lasting, reason=reason, proxied=proxied)
 
 
 def sent_again(request: HttpRequest) -> None:

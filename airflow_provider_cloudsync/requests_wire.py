@@ -27,11 +27,13 @@ class Exchange:
     :param give_up: when the reply must be complete, by the monotonic clock.
     :ivar parser: of the last reply, which may be a proxy's; None until a reply is waited for.
     :ivar reused: whether the connection has served another request.
+    :ivar sent: whether the request may have left: the connection stands, with its tunnel and TLS.
     """
 
     give_up: float
     parser: ReplyParser | None = None
     reused: bool = False
+    sent: bool = False
 
     def limit(self, timeout: float | None) -> float:
         """Return a timeout that ends by then.
@@ -101,7 +103,8 @@ class _Response(http.client.HTTPResponse):
     ) -> None:
         super().__init__(sock, debuglevel, method, url)
         exchange = current.exchange
-        exchange.parser = ReplyParser(method or "CONNECT")
+        # A connection that is opened again calls this with the method of its last request.
+        exchange.parser = ReplyParser(method if exchange.sent and method else "CONNECT")
         self.fp = io.BufferedReader(_Reader(self.fp, sock, exchange, exchange.parser), CHUNK)
 
 
@@ -132,7 +135,10 @@ class _Connection(HTTPConnection):
         super().close()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is None:
+            self.connect()  # here, so that a failure to connect does not count as sent
         current.exchange.reused = self._served
+        current.exchange.sent = True
         super().request(*args, **kwargs)
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
@@ -166,6 +172,10 @@ class Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs)
         _use_pools(manager)
         return manager
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Check the certificate of each TLS connection. For ``http://`` URLs, requests would not check a proxy's."""
+        super().cert_verify(conn, f"{conn.scheme}://", verify, cert)  # type: ignore[no-untyped-call]
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return the headers for a proxy, as under asyncio."""

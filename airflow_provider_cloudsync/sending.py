@@ -67,7 +67,7 @@ def send(request: HttpRequest, seconds: float = math.inf) -> Response:
                 return complete(request, _send_once(request, exchange, proxy, trusted))
             except broken as error:
                 if not (may_repeat and _was_closed_meanwhile(exchange, error)):
-                    raise _without_reply(request, exchange, error) from None
+                    raise _without_reply(request, exchange, error, proxied=proxy is not None) from None
             may_repeat = False
             sent_again(request)
             _blocking_session().close()  # the idle connections may have been closed, too
@@ -150,30 +150,22 @@ def _was_closed_meanwhile(exchange: Exchange, error: Exception) -> bool:
     return any(isinstance(each, closed) for each in causes_of(error))
 
 
-def _without_reply(request: HttpRequest, exchange: Exchange, error: Exception) -> TransportError:
+def _without_reply(
+    request: HttpRequest, exchange: Exchange, error: Exception, *, proxied: bool
+) -> TransportError:
     refused = next(filter(None, (_NO_TUNNEL.match(str(each)) for each in causes_of(error))), None)
     if refused is not None:
         reason, lasting = proxy_refusal(int(refused[1]))
         return without_reply(request, error, sent=False, lasting=lasting, reason=reason)
     reason = exchange.parser.error if exchange.parser is not None else ""
-    sent, lasting = _requests_verdict(error)
-    return without_reply(request, error, sent=sent, lasting=lasting, reason=reason)
+    lasting = not exchange.sent and _is_lasting(error)
+    return without_reply(request, error, sent=exchange.sent, lasting=lasting, reason=reason, proxied=proxied)
 
 
-def _requests_verdict(error: Exception) -> tuple[bool, bool]:
-    """Return whether the request may have left, and whether trying again can't help."""
+def _is_lasting(error: Exception) -> bool:
+    """Return whether a retry of a request that was not sent is useless."""
     import requests
     import urllib3
 
-    if is_rejected_certificate(error):
-        return False, True  # of the service or of the proxy
-    if isinstance(error, requests.exceptions.SSLError):
-        return True, False  # of the handshake or of a later record
-    if isinstance(
-        error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError
-    ):
-        return False, True
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
-        return False, False
-    cause = getattr(error.args[0] if error.args else None, "reason", None)
-    return not isinstance(cause, urllib3.exceptions.NewConnectionError), False
+    unusable = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
+    return is_rejected_certificate(error) or isinstance(error, unusable)
