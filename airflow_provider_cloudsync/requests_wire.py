@@ -74,14 +74,20 @@ class _Reader(io.RawIOBase):
             if not data:
                 return 0
             self._ready = memoryview(self._parser.feed(data))
-            if self._parser.surplus:
+            if self._parser.surplus or (self._parser.finished and self._has_unread()):
                 # The rest may still be on its way; so nobody is to use the connection again.
-                with contextlib.suppress(OSError, AttributeError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    # urllib3's TLS within TLS has no shutdown of its own.
+                    getattr(self._socket, "socket", self._socket).shutdown(socket.SHUT_RDWR)
         taken = min(len(buffer), len(self._ready))
         buffer[:taken] = self._ready[:taken]
         self._ready = self._ready[taken:]
         return taken
+
+    def _has_unread(self) -> bool:
+        """Return whether TLS within TLS holds bytes that the pool of connections does not see."""
+        incoming = getattr(self._socket, "incoming", None)
+        return incoming is not None and incoming.pending > 0
 
     def close(self) -> None:
         if not self.closed:

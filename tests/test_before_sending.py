@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api.messages import HttpRequest
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause
 from airflow_provider_cloudsync.exceptions import TransportError
 from tests.certificates import Certificate, make_certificate
 from tests.driving import (
@@ -34,6 +35,8 @@ from tests.peers import Peer, Script, Server
 
 __all__ = ["_no_kept_session", "drive", "serve"]
 
+#: On Linux; other systems send the pieces by themselves.
+TCP_CORK = getattr(socket, "TCP_CORK", socket.TCP_NODELAY)
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 PREFIX = "no connection through the proxy: "
 
@@ -267,3 +270,41 @@ def test_plain_http_through_a_proxy_with_tls(serve, drive, certificate):
     proxy = serve(tls=certificate.context)
     wiring = replace(QUICK, proxy=proxy.url, verify=certificate.path)
     assert outcome(drive, http("http://service.invalid/path", wiring=wiring)) == (200, b"{}")
+
+
+ENDED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n"
+#: Pieces that a server sends in reply to one request. Each is a TLS record, and all arrive at once.
+SURPLUS = [
+    ("in the record of the reply", [raw_reply(b"first") + raw_reply(b"unasked")]),
+    ("in another record", [raw_reply(b"first"), raw_reply(b"unasked")]),
+    ("in the record of the last chunk", [ENDED + b"unasked"]),
+    ("in another record after the last chunk", [ENDED, b"unasked"]),
+    ("after a 204", [b"HTTP/1.1 204 No Content\r\n\r\n", raw_reply(b"unasked")]),
+]
+
+
+@pytest.mark.parametrize("pieces", [pytest.param(case[1], id=case[0]) for case in SURPLUS])
+@pytest.mark.parametrize("within", [False, True], ids=["http proxy", "https proxy"])
+def test_surplus_through_a_tunnel(serve, drive, certificate, pieces, within):
+    """The connection is closed, so that the next request does not get what was left."""
+
+    def script(peer: Peer) -> None:
+        peer.read()
+        with socket.socket(fileno=os.dup(peer.socket.fileno())) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, TCP_CORK, 1)
+            for piece in pieces:
+                peer.send(piece)
+            raw.setsockopt(socket.IPPROTO_TCP, TCP_CORK, 0)
+        peer.until_the_client_closes()
+
+    target = serve(script, answers(raw_reply(b"next")), tls=certificate.context)
+    proxy = serve(tunnel_to(target), tls=certificate.context if within else None)
+    request = replace(connecting(proxy, replace(QUICK, verify=certificate.path)), method="GET", body=b"")
+
+    def flow() -> Flow[list[bytes]]:
+        first = yield request
+        yield Pause(0.005)  # asyncio sees what has arrived in its loop only
+        return [first.body, (yield request).body]
+
+    assert drive(flow()) == [b"" if b"204" in pieces[0] else b"first", b"next"]
+    assert target.connections == 2
