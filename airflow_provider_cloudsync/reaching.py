@@ -19,6 +19,7 @@ from urllib.request import (  # type: ignore[attr-defined]
 
 from airflow_provider_cloudsync.api.endpoints import is_loopback
 from airflow_provider_cloudsync.api.messages import HttpRequest, Wiring
+from airflow_provider_cloudsync.api.redaction import secrets_in_proxy
 from airflow_provider_cloudsync.exceptions import TransportError
 
 #: Characters that end the authority of a URL, or that the libraries read differently.
@@ -109,12 +110,18 @@ def proxy_problem(proxy: str) -> str:
         )
     try:
         parts = urlsplit(f"{scheme}://{place}")
-        usable = scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or parts.path not in ("", "/") or parts.query or parts.fragment:
         return "must be a URL such as http://proxy.example.com:3128"
     return ""
+
+
+def environment_secrets() -> tuple[str, ...]:
+    """Return the passwords of the proxies that the environment names."""
+    proxies = [_with_scheme(url) for name, url in getproxies_environment().items() if name != "no"]
+    return tuple(dict.fromkeys(secret for proxy in proxies for secret in secrets_in_proxy(proxy)))
 
 
 def proxy_authorization(proxy: str) -> dict[str, str]:
@@ -197,7 +204,8 @@ def is_near(origin: str) -> bool:
 def _with_scheme(proxy: str) -> str | None:
     if not proxy:
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    scheme, mark, rest = proxy.partition("://")
+    return f"{scheme.lower()}://{rest}" if mark else f"http://{proxy}"
 
 
 def lost(

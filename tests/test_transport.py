@@ -642,6 +642,15 @@ class TestProxy:
         assert outcome(drive, http(self.TARGET)) == (200, b"{}")
         assert proxy.requests[0].line == f"GET {self.TARGET} HTTP/1.1"
 
+    @pytest.mark.parametrize("source", ["connection", "environment"])
+    def test_with_a_scheme_in_capitals(self, serve, drive, monkeypatch, source):
+        proxy = serve()
+        url = f"HTTP://{proxy.address}"
+        monkeypatch.setenv("HTTP_PROXY", url)
+        wiring = replace(QUICK, proxy=url) if source == "connection" else QUICK
+        assert outcome(drive, http(self.TARGET, wiring=wiring)) == (200, b"{}")
+        assert len(proxy.requests) == 1
+
     def test_without_a_scheme_as_many_write_it(self, serve, drive, monkeypatch):
         proxy = serve()
         monkeypatch.setenv("http_proxy", proxy.address)
@@ -815,6 +824,8 @@ class TestProxy:
         ({"https_proxy": "http://p"}, "https://a.b", Wiring(), "http://p"),
         ({"https_proxy": "http://p"}, "http://a.b", Wiring(), None),
         ({"all_proxy": "http://p"}, "https://a.b", Wiring(), "http://p"),
+        ({"https_proxy": "HTTP://U:P@p"}, "https://a.b", Wiring(), "http://U:P@p"),
+        ({}, "https://a.b", Wiring(proxy="Https://p"), "https://p"),
         ({"all_proxy": "http://p", "https_proxy": "http://q"}, "https://a.b", Wiring(), "http://q"),
         ({"https_proxy": "http://p", "no_proxy": "b"}, "https://a.b", Wiring(), None),
         ({"https_proxy": "http://p", "no_proxy": ".b"}, "https://a.b", Wiring(), None),

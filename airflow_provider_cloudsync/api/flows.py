@@ -252,7 +252,11 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if not request.repeatable and cloud.give_up_at is not None:
                 _check_time(cloud, request)
             secrets = secrets_of(
-                credentials.secrets, proven.headers, request.json, request.query, proven.wiring.proxy
+                (*credentials.secrets, *proven.wiring.secrets),
+                proven.headers,
+                request.json,
+                request.query,
+                proven.wiring.proxy,
             )
             proven.secrets = NO_SECRETS if request.verbatim else secrets
             response: Response | None = None

@@ -94,6 +94,7 @@ class Wiring:
     :param verify: True: the usual certificate authorities; a path: those in that file; False: none (insecure).
     :param proxy: URL of a proxy; None: what the environment says; "": none.
     :param allow_http: whether plain http may leave this machine.
+    :param secrets: passwords of the proxies that the environment names, where it decides on the proxy.
     """
 
     connect_timeout: float = 10.0
@@ -101,6 +102,7 @@ class Wiring:
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
     allow_http: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from airflow_provider_cloudsync.api.times import zone_offset_ms
 from airflow_provider_cloudsync.hooks.credentials import read_credentials
 from airflow_provider_cloudsync.hooks.fields import Fields, parse_object
 from airflow_provider_cloudsync.hooks.ignored_fields import warn_of_ignored
-from airflow_provider_cloudsync.reaching import proxy_problem
+from airflow_provider_cloudsync.reaching import environment_secrets, proxy_problem
 
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
@@ -117,12 +117,14 @@ def _wiring(fields: Fields, *, allow_http: bool) -> Wiring:
     proxy = fields.raw("proxy")
     if isinstance(proxy, str) and (problem := proxy_problem(proxy)):
         raise fields.wrong(f'"proxy" {problem}.')
+    chosen = fields.text("proxy")
     return Wiring(
         connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
         verify=_verify(fields),
-        proxy=fields.text("proxy"),
+        proxy=chosen,
         allow_http=allow_http,
+        secrets=environment_secrets() if chosen is None else (),
     )
 
 
