@@ -5,32 +5,34 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import math
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from airflow_provider_cloudsync.reaching import proxy_authorization
 from airflow_provider_cloudsync.receiving import CHUNK
-from airflow_provider_cloudsync.reply_parser import ReplyParser
+from airflow_provider_cloudsync.reply_parser import MalformedReply, ReplyParser
 
 
 @dataclass(slots=True)
 class Exchange:
     """One request and its reply.
 
-    :param give_up: when the reply must be complete, by the monotonic clock.
+    :param give_up: when the reply must be complete, by the monotonic clock; infinite: no limit.
     :ivar parser: of the last reply, which may be a proxy's; None until a reply is waited for.
     :ivar reused: whether the connection has served another request.
     :ivar sent: whether the request may have left: the connection stands, with its tunnel and TLS.
     """
 
-    give_up: float
+    give_up: float = math.inf
     parser: ReplyParser | None = None
     reused: bool = False
     sent: bool = False
@@ -54,6 +56,20 @@ class _Current(threading.local):
 current = _Current()
 
 
+@contextlib.contextmanager
+def exchanging(exchange: Exchange) -> Iterator[None]:
+    """Let the connections of this thread use an exchange."""
+    before = getattr(current, "exchange", None)
+    current.exchange = exchange
+    try:
+        yield
+    finally:
+        if before is None:
+            del current.exchange
+        else:
+            current.exchange = before
+
+
 class _Reader(io.RawIOBase):
     """Reader that hands a library the parsed reply, read from a socket's file until the reply is complete."""
 
@@ -73,7 +89,10 @@ class _Reader(io.RawIOBase):
             data = self._file.read1(CHUNK)
             if not data:
                 return 0
-            self._ready = memoryview(self._parser.feed(data))
+            try:
+                self._ready = memoryview(self._parser.feed(data))
+            except MalformedReply as refused:
+                raise http.client.HTTPException(str(refused)) from None  # one that the libraries expect
             if self._parser.surplus or (self._parser.finished and self._has_unread()):
                 # The rest may still be on its way; so nobody is to use the connection again.
                 with contextlib.suppress(OSError):
@@ -176,7 +195,8 @@ class Adapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Return the pools of connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **kwargs)
-        _use_pools(manager)
+        if isinstance(manager, ProxyManager):  # a SOCKS proxy, which a user may name, has pools of its own
+            _use_pools(manager)
         return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
@@ -186,6 +206,18 @@ class Adapter(HTTPAdapter):
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return the headers for a proxy, as under asyncio."""
         return proxy_authorization(proxy)
+
+
+class FullAdapter(Adapter):
+    """Adapter whose replies have the headers of the service, for callers who read them from the library."""
+
+    def build_response(self, req: Any, resp: Any) -> Any:
+        """Make the reply for the caller; the library has read the framing of the body only."""
+        parser = current.exchange.parser
+        if parser is not None and parser.head is not None:
+            resp.headers.update(parser.head.headers)
+            resp.reason = http.client.responses.get(parser.head.status, "")
+        return super().build_response(req, resp)
 
 
 def _use_pools(manager: PoolManager) -> None:

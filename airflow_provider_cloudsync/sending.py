@@ -23,7 +23,6 @@ from airflow_provider_cloudsync.reaching import (
     where,
 )
 from airflow_provider_cloudsync.receiving import CHUNK, TRICKLE, Body, complete, sent_again, without_reply
-from airflow_provider_cloudsync.reply_parser import MalformedReply
 
 if TYPE_CHECKING:
     import requests
@@ -44,7 +43,7 @@ def send(request: HttpRequest, seconds: float = math.inf) -> Response:
     import requests
     import urllib3
 
-    from airflow_provider_cloudsync.requests_wire import Exchange, current
+    from airflow_provider_cloudsync.requests_wire import Exchange, exchanging
 
     wiring = request.wiring
     proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
@@ -54,26 +53,22 @@ def send(request: HttpRequest, seconds: float = math.inf) -> Response:
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
         UnicodeError,
-        MalformedReply,
     )
     may_repeat = request.repeatable
     if request.method not in ("GET", "HEAD"):
         # On an idle connection that the server closes just then, the reply to a start would be lost.
         _blocking_session().close()
-    try:
-        while True:
-            current.exchange = exchange
-            try:
+    while True:
+        try:
+            with exchanging(exchange):
                 return complete(request, _send_once(request, exchange, proxy, trusted))
-            except broken as error:
-                if not (may_repeat and _was_closed_meanwhile(exchange, error)):
-                    raise _without_reply(request, exchange, error, proxied=proxy is not None) from None
-            may_repeat = False
-            sent_again(request)
-            _blocking_session().close()  # the idle connections may have been closed, too
-            exchange = Exchange(exchange.give_up)
-    finally:
-        del current.exchange
+        except broken as error:
+            if not (may_repeat and _was_closed_meanwhile(exchange, error)):
+                raise _without_reply(request, exchange, error, proxied=proxy is not None) from None
+        may_repeat = False
+        sent_again(request)
+        _blocking_session().close()  # the idle connections may have been closed, too
+        exchange = Exchange(exchange.give_up)
 
 
 def _send_once(request: HttpRequest, exchange: Exchange, proxy: str | None, trusted: str | bool) -> Response:

@@ -29,6 +29,9 @@ def session(
     import requests
     from requests.auth import AuthBase
 
+    from airflow_provider_cloudsync.requests_wire import Exchange as Transmission
+    from airflow_provider_cloudsync.requests_wire import FullAdapter, exchanging
+
     class Authorizer(AuthBase):
         def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
             authorized = authorize(_bare(prepared, wiring))
@@ -54,13 +57,16 @@ def session(
                     earlier.close()
                 sent = request.copy()
                 sent.headers.update(authorized.headers)
-                replies.append(super(Session, self).send(sent, **kwargs))
+                with exchanging(Transmission()):
+                    replies.append(super(Session, self).send(sent, **kwargs))
                 return _as_read(replies[-1])
 
             exchange(bare, transmit)
             return replies[-1]
 
     opened = Session()
+    opened.mount("http://", FullAdapter())
+    opened.mount("https://", FullAdapter())
     opened.trust_env = False
     opened.verify = authorities(wiring, "A session for this connection")
     opened.auth = Authorizer()

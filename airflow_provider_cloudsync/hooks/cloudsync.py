@@ -225,8 +225,8 @@ class CloudSyncHook(BaseHook):
     def get_conn(self) -> requests.Session:
         """A requests session that authenticates each request, for calls of your own.
 
-        It follows no redirect, has the connection's timeouts, talks to plain http only where the connection allows it,
-        and to hosts of Huawei Cloud or of the connection only. Fill project ids in yourself: it knows no path.
+        It follows no redirect, keeps no cookies, has the connection's timeouts, talks to plain http only where the
+        connection allows it, and to hosts of Huawei Cloud or of the connection only. Fill project ids in yourself.
 
         A rejected key is not sent again for five minutes, by this session or by any task of the process; with a way to
         sign in, a rejected request is sent once more with fresh credentials. Errors of the services are left to you.
