@@ -28,6 +28,9 @@ from typing import Any
 #: HTTP's own phrases ("notfound"): an intermediary may put one where a service has its error code.
 _PHRASES = frozenset(re.sub(r"\W", "", each.phrase).lower() for each in HTTPStatus)
 _STATUS_NUMBER = re.compile(r"^(?:0|[1-5]\d\d)(?!\d)")
+#: The shortest numeric codes of the services have four digits: ``0023``, ``1101``, ``12000003``. A shorter number is
+#: what any gateway writes, and so are zeros and negative numbers.
+_NUMERIC_CODE = re.compile(r"(?!0+\Z)\d{4,}\Z", re.ASCII)
 
 
 class CloudSyncError(Exception):
@@ -174,6 +177,8 @@ def shows_service(service: str, status: int, code: str) -> bool:
 def is_service_code(code: str) -> bool:
     """Return whether an error code says more than an HTTP status does."""
     plain = re.sub(r"[\W_]", "", code).lower().removeprefix("http")
+    if plain.isdecimal():
+        return _NUMERIC_CODE.match(code) is not None
     plain = _STATUS_NUMBER.sub("", plain)
     return bool(plain) and plain not in _PHRASES
 

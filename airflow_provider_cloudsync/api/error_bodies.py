@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from airflow_provider_cloudsync.api.redaction import is_sensitive
 from airflow_provider_cloudsync.api.text import LONGEST_READ, one_line
 from airflow_provider_cloudsync.exceptions import is_service_code
 
@@ -25,6 +26,7 @@ _TEXTS = (
     "errordesc",
     "message",
     "msg",
+    "faultstring",
     "description",
     "detail",
     "details",
@@ -35,14 +37,17 @@ _TEXTS = (
 )
 #: Fields that hold an error within an error.
 _INNER = ("error", "errors", "detail", "details", "fault")
+#: Fields whose objects may have the names of the caller's fields: ``{"errors": {"name": ["is too long"]}}``.
+_BY_NAME = ("errors", "detail", "details")
+_OF_ERROR = dict.fromkeys((*_INNER, *_TEXTS))
 #: A code has no spaces; what has is a text.
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 #: Levels and values that are searched; the sender decides how deep a body is nested, and how much it holds.
 _DEPTH, _MOST_VALUES = 8, 1000
-#: Characters of the name of a field that may be of an error.
-_LONGEST_NAME = 40
-#: Texts of a list that are joined.
-_MOST_TEXTS = 5
+#: Characters of the name of a field that is looked at, with what is in it. Those of an error are far shorter.
+_LONGEST_NAME = 64
+#: Texts of a list that are joined, and levels of lists and objects below a field of an error that hold them.
+_MOST_TEXTS, _TEXT_DEPTH = 5, 4
 
 Clean = Callable[[str], str]
 
@@ -55,6 +60,8 @@ def find_error(data: Any, clean: Clean = str) -> tuple[str, str]:
     if isinstance(data, list):
         data = {"errors": data}
     code, text = ("", data) if isinstance(data, str) else _find(data, _DEPTH, _budget())
+    if not text:
+        text = "; ".join(islice(_inner_texts(data, _TEXT_DEPTH, _budget()), _MOST_TEXTS))
     return one_line(clean(code), 100), one_line(clean(text[:LONGEST_READ]))
 
 
@@ -106,7 +113,8 @@ def _find(data: Any, depth: int, budget: Iterator[int], texts: tuple[str, ...] =
     if not code and not text and texts is _TEXTS:
         text = _first_text(fields, _CODES)
     if not (code or text):
-        return _first(data.values(), depth, budget, texts)
+        short = (value for name, value in data.items() if len(name) <= _LONGEST_NAME)
+        return _first(short, depth, budget, texts)
     if code and text:
         return code, text
     # A summary often stands above the error itself.
@@ -122,10 +130,50 @@ def _first(
     return next((each for each in found if any(each)), ("", ""))
 
 
+def _inner_texts(data: Any, depth: int, budget: Iterator[int]) -> Iterator[str]:
+    """Texts below the fields of an error, each with the name of its field."""
+    if not isinstance(data, Mapping) or not depth or next(budget, None) is None:
+        return
+    fields = _fields(data)
+    for name in _OF_ERROR:
+        yield from _all_texts(fields.get(name), "", depth, budget, names=name in _BY_NAME)
+    for name, value in fields.items():
+        if name not in _OF_ERROR:
+            yield from _inner_texts(value, depth - 1, budget)
+
+
+def _all_texts(value: Any, name: str, depth: int, budget: Iterator[int], *, names: bool) -> Iterator[str]:
+    """Texts of a value.
+
+    :param names: whether the fields of an object are named for what is wrong. Of any other object, only texts in known
+        fields and in lists are read: it may hold more than an error, such as a key.
+    """
+    if next(budget, None) is None:
+        return
+    if _is_text(value):
+        yield f"{name}: {value}" if name else str(value)
+    elif isinstance(value, list) and depth:
+        for each in value[:_MOST_VALUES]:
+            yield from _all_texts(each, name, depth - 1, budget, names=names)
+    elif isinstance(value, Mapping) and depth:
+        for inner, each in islice(value.items(), _MOST_VALUES):
+            if len(inner) > _LONGEST_NAME or is_sensitive(inner):
+                continue
+            plain = _field_name(inner)
+            if plain in _OF_ERROR:
+                yield from _all_texts(each, name, depth - 1, budget, names=plain in _BY_NAME)
+            elif plain not in _CODES and (names or isinstance(each, list)):
+                yield from _all_texts(each, inner, depth - 1, budget, names=names)
+
+
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by their plain names. Those with too long a name are one field with an empty name and no value."""
     found: dict[str, Any] = {}
     for name, value in islice(data.items(), _MOST_VALUES):
-        found.setdefault(_field_name(name) if len(name) <= _LONGEST_NAME else name, value)
+        if len(name) > _LONGEST_NAME:
+            found[""] = None
+        else:
+            found.setdefault(_field_name(name), value)
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_cloudsync.api import error_bodies
 from airflow_provider_cloudsync.api.error_bodies import find_error
 from airflow_provider_cloudsync.api.messages import Request, Response
 from airflow_provider_cloudsync.api.replies import (
@@ -110,6 +111,18 @@ ENVELOPES = [
     ("errors of texts", 400, {"errors": ["a is bad", "b is bad"]}, "", "a is bad; b is bad"),
     ("errors of texts and numbers", 400, {"errors": [1, None, "b is bad"]}, "", "b is bad"),
     ("errors of objects", 400, {"errors": [{"message": "a is bad"}]}, "", "a is bad"),
+    ("errors by field", 400, {"errors": {"name": ["is too long"]}}, "", "name: is too long"),
+    ("errors by field, with a code", 400, {"code": "X.1", "errors": {"a": ["b", "c"]}}, "X.1", "a: b; a: c"),
+    ("errors by field of a field", 400, {"errors": {"a": {"b": ["deep"]}}}, "", "b: deep"),
+    ("details by field", 400, {"error": {"code": "X.1", "details": {"f": "is bad"}}}, "X.1", "f: is bad"),
+    ("error, message within", 400, {"error": {"message": "m"}}, "", "m"),
+    ("fault", 400, {"fault": {"message": "m"}}, "", "m"),
+    ("fault of SOAP", 500, {"fault": {"faultstring": "m", "detail": {"errorcode": "X.1"}}}, "X.1", "m"),
+    ("message of languages", 400, {"error_code": "X.1", "message": {"reason": "m"}}, "X.1", "m"),
+    ("a key beside an error", 400, {"error": {"code": "X.1", "ak": "AKID", "other": "AKID"}}, "X.1", ""),
+    ("a key in errors", 400, {"errors": {"secret_key": "AKID", "name": "bad"}}, "", "name: bad"),
+    ("a name that is too long", 400, {"n" * 65: {"error_code": "X.1"}, "errors": {"n" * 65: "t"}}, "", ""),
+    ("a name that is not", 400, {"n" * 64: {"error_code": "X.1"}}, "X.1", ""),
     ("reason", 400, {"reason": "bad id"}, "", "bad id"),
     ("title", 400, {"title": "Bad Request"}, "", "Bad Request"),
     ("problem details", 400, {"type": "/x", "title": "Bad", "status": 400, "detail": "id"}, "", "id"),
@@ -182,6 +195,7 @@ def test_envelopes(status, body, code, detail):
         pytest.param({"ERROR_CODE": "DLS.1"}, True, id="error under 200, capitals"),
         pytest.param({"error": {"error_code": "CSMS.1"}}, True, id="nothing but an error"),
         pytest.param({"errors": [{"error_code": "D.1"}], "request_id": "r"}, True, id="nothing but errors"),
+        pytest.param({"errors": [{"error_code": "D.1"}], "n" * 65: 1}, False, id="errors and a long name"),
         pytest.param({"error": None}, False, id="no error"),
         pytest.param({"errors": []}, False, id="no errors"),
         pytest.param({"error": {}, "event": {}}, False, id="an error beside a result"),
@@ -374,6 +388,9 @@ CALLERS = [
     ("error of a proxy", {"error": "login required"}, False),
     ("OAuth", {"error": "invalid_token", "error_description": "expired"}, False),
     ("status of a proxy", {"code": 401, "message": "Unauthorized"}, False),
+    ("number of a proxy", {"code": 1, "message": "Unauthorized"}, False),
+    ("number below zero", {"code": -1, "message": "Unauthorized"}, False),
+    ("number of MRS", {"error_code": "12000001", "error_msg": "m"}, True),
     ("bare text", b'"Unauthorized"', False),
     ("detail", {"detail": "Not authenticated"}, False),
 ]
@@ -395,6 +412,9 @@ def test_a_401_is_about_the_key_only_if_the_service_says_so(body, expected):
         pytest.param(401, {"error_code": "12000136"}, True, id="missing permission"),
         pytest.param(403, {"error": {"code": 403, "message": "m", "title": "Forbidden"}}, True, id="IAM"),
         pytest.param(403, {"code": 403, "message": "blocked"}, False, id="status of a proxy"),
+        pytest.param(403, {"code": 1, "message": "blocked"}, False, id="number of a proxy"),
+        pytest.param(403, {"code": -1, "message": "blocked"}, False, id="number below zero"),
+        pytest.param(400, {"error_code": "0023"}, True, id="short number of MRS"),
         pytest.param(403, {"error": "blocked"}, False, id="text of a proxy"),
         pytest.param(403, {"error_msg": "blocked"}, False, id="text alone"),
         pytest.param(403, b"<html>blocked</html>", False, id="page"),
@@ -785,6 +805,25 @@ def test_missing(status, body, certain, perhaps):
     assert is_missing(error, "X.0", "X.1") is certain
     assert not is_missing(error)
     assert may_be_missing(error) is perhaps
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param({"errors": {f"n{n}": {"x": {}} for n in range(3000)}}, id="wide"),
+        pytest.param(
+            {f"n{n}": {f"m{m}": {"errors": 1} for m in range(300)} for n in range(300)}, id="nested"
+        ),
+        pytest.param({"errors": [[[[["t"] * 100] * 100] * 100] * 100] * 100}, id="deep"),
+        pytest.param({"errors": ["t" * 100_000] * 900}, id="long"),
+    ],
+)
+def test_the_search_for_inner_texts_is_bounded(hostile, monkeypatch):
+    looked_at = []
+    known = error_bodies._is_text
+    monkeypatch.setattr(error_bodies, "_is_text", lambda value: looked_at.append(0) or known(value))
+    assert len(find_error(hostile)[1]) < 500
+    assert len(looked_at) < 20_000
 
 
 def test_a_bounded_number_of_values_is_looked_at():
