@@ -8,6 +8,7 @@ import zlib
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.bodies import LARGE as LARGE
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
+from airflow_provider_cloudsync.api.redaction import NO_SECRETS
 from airflow_provider_cloudsync.exceptions import TransportError, UnreadableReply
 from airflow_provider_cloudsync.reaching import CHECK, lost, proxy_refusal, where
 from airflow_provider_cloudsync.reply_parser import ReplyParser
@@ -95,7 +96,7 @@ class Body:
         assert self._parser.head is not None
         response = Response(self._status, self._parser.head.headers, body, self.truncated)
         if len(body) > _SLOW:
-            response.prepare(self._request.secrets)
+            response.prepare(NO_SECRETS if self._request.verbatim else self._request.secrets)
         return response
 
     def _decoded(self, body: bytes) -> bytes:

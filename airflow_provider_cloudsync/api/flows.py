@@ -28,7 +28,7 @@ from airflow_provider_cloudsync.api.messages import (
     Turn,
     Wiring,
 )
-from airflow_provider_cloudsync.api.redaction import NO_SECRETS, secrets_of
+from airflow_provider_cloudsync.api.redaction import secrets_of
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
@@ -258,7 +258,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
                 request.query,
                 proven.wiring.proxy,
             )
-            proven.secrets = NO_SECRETS if request.verbatim else secrets
+            proven.secrets, proven.verbatim = secrets, request.verbatim
             response: Response | None = None
             refusal: CredentialsRejected | None = None
             sent_at = cloud.clock()

@@ -13,8 +13,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from airflow_provider_cloudsync.api.messages import PENDING, Flow, HttpRequest, Response, Shared
-from airflow_provider_cloudsync.api.replies import accepts_proof, rejects_proof
-from airflow_provider_cloudsync.exceptions import CloudSyncError, CredentialsRejected, TransportError
+from airflow_provider_cloudsync.api.redaction import NO_SECRETS
+from airflow_provider_cloudsync.api.replies import accepts_proof, code_and_text, rejects_proof
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CloudSyncError,
+    CredentialsRejected,
+    TransportError,
+    quoted,
+)
 
 #: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
 LOCK_TIME = 300.0
@@ -60,14 +67,21 @@ class _Verdict:
 
 @dataclass(slots=True)
 class _Probe:
-    """Result of a probe. Its sender takes the response out; nobody else may read it.
+    """Result of a probe. Its sender takes the request and the response out; nobody else may read them.
 
     :param request: the request that was the probe; None: it was not sent, since the verdict was known by then.
+    :param sent: method, URL and body of that request, to compare with those of the requests that wait for it.
+    :param status: of a response that does not show whether the key is valid; 0: there was none.
+    :param text: of that response, without secrets.
     """
 
     request: HttpRequest | None = field(default=None, repr=False)
     response: Response | None = field(default=None, repr=False)
     error: CloudSyncError | None = None
+    sent: tuple[str, str, bytes] | None = field(default=None, repr=False)
+    status: int = 0
+    code: str = ""
+    text: str = ""
 
 
 def is_recent(at: float, now: float) -> bool:
@@ -89,6 +103,7 @@ def send_guarded(
     :param give_up_at: time (seconds since the epoch) until which the asker waits for the probe of another.
     :raises CredentialsRejected: without sending, if the key was rejected a moment ago.
     :raises TransportError: without sending, if the probe of another brought no verdict, or none in time.
+    :raises ApiError: without sending, if the same request was the probe, and its reply is final.
     """
     host = request.pieces()[1]
     key = ("key", identity, _site(host))
@@ -161,7 +176,12 @@ def _probe(verdict: _Verdict, request: HttpRequest, now: float, seen: int) -> Fl
     except CloudSyncError as error:
         return _Probe(request, error=error)
     verdict.note(response, now)
-    return _Probe(request, response)
+    probe = _Probe(request, response)
+    if not (accepts_proof(response) or rejects_proof(response)):
+        probe.sent, probe.status = _content(request), response.status
+        if request.secrets is not NO_SECRETS:  # without them, the text cannot be redacted
+            probe.code, probe.text = code_and_text(response, request.secrets)
+    return probe
 
 
 @lru_cache(maxsize=256)
@@ -198,17 +218,38 @@ def _known_rejection(request: HttpRequest, ago: float) -> CredentialsRejected:
     )
 
 
-def _no_probe(request: HttpRequest, probe: _Probe | object) -> TransportError:
-    """The error of whoever waited for the probe of another in vain."""
+def _content(request: HttpRequest) -> tuple[str, str, bytes]:
+    return request.method, request.url, request.body
+
+
+def _no_probe(request: HttpRequest, probe: _Probe | object) -> ApiError | TransportError:
+    """Error of a request that waited for a probe that did not show whether the key is valid."""
     if not isinstance(probe, _Probe):
         return TransportError(
             f"{_name(request)} was not sent: the probe request for this access key is still unanswered. One request "
             "goes first, so that a wrong key is not locked. Check the endpoint and the network.",
             sent=False,
         )
-    why = probe.error or "The answer to it shows nothing about the key."
+    if probe.status:
+        said = quoted(probe.code, probe.text)
+        message = (
+            f"The probe request for this access key was answered with {probe.status}, which does not show whether the "
+            f"key is valid. {_name(request)} was not sent. Check the endpoint and the proxy. [{said}]"
+        )
+        is_final = 300 <= probe.status < 500 and probe.status != 429
+        if is_final and probe.sent == _content(request):
+            # The reply to this request would be the same. `delay_for` retries it where it may be another next time.
+            return ApiError(
+                message,
+                service=request.service,
+                status=probe.status,
+                code=probe.code,
+                detail=probe.text,
+                sent=False,
+            )
+        return TransportError(message, sent=False)
     return TransportError(
-        f"{_name(request)} was not sent: the probe request for this access key failed. {why}",
+        f"{_name(request)} was not sent: the probe request for this access key failed. {probe.error or ''}".strip(),
         sent=False,
         lasting=isinstance(probe.error, TransportError) and probe.error.lasting,
     )

@@ -115,6 +115,7 @@ class HttpRequest:
         byte of a reply arrived.
     :param max_reply: bytes of the longest success that is read; a longer one is refused.
     :param secrets: what no text of the reply may show.
+    :param verbatim: whether the JSON of a success stays as it is even where it repeats a secret.
     """
 
     method: str
@@ -126,6 +127,7 @@ class HttpRequest:
     repeatable: bool = False
     max_reply: int = MAX_REPLY
     secrets: Secrets = field(default=NO_SECRETS, repr=False)
+    verbatim: bool = False
 
     def pieces(self) -> tuple[str, str, str, str]:
         """Scheme, host with its port, path and query. There is no fragment; the library's way costs what a signature

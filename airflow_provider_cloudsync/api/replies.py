@@ -193,11 +193,14 @@ def _is_error(data: Any) -> bool:
 
 def said(response: Response, secrets: Secrets = NO_SECRETS) -> str:
     """What the body of an error says, whatever it is, without anything that may be a key."""
+    return " ".join(part for part in code_and_text(response, secrets) if part)
+
+
+def code_and_text(response: Response, secrets: Secrets) -> tuple[str, str]:
+    """Return the code and the text in the body of an error, whatever it is, without secrets."""
     clean = secrets.redact
     data, problem = response.parsed
-    if problem:
-        return _excerpt(response.body, 200, clean)
-    return " ".join(part for part in find_error(data, clean) if part)
+    return ("", _excerpt(response.body, 200, clean)) if problem else find_error(data, clean)
 
 
 def lock_advice(text: str) -> str:

@@ -18,7 +18,8 @@ from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.key_guard import HEAD_START, LOCK_TIME
 from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Response
 from airflow_provider_cloudsync.api.replies import Reply
-from airflow_provider_cloudsync.exceptions import CredentialsRejected, TransportError
+from airflow_provider_cloudsync.api.retries import delay_for
+from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
 from tests.stage import START, Stage, answer
 
 READ = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)
@@ -118,11 +119,11 @@ class World:
         for host in hosts:
             self.gates[host] = asyncio.Event()
 
-    def begin(self, service: str, **more: Any) -> asyncio.Task[Any]:
+    def begin(self, service: str, path: str = READ.path, **more: Any) -> asyncio.Task[Any]:
         keys = KeyPair("AKIDAKIDAKIDAKID", "SKSKSKSK")
         given = {"region": "cn-north-4", "project_id": "p1", "domain_id": "d1", "attempts": 1, **more}
         cloud = Cloud(credentials=keys, clock=self.stage.clock, **given)
-        return asyncio.create_task(transport.arun(call(cloud, request(service))))
+        return asyncio.create_task(transport.arun(call(cloud, replace(request(service), path=path))))
 
 
 @pytest.fixture
@@ -308,6 +309,61 @@ def test_a_probe_without_a_verdict_gives_way_to_that_of_the_next_host(world):
     asyncio.run(main())
 
 
+PAGE = b"<html>blocked by the proxy</html>"
+NO_VERDICT = [
+    # id, reply to the probe, error of a request that is the same as the probe, whether it is retried, text in it
+    ("502", answer(502, PAGE), TransportError, True, "blocked by the proxy"),
+    ("503", answer(503), TransportError, True, "no text"),
+    ("throttled", answer(429, {"error_code": "APIGW.0308"}), TransportError, True, "APIGW.0308"),
+    ("proxy's 403", answer(403, PAGE), ApiError, False, "blocked by the proxy"),
+    ("proxy's 403 in JSON", answer(403, {"code": 1, "message": "blocked"}), ApiError, False, "1 blocked"),
+    ("proxy's 400", answer(400, {"detail": "bad"}), ApiError, False, "bad"),
+    ("proxy's 401", answer(401, PAGE), ApiError, False, "blocked by the proxy"),
+    ("proxy's 404", answer(404, PAGE), ApiError, True, "blocked by the proxy"),
+    ("gateway's 404", answer(404, {"error_code": "APIGW.0101"}), ApiError, False, "APIGW.0101"),
+    ("timeout", answer(408, PAGE), ApiError, True, "blocked by the proxy"),
+    ("redirect", answer(302, PAGE), ApiError, False, "blocked by the proxy"),
+    ("echo of the key", answer(403, b"key AKIDAKIDAKIDAKID"), ApiError, False, "key ***"),
+]
+
+
+def check_no_verdict(error: Any, reply: Response, kind: type, retried: bool, text: str) -> None:
+    assert type(error) is kind
+    assert error.message.startswith(
+        f"The probe request for this access key was answered with {reply.status}, which does not show whether the key "
+        "is valid. mrs GET was not sent."
+    )
+    assert text in error.message
+    assert "AKIDAKID" not in f"{error.message} {vars(error)}"
+    assert error.sent is False
+    assert (delay_for(error, 1) is not None) is retried
+
+
+each_reply = pytest.mark.parametrize(
+    ("reply", "kind", "retried", "text"), [pytest.param(*case[1:], id=case[0]) for case in NO_VERDICT]
+)
+
+
+@each_reply
+def test_those_that_wait_are_told_what_the_probe_was_answered_with(world, reply, kind, retried, text):
+    async def main() -> None:
+        world.hang(["mrs"])
+        world.answers = {"mrs": reply}
+        first = world.begin("mrs")
+        await settle()
+        same, other = world.begin("mrs"), world.begin("mrs", "/v2/{project_id}/others")
+        await settle()
+        world.gates["mrs"].set()
+        own, *errors = await asyncio.gather(first, same, other, return_exceptions=True)
+        assert own.status == reply.status
+        assert own.sent
+        check_no_verdict(errors[0], reply, kind, retried, text)
+        check_no_verdict(errors[1], reply, TransportError, True, text)
+        assert world.sent == ["mrs"]
+
+    asyncio.run(main())
+
+
 def test_who_is_cancelled_takes_nobody_along(world):
     async def main() -> None:
         world.hang(["hss"])
@@ -326,10 +382,10 @@ def test_who_is_cancelled_takes_nobody_along(world):
 # --- with threads --------------------------------------------------------------------------------------------------
 
 
-def blocking(stage: Stage, service: str, **more: Any) -> Any:
+def blocking(stage: Stage, service: str, path: str = READ.path, **more: Any) -> Any:
     given = {"region": "cn-north-4", "project_id": "p1", "domain_id": "d1", "attempts": 1, **more}
     keys = KeyPair("AKIDAKIDAKIDAKID", "SKSKSKSK")
-    return call(Cloud(credentials=keys, clock=stage.clock, **given), request(service))
+    return call(Cloud(credentials=keys, clock=stage.clock, **given), replace(request(service), path=path))
 
 
 @pytest.fixture
@@ -373,6 +429,21 @@ def test_threads_with_a_wrong_key(stage, threads):
     stage.now += LOCK_TIME - 1
     with pytest.raises(CredentialsRejected, match="was not sent"):
         transport.run(blocking(stage, "mrs"))
+
+
+@each_reply
+def test_threads_are_told_what_the_probe_was_answered_with(stage, threads, reply, kind, retried, text):
+    stage.holds = lambda request: True
+    stage.answer = lambda request: reply
+    _, (own, *errors) = threads.meanwhile(
+        blocking(stage, "mrs"),
+        [blocking(stage, "mrs"), blocking(stage, "mrs", "/v2/{project_id}/others")],
+        patience=0.3,
+    )
+    assert own.status == reply.status
+    if len(stage.sent) == 1:  # a thread that came late sends a probe of its own
+        check_no_verdict(errors[0], reply, kind, retried, text)
+        check_no_verdict(errors[1], reply, TransportError, True, text)
 
 
 def test_the_reply_of_a_probe_is_kept_nowhere(world):
