@@ -60,6 +60,11 @@ class CloudSyncError(Exception):
         self.message = f"{subject}: {self.message}"
         self.args = (self.message,)
 
+    def add_remark(self, remark: str) -> None:
+        """Append what is subordinate to the cause."""
+        self.message = f"{self.message} {remark}"
+        self.args = (self.message,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self).__name__, self.message, self._details())
 

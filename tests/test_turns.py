@@ -28,10 +28,11 @@ from airflow_provider_cloudsync.api.messages import (
 )
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.polling import until_done
+from airflow_provider_cloudsync.api.retries import is_held_back
 from airflow_provider_cloudsync.api.services import hss
 from airflow_provider_cloudsync.api.services.hss import EVENT_SYNC, events_target, events_watch_target
 from airflow_provider_cloudsync.api.waiting import begin
-from airflow_provider_cloudsync.exceptions import ApiError, Throttled, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import ApiError, Throttled, WaitTimedOut, from_report
 from airflow_provider_cloudsync.turns import Turns
 from tests.api.driven import drive
 from tests.stepped import World, worlds
@@ -396,6 +397,41 @@ class TestCall:
         script.run(call(script.cloud(), READ))
         kinds = [type(each) for each in script.did]
         assert kinds == [Turn, HttpRequest, Pause, Turn, HttpRequest]
+
+    @pytest.mark.parametrize(
+        ("attempts", "cause"),
+        [
+            # what became of each attempt: a status, or 0 where the local rate limit held it back; the status told
+            pytest.param([0] * 5, 0, id="never sent"),
+            pytest.param([502, 502, 502, 502, 0], 502, id="four times 502"),
+            pytest.param([502, 0, 0, 0, 0], 502, id="once 502"),
+            pytest.param([0, 503, 0, 502, 0], 502, id="in between"),
+            pytest.param([429, 0, 0, 0, 0], 429, id="throttled"),
+            pytest.param([0, 0, 0, 0, 502], 502, id="the last one was sent"),
+            pytest.param([0, 403], 403, id="a final error"),
+        ],
+    )
+    def test_the_rate_limit_is_not_the_cause_of_what_the_service_answered(self, attempts, cause) -> None:
+        script = Script(
+            *(Response(each, {}, b"") for each in attempts if each),
+            waits=iter([0.0 if each else 999.0 for each in attempts]),
+        )
+        with pytest.raises(ApiError) as caught:
+            script.run(call(script.cloud(), READ))
+        error = caught.value
+        limit = (
+            "The rate limit of this API is exhausted (5 calls per 60 s, shared by all tasks of this process), so hss "
+            "Read was not sent."
+        )
+        assert len(script.of(HttpRequest)) == len(script.replies) + sum(each > 0 for each in attempts)
+        assert (error.status, error.sent, is_held_back(error)) == (cause, cause > 0, cause == 0)
+        begins = f"hss Read was answered with {cause}" if cause else limit
+        assert error.message.startswith(begins)
+        assert (f" There was no further attempt. {limit}" in error.message) is (
+            cause > 0 and not attempts[-1]
+        )
+        assert error.args == (error.message,)
+        assert from_report(error.to_report()).message == error.message
 
     def test_it_is_signed_after_the_wait(self) -> None:
         script = Script(GOOD, waits=iter([600.0]))

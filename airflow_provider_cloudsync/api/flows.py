@@ -30,7 +30,7 @@ from airflow_provider_cloudsync.api.messages import (
 )
 from airflow_provider_cloudsync.api.redaction import secrets_of
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
-from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_uncertain
+from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_held_back, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.api.unfinished import Reads, Unfinished
 from airflow_provider_cloudsync.exceptions import (
@@ -211,7 +211,8 @@ class _Way:
 def call(cloud: Cloud, request: Request) -> Flow[Reply]:
     """Make one call: scope it, authenticate, send, read the reply, and do it again where that is safe and of use.
 
-    :raises CloudSyncError: what the last attempt ended with.
+    :raises CloudSyncError: what the last attempt that was sent ended with. This process's own rate limit is the cause
+        only if it held back all attempts.
     """
     whose, named = _whose(cloud, request)
     within = named or ""
@@ -238,6 +239,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
     )
     attempt = 0
     in_doubt = renewed = False
+    cause: CloudSyncError | None = None
     while True:
         attempt += 1
         try:
@@ -288,10 +290,15 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if in_doubt:
                 error.leave_in_doubt()
             in_doubt = is_uncertain(error)
-            if delay is None or attempt >= cloud.attempts:
-                raise
-            if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
-                raise
+            held_back = is_held_back(error)
+            is_late = cloud.give_up_at is not None and cloud.clock() + (delay or 0.0) > cloud.give_up_at
+            if delay is None or attempt >= cloud.attempts or is_late:
+                if cause is None or not held_back:
+                    raise
+                cause.add_remark(f"There was no further attempt. {error}")
+                raise cause from None
+            if not held_back:
+                cause = error.with_traceback(None)  # or it would keep this frame, which keeps it
             log.info("Attempt %d of %s: %s Again in %.1f s.", attempt, request.operation, error, delay)
             yield Pause(delay, retry_of=request.service)
         else:
@@ -344,9 +351,12 @@ def _wait_for_turn(cloud: Cloud, request: Request, turn: Turn, wait: float) -> F
         if cloud.give_up_at is not None:
             patience = min(patience, cloud.give_up_at - now)
         if wait > patience:
+            quota = turn.quota
+            limit = "" if quota is None else f"{quota.limit} calls per {quota.seconds:g} s, "
             raise Throttled(
-                f"{request.service} {request.operation} was not sent: the service takes so many such calls in a while "
-                "only, and has refused one, or other tasks of this process come first. Let fewer tasks watch at once.",
+                f"The rate limit of this API is exhausted ({limit}shared by all tasks of this process), so "
+                f"{request.service} {request.operation} was not sent. Run fewer tasks in parallel or raise "
+                "poll_interval.",
                 retry_after=wait,
                 service=request.service,
                 operation=request.operation,

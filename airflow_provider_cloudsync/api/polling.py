@@ -25,9 +25,9 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.retries import delay_for
+from airflow_provider_cloudsync.api.retries import delay_for, is_held_back
 from airflow_provider_cloudsync.api.story import Story
-from airflow_provider_cloudsync.exceptions import CloudSyncError, Throttled, WaitTimedOut
+from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
@@ -163,14 +163,6 @@ def observe(
                 delay = min(delay, left)
             log.info("%s Again in %.1f s.", error, delay)
             yield Pause(delay, retry_of=service.name)
-
-
-def is_held_back(error: CloudSyncError) -> bool:
-    """Return whether a call was held back by this process's own rate limit.
-
-    A throttled sign-in was not sent either, but has a status.
-    """
-    return isinstance(error, Throttled) and not error.status
 
 
 def poll(

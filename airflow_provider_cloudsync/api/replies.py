@@ -73,14 +73,14 @@ _THEN = {
     401: ", then its key.",
     403: ", then the permissions of its user and the project.",
     404: ", then the id, the region and the project.",
-    429: ", then let fewer tasks work at once, in case it is the service's quota.",
+    429: ", then run fewer tasks in parallel, in case it is the rate limit of the service.",
 }
 _HINTS = {
     400: "The request itself is refused: check the ids and names given to the task.",
     403: "The user of the connection is not allowed to do this: check its permissions and the project.",
     404: "It does not exist there: check the id, the region and the project of the connection.",
     405: "The endpoint does not take this call: check the endpoint of the connection.",
-    429: "Too many calls for the service's quota: let fewer tasks work at once, or lengthen poll_interval.",
+    429: "The rate limit of the service is exhausted. Run fewer tasks in parallel or raise poll_interval.",
 }
 _SERVICE_FAULT = "The fault is on the service's side; if it lasts, give its support the request id."
 

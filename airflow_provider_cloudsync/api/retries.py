@@ -51,6 +51,14 @@ def is_uncertain(error: CloudSyncError) -> bool:
     return isinstance(error, ApiError) and error.sent and (error.status >= 500 or error.status == 408)
 
 
+def is_held_back(error: CloudSyncError) -> bool:
+    """Return whether a call was held back by this process's own rate limit.
+
+    A throttled sign-in was not sent either, but has a status.
+    """
+    return isinstance(error, Throttled) and not error.status
+
+
 def _growing(attempt: int) -> float:
     # Half of it by chance, so that those who failed together do not come back together.
     return min(2.0 ** min(attempt - 1, 10), _GROWTH_CEILING) * random.uniform(0.5, 1.0)

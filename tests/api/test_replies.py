@@ -275,7 +275,7 @@ def test_the_kind_of_error_follows_the_status(status, kind):
         (404, "APIGW.0101", "check the region and the endpoint"),
         (404, "APIG.0101", "check the region and the endpoint"),
         (405, "", "endpoint"),
-        (429, "", "quota"),
+        (429, "", "rate limit"),
         (500, "", "service's side"),
         (503, "", "service's side"),
         (302, "", "redirects"),
