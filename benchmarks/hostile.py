@@ -22,6 +22,9 @@ _KINDS: dict[str, tuple[int, bytes, int]] = {
     "an error of empty arrays, 15.5 MiB": (500, b"[],", int(15.5 * _MIB)),
     "an error of one long text, 15.5 MiB": (404, b"plain text, ", int(15.5 * _MIB)),
     "a list of empty arrays, 15.5 MiB": (200, b"[],", int(15.5 * _MIB)),
+    "a list of one-digit numbers, 150,000": (200, b"0,", 299_000),
+    "a list of one-letter names, 150,000": (200, b'"x",', 598_000),
+    "a list of two-digit numbers as texts, 150,000": (200, b'"12",', 748_000),
     "a list of names, 15.5 MiB": (200, b'"' + b"x" * 60 + b'",', int(15.5 * _MIB)),
 }
 

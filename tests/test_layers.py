@@ -23,7 +23,7 @@ TIERS = [
     ["api.clocks"],
     ["api.messages", "api.model"],
     ["api.signing", "api.endpoints", "api.replies", "api.retries", "api.limits"],
-    ["api.key_guard", "api.unfinished"],
+    ["api.key_guard", "api.unfinished", "api.page_rows"],
     ["api.credentials"],
     ["api.consoles"],
     ["api.flows"],

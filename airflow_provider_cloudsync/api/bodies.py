@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any, NamedTuple
 
-#: JSON values and keys that a body may hold. The largest documented list has a few thousand; parsing this many takes
-#: less than 100 ms and 40 MiB. The parser does not let another thread run meanwhile.
-MAX_NODES = 320_000
+#: JSON values and keys that a body may hold. The largest documented list has a few thousand. The parser does not let
+#: another thread run meanwhile. 64 waits with so many texts of two characters each: 60 MiB, 0.1 s (benchmarks.hostile).
+MAX_NODES = 150_000
 #: Lists and objects that a body may hold, beside one for each so many bytes. Each 700 start the garbage collector,
 #: which now and then goes through all that a triggerer has in memory: 0.3 s in which no other thread runs.
 _MAX_CONTAINERS, _BYTES_EACH = 1000, 32

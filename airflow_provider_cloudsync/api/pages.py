@@ -16,6 +16,7 @@ read again then, at most `_READINGS` times in all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
+from airflow_provider_cloudsync.api.page_rows import POSITION_REFUSED, Listing, row_count, rows_of, text_of
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.exceptions import ApiError, UnreadableReply
 
@@ -30,40 +32,10 @@ from airflow_provider_cloudsync.exceptions import ApiError, UnreadableReply
 _MOST_ROWS, _MOST_PAGES = 1_000_000, 10_000
 #: Attempts to read a list that changes meanwhile.
 _READINGS = 3
+#: Words with which services refuse a position.
+_OF_POSITION = re.compile(r"offset|page|limit|range|marker|position|exceed", re.IGNORECASE)
 #: No service caps its pages at fewer rows.
 _SMALLEST_PAGE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Description of a paged list.
-
-    :param items: field of the reply that holds the rows of a page.
-    :param key: field that tells rows apart.
-    :param rows: what the rows are, for errors, such as ``accounts``.
-    :param limit: rows per page to ask for.
-    :param least: smallest number of rows per page that the service accepts.
-    :param total: field of the reply with the number of all rows; empty: there is none.
-    :param most_counted: highest number that `total` reports, however long the list is.
-    :param size, position: names of the query parameters; position is empty for a list with markers only.
-    :param numbered: whether the position is the number of a page, from 1 on, instead of a number of rows to skip.
-    :param marked: whether the service also accepts ``marker``, the key of the last row of the page before.
-    :param is_log: whether new rows come at its beginning all the time. Rows that were added after the reading began
-        may be missing then, and old rows may move to the next page.
-    """
-
-    items: str
-    key: str
-    rows: str
-    limit: int
-    least: int = 1
-    total: str = "total"
-    most_counted: int | None = None
-    size: str = "limit"
-    position: str = "offset"
-    numbered: bool = False
-    marked: bool = False
-    is_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +68,6 @@ def complete_list(cloud: Cloud, request: Request, listing: Listing) -> Flow[Comp
         f"List is incomplete: {reading.shortfall}. It is not used. If this lasts, ask the service's support. "
         f"[{request.service} {request.operation}, request ID {reading.request_id or 'unknown'}]"
     )
-
-
-def text_of(row: Any, name: str) -> str | None:
-    """A field that identifies something, as text without blanks around it; None if the row has none.
-
-    Services send some ids as numbers.
-    """
-    value = row.get(name) if isinstance(row, Mapping) else None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return (value.strip() or None) if isinstance(value, str) else None
-
-
-def row_count(reply: Reply, name: str) -> int | None:
-    """The number of all rows that a reply states, also as text; None if it states none that can be one."""
-    value = reply.data.get(name) if name else None
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 @dataclass(slots=True)
@@ -220,6 +169,12 @@ class _Reading:
         return total is not None and len(self.found) < total
 
     @property
+    def has_stated_rows(self) -> bool:
+        """Return whether as many rows were found as are stated, and the service counts that far."""
+        total = self.total
+        return total == len(self.found) and total != self.listing.most_counted
+
+    @property
     def is_counted(self) -> bool:
         """Return whether the totals of several pages show that all rows are there."""
         totals = {each.total for each in self.counts}
@@ -277,11 +232,15 @@ def _read(cloud: Cloud, request: Request, reading: _Reading) -> Flow[None]:
         try:
             page = yield from _page(cloud, request, listing, listing.limit, (listing.position, str(position)))
         except ApiError as error:
-            # A service may reject a position behind the last row instead of returning an empty page.
-            if error.status != 400 or not reading.pages or reading.total != len(reading.found):
+            if not reading.pages or error.status not in POSITION_REFUSED:
                 raise
-            reading.ended = True
-            return
+            if reading.has_stated_rows:
+                # A service may reject a position behind the last row instead of returning an empty page.
+                reading.ended = True
+                return
+            if not _OF_POSITION.search(error.said):
+                raise
+            raise _refused(request, reading, error) from error
         new = reading.add(page)
         if reading.is_counted:
             reading.ended = True
@@ -348,7 +307,7 @@ def _page(
     query = (*request.query, (listing.size, str(limit)), *position)
     reply = yield from call(cloud, replace(request, query=query, max_reply=MAX_LIST_REPLY))
     rows = []
-    for row in reply.field(listing.items, list):
+    for row in rows_of(reply, listing):
         key = text_of(row, listing.key)
         if key is None:
             raise UnreadableReply(
@@ -356,6 +315,18 @@ def _page(
             )
         rows.append((key, row))
     return _Page(reply, rows)
+
+
+def _refused(request: Request, reading: _Reading, error: ApiError) -> ApiError:
+    """The error for a list whose next page is refused although its end is not known."""
+    listing, total = reading.listing, reading.total
+    of = "an unknown number of" if total in (None, listing.most_counted) else f"{total:,}"
+    return ApiError(
+        f"List is incomplete: {len(reading.found):,} of {of} {listing.rows}, and the service refused the next page "
+        f"with {error.status}. It is not used. Ask the service's support. [{request.service} {request.operation}: "
+        f"{error.said}, request ID {error.request_id or 'unknown'}]",
+        **error.facts,
+    )
 
 
 def _is_page_size(rows: int, listing: Listing) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.api.messages import HttpRequest, Request
-from airflow_provider_cloudsync.api.pages import CompleteList, Listing, complete_list
+from airflow_provider_cloudsync.api.page_rows import Listing
+from airflow_provider_cloudsync.api.pages import CompleteList, complete_list
 from airflow_provider_cloudsync.exceptions import UnreadableReply
 from tests.api.driven import Driver, query
 

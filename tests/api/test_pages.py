@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api import pages
+from airflow_provider_cloudsync.api import page_rows, pages
 from airflow_provider_cloudsync.api.messages import HttpRequest
-from airflow_provider_cloudsync.api.pages import Listing, complete_list
+from airflow_provider_cloudsync.api.page_rows import Listing
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError, UnreadableReply
 from tests.api.driven import Driver, query
 from tests.api.paged import (
@@ -184,19 +185,78 @@ def test_a_row_with_two_contents_that_stays_is_not_used(total) -> None:
     check_none(service, "List is incomplete: ")
 
 
-@pytest.mark.parametrize("listing", [BY_OFFSET, MARKED, BY_NUMBER], ids=["offset", "marked", "number"])
-@pytest.mark.parametrize("total", [1, 7], ids=["all rows", "more"])
-def test_a_service_that_rejects_the_position_behind_the_last_row(listing, total) -> None:
-    def answer(request: HttpRequest) -> Any:
-        if query(request).get(listing.position) not in ("0" if listing is not BY_NUMBER else "1",):
-            return 400, {"error_code": "X.1", "error_msg": "out of range"}
-        return {"items": rows(1), "total": total}
+BEHIND = [
+    # id, reply to a position behind the last row, rows per page, stated total, what the error says; "": none
+    ("400, one page", (400, {"error_code": "X.1", "error_msg": "out of range"}), 3, 3, ""),
+    ("404, one page", (404, {"error_code": "X.1", "error_msg": "out of range"}), 3, 3, ""),
+    ("400 without a reason, one page", (400, {"error_code": "X.1", "error_msg": "bad"}), 3, 3, ""),
+    ("400, several pages", (400, {"error_code": "X.1", "error_msg": "bad"}), 2, 3, ""),
+    ("404, several pages", (404, {"error_code": "X.1", "error_msg": "bad"}), 2, 3, ""),
+    (
+        "more rows stated",
+        (400, {"error_code": "X.1", "error_msg": "offset out of range"}),
+        3,
+        7,
+        "List is incomplete: 3 of 7 things, and the service refused the next page with 400. It is not used. ",
+    ),
+    (
+        "no total",
+        (400, {"error_code": "X.1", "error_msg": "Invalid offset"}),
+        3,
+        None,
+        "List is incomplete: 3 of an unknown number of things, and the service refused the next page with 400.",
+    ),
+    (
+        "no total, 404",
+        (404, {"error_code": "X.1", "error_msg": "page does not exist"}),
+        3,
+        None,
+        "List is incomplete: 3 of an unknown number of things, and the service refused the next page with 404.",
+    ),
+    (
+        "no total, another reason",
+        (400, {"error_code": "X.1", "error_msg": "bad"}),
+        3,
+        None,
+        "coc List was answered",
+    ),
+    ("403", (403, {"error_code": "X.1", "error_msg": "offset"}), 3, 3, "coc List was answered with 403"),
+]
 
-    if total == 1:
-        assert len(read(answer, listing)[0].rows) == 1
+
+@pytest.mark.parametrize("listing", [BY_OFFSET, MARKED, BY_NUMBER], ids=["offset", "marked", "number"])
+@pytest.mark.parametrize(
+    ("refusal", "size", "total", "says"), [pytest.param(*case[1:], id=case[0]) for case in BEHIND]
+)
+def test_a_service_that_refuses_the_position_behind_the_last_row(listing, refusal, size, total, says) -> None:
+    known = rows(3)
+
+    def answer(request: HttpRequest) -> Any:
+        position = int(query(request)[listing.position])
+        begin = (position - 1) * size if listing is BY_NUMBER else position
+        page = known[begin : begin + size]
+        return {"items": page, **({} if total is None else {"total": total})} if page else refusal
+
+    if not says:
+        assert list(read(answer, listing)[0].rows.values()) == known
         return
-    with pytest.raises(ApiError, match="out of range"):
+    with pytest.raises(ApiError) as caught:
         read(answer, listing)
+    error = caught.value
+    assert error.message.startswith(says)
+    assert (error.status, error.code, error.service) == (refusal[0], "X.1", "coc")
+    assert "X.1" in error.message
+
+
+def test_a_refused_position_does_not_complete_a_list_that_is_longer_than_the_service_counts() -> None:
+    def answer(request: HttpRequest) -> Any:
+        offset = int(query(request)["offset"])
+        if offset >= 1000:
+            return 400, {"error_code": "X.1", "error_msg": "offset out of range"}
+        return {"items": rows(50, offset), "total": 1000}
+
+    with pytest.raises(ApiError, match=r"List is incomplete: 1,000 of an unknown number of things"):
+        read(answer, LOG)
 
 
 def test_a_service_that_repeats_rows_where_nothing_changes_is_borne() -> None:
@@ -355,6 +415,23 @@ def test_a_page_that_fails_is_asked_for_again(listing) -> None:
     found = driver.run(complete_list(driver.cloud(domain_id="d"), LIST, listing))
     assert list(found.rows.values()) == service.found
     assert failed
+
+
+@EACH
+@pytest.mark.parametrize(("count", "is_read"), [(300, True), (1999, True), (2001, False), (3000, False)])
+def test_a_page_with_far_more_rows_than_asked_for_is_refused_before_they_are_read(
+    listing, count, is_read, monkeypatch
+) -> None:
+    """A service that ignores the limit returns all its rows, which are some hundred."""
+    looked_at = []
+    known = page_rows.text_of
+    monkeypatch.setattr(pages, "text_of", lambda *of: looked_at.append(0) or known(*of))
+    service = Service(rows(count), limit=False, position="ignored")
+    if is_read:
+        check_all(service, listing)
+        return
+    check_none(service, f"A page of the list has {count:,} things, and 50 were asked for", listing)
+    assert not looked_at
 
 
 @EACH

@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.pages import Listing, complete_list, text_of
+from airflow_provider_cloudsync.api.page_rows import Listing, text_of
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.services.parameters import checked_text, number_as_text
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 

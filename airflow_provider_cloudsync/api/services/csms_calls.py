@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
-from airflow_provider_cloudsync.api.pages import Listing, complete_list, text_of
+from airflow_provider_cloudsync.api.page_rows import Listing, text_of
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.replies import Reply, is_missing, may_be_missing, not_proven_missing
 from airflow_provider_cloudsync.api.services.csms_settings import EVENT_TYPES as EVENT_TYPES
 from airflow_provider_cloudsync.api.services.csms_settings import NOTHING_TO_CHANGE

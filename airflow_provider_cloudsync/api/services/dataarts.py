@@ -26,7 +26,8 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.pages import Listing, complete_list, row_count, text_of
+from airflow_provider_cloudsync.api.page_rows import POSITION_REFUSED, Listing, row_count, rows_of, text_of
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.services.parameters import flag, identifier, one_of
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.times import (
@@ -158,7 +159,7 @@ def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, 
     """
     query = (("limit", str(_PAGE)), ("offset", str(offset)))
     reply = yield from call(cloud, _request("ListSecurityMemberSyncTasks", workspace, query=query))
-    page = reply.field("tasks", list)
+    page = rows_of(reply, _TASKS)
     found: dict[str, MemberSyncSeen] = {}
     unclear: set[str] = set()
     for row in page:
@@ -254,7 +255,12 @@ class MemberSync:
         missing = list(keys)
         read, pages_left = 0, 1
         while 0 < pages_left < len(missing):
-            seen, rows, pages_left = yield from _page(cloud, group, offset=read)
+            try:
+                seen, rows, pages_left = yield from _page(cloud, group, offset=read)
+            except ApiError as error:
+                if not read or error.status not in POSITION_REFUSED:
+                    raise
+                break  # The offset is behind the last row, and no total said so.
             if not seen.keys() - found.keys():
                 break  # The service repeats itself, or the page has no usable row.
             read += rows

@@ -30,7 +30,8 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.pages import Listing, complete_list
+from airflow_provider_cloudsync.api.page_rows import Listing
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.api.times import (
     ServiceTime,

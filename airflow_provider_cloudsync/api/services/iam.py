@@ -7,7 +7,8 @@ from typing import Any, NotRequired, TypedDict
 from airflow_provider_cloudsync.api.endpoints import near_region, regions_known, unknown_region
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, Shared
-from airflow_provider_cloudsync.api.pages import Listing, complete_list
+from airflow_provider_cloudsync.api.page_rows import Listing
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.services.parameters import is_id
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply

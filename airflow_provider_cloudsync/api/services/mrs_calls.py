@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
 from airflow_provider_cloudsync.api.model import Probe, Target
-from airflow_provider_cloudsync.api.pages import Listing, complete_list
+from airflow_provider_cloudsync.api.page_rows import Listing
+from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.replies import is_missing, may_be_missing, not_proven_missing
 from airflow_provider_cloudsync.api.services.parameters import identifier
 from airflow_provider_cloudsync.api.text import shown
