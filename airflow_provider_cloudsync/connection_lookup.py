@@ -50,16 +50,18 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {one_line(str(error))}"
 
 
-def read_patiently(hook: CloudSyncHook, warnings: LookupWarnings) -> Any:
+def read_patiently(hook: CloudSyncHook, warnings: LookupWarnings, deadline: float = math.inf) -> Any:
     """Return a connection that was there before, blocking. Retry for 5 minutes if Airflow does not return it.
 
+    :param deadline: seconds since the epoch after which there is no further attempt.
     :raises ConnectionNotFound: if it is still missing then.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return hook.read_cloud()
         except Exception as error:
-            if attempt == _ATTEMPTS or not _may_pass(error):
+            is_late = time.time() + _RETRY_PAUSE > deadline
+            if attempt == _ATTEMPTS or is_late or not _may_pass(error):
                 raise
             warnings.warn(hook.cloudsync_conn_id, error, f"Retrying every {_RETRY_PAUSE:.0f} s.")
         time.sleep(_RETRY_PAUSE)

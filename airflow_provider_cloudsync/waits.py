@@ -236,6 +236,7 @@ class Waiter:
         """
         from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL
 
+        self.hook.read_until = deadline
         state = api.polling.WaitState(ticket)
         while True:
             progress = self.run_with_present_key(

@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
+from airflow_provider_cloudsync.api.times import ServiceTime, iso, order_ms
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Progress:
     :param warning: something that the user should know although it decides nothing; logged once.
     :param run: of a sync that somebody else starts: the service's own time of the run that is judged, in ms since the
         epoch. It tells one run from another. None where the service tells no time.
+    :param run_as_sent: that time as the service sent it, where it has no time zone; `run` only orders it then.
     :param confirm_for: seconds for which later polls have to come to the same end before it counts; 0: one poll
         decides.
     :param absent: whether it failed because the target was not found. Nothing is known about the run itself then, so a
@@ -62,6 +64,20 @@ class Progress:
     confirm_for: float = 0.0
     absent: bool = False
     lost: bool = False
+    run_as_sent: str = ""
+
+    @property
+    def run_text(self) -> str | None:
+        """The time of the run: ISO 8601 in UTC; as the service sent it where it has no time zone."""
+        if self.run is None:
+            return None
+        return f"{self.run_as_sent} (no time zone)" if self.run_as_sent else iso(self.run, exactly=True)
+
+    def of_run(self, *times: ServiceTime) -> Progress:
+        """The same verdict, of the latest of these runs."""
+        ordered = [(order, time) for time in times if (order := order_ms(time)) is not None]
+        run, time = max(ordered, key=lambda each: each[0], default=(None, None))
+        return replace(self, run=run, run_as_sent=time if isinstance(time, str) else "")
 
     @property
     def in_full(self) -> str:

@@ -133,13 +133,13 @@ class TimedWatch:
             progress = self._judge(target, known[name] + 1, seen, at)
             if progress.warning:
                 _warn(self.service.describe(target), progress.warning)
-            run = progress.run
-            if progress.phase is not Phase.RUNNING and run is not None and run > known[name]:
+            run, shown = progress.run, progress.run_text
+            if progress.phase is not Phase.RUNNING and run is not None and shown and run > known[name]:
                 outcome, hold = progress.phase.value, progress.confirm_for
                 ended.append(
                     Ended(
                         self._ids(target),
-                        iso(run, exactly=True),
+                        shown,
                         outcome,
                         progress.why,
                         confirm_for=hold,

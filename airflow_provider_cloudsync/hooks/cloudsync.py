@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -83,6 +84,8 @@ class CloudSyncHook(BaseHook):
         self.project_id = project_id
         #: Whether the connection was found before, perhaps by another process: then it is waited for if it is missing.
         self.was_found_before = False
+        #: Deadline of the task (seconds since the epoch): a missing connection is not waited for past it.
+        self.read_until = math.inf
         self._read_at = 0.0
 
     @cached_property
@@ -112,7 +115,7 @@ class CloudSyncHook(BaseHook):
     def _read_patiently(self) -> Cloud:
         from airflow_provider_cloudsync.connection_lookup import read_patiently
 
-        cloud: Cloud = read_patiently(self, self._warnings)
+        cloud: Cloud = read_patiently(self, self._warnings, self.read_until)
         return cloud
 
     @cached_property

@@ -97,6 +97,7 @@ class CloudSyncOperator(CloudOperator):
             self.show_console(context, self.service.console, parts[0])
             began = waits.start_of_try(context) if self.deferrable else None
             deadline = waits.deadline(self.timeout, self.execution_timeout, began)
+            self.hook.read_until = deadline
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)
 

@@ -162,6 +162,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             deadline = waits.deadline(
                 float(self.timeout), self.execution_timeout, waits.start_of_try(context)
             )
+            self.hook.read_until = deadline
             # What takes longer to confirm than a deferral is left to the triggerer.
             ticket, progress = self._first_poll(self._ticket(context), deadline)
             if not self._conclude(context, progress):
@@ -315,7 +316,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
             raise AirflowFailException(f"{self.subject()} failed. {progress.why}")
         happened = {
             "outcome": progress.phase.value,
-            "run": None if progress.run is None else iso(progress.run, exactly=True),
+            "run": progress.run_text,
             "seen_at": iso(round(time.time() * 1000)),
         }
         self.tell_outlets(context, self.service.name, target, happened)

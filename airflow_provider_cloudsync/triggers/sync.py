@@ -63,6 +63,7 @@ class Report:
                 "phase": None,
                 "why": None,
                 "run": None,
+                "run_as_sent": "",
                 "absent": False,
             }
         else:
@@ -71,6 +72,7 @@ class Report:
                 "phase": self.ended.phase.value,
                 "why": self.ended.why,
                 "run": self.ended.run,
+                "run_as_sent": self.ended.run_as_sent,
                 "absent": self.ended.absent,
             }
         return {
@@ -103,6 +105,7 @@ class Report:
                     str(event["why"]),
                     run=None if run is None else int(run),
                     absent=event.get("absent") is True,  # optional: 0.1.0 did not write it
+                    run_as_sent=str(event.get("run_as_sent") or ""),  # optional: 0.1.0 did not write it
                 )
             return cls(dict(event["ticket"]), float(event["deadline"]), int(event["try_number"]), ended)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

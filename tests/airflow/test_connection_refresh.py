@@ -358,6 +358,17 @@ class TestHook:
             _ = hook.cloud
         assert 280 <= moving.now() - began <= 310
 
+    @EACH_FAILURE
+    def test_nor_past_the_deadline_of_its_task(self, moving, failure) -> None:
+        hook = CloudSyncHook()
+        hook.was_found_before = True
+        began = moving.now()
+        hook.read_until = began + 25
+        moving.failure, moving.missing_until = failure, math.inf
+        with pytest.raises((ConnectionNotFound, Unavailable)):
+            _ = hook.cloud
+        assert moving.now() - began == 20
+
     def test_after_a_rejected_key_it_keeps_what_it_has(self, moving) -> None:
         hook = CloudSyncHook()
         before = hook.cloud

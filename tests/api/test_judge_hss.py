@@ -13,6 +13,7 @@ from airflow_provider_cloudsync.api.services.hss import (
     events_target,
     events_watch_target,
 )
+from airflow_provider_cloudsync.api.times import read_service_time
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidParameter, SyncFailed
 
 START = 1_710_901_516.0
@@ -66,6 +67,39 @@ def test_started(before, seen, phase, words, after, stage) -> None:
     assert ("not readable" in progress.warning) is (seen == "soon")
     for word in words:
         assert word in progress.why
+
+
+TIMES = [
+    # last_update_time as sent, words of the warning, text of the run
+    (None, "null, 0 or missing", None),
+    (0, "null, 0 or missing", None),
+    ("", "null, 0 or missing", None),
+    (False, "null, 0 or missing", None),
+    ([], "null, 0 or missing", None),
+    ({}, "null, 0 or missing", None),
+    ("soon", "not readable", None),
+    ([1], "not readable", None),
+    (True, "null, 0 or missing", None),
+    (NEW, "", "2024-03-20T02:25:46.000+00:00"),
+    ("2024-03-20T02:25:46Z", "", "2024-03-20T02:25:46.000+00:00"),
+    ("2024-03-20 10:25:46", "", "2024-03-20 10:25:46 (no time zone)"),
+]
+
+
+@pytest.mark.parametrize("stage", [Stage.STARTED, Stage.WATCHING])
+@pytest.mark.parametrize(("sent", "words", "run"), TIMES, ids=[repr(case[0]) for case in TIMES])
+def test_a_time_that_says_nothing_is_warned_of_and_one_without_a_zone_is_not_utc(
+    sent, words, run, stage
+) -> None:
+    target = events_watch_target(cluster_id="c1", updated_after=None)
+    made = ticket(OLD) if stage is Stage.STARTED else Ticket("hss", target, stage, START)
+    progress = EVENT_SYNC.judge(made, update(read_service_time(sent)), START)
+    assert words in progress.warning
+    assert bool(progress.warning) is bool(words)
+    assert progress.run_text == run
+    if run is not None and "zone" in run:
+        assert "'2024-03-20 10:25:46' (no time zone)" in progress.why
+    assert "+00:00" not in progress.why or run == "2024-03-20T02:25:46.000+00:00"
 
 
 WATCHED = [

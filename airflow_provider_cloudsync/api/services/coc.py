@@ -50,7 +50,6 @@ from airflow_provider_cloudsync.api.times import (
     earliest_ms,
     epoch_ms,
     is_unreadable,
-    order_ms,
     read_service_time,
 )
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
@@ -236,8 +235,7 @@ class ResourceSync:
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
         """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
         rows = seen.of_target(ticket.target)
-        orders = [order for row in rows if (order := order_ms(row.sync_date)) is not None]
-        return replace(self._judge(ticket, seen, rows, now), run=max(orders, default=None))
+        return self._judge(ticket, seen, rows, now).of_run(*(row.sync_date for row in rows))
 
     def _judge(self, ticket: Ticket, seen: Seen, rows: list[AccountSeen], now: float) -> Progress:
         if not rows:

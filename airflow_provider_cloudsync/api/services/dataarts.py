@@ -36,7 +36,6 @@ from airflow_provider_cloudsync.api.times import (
     epoch_ms,
     is_unreadable,
     iso,
-    order_ms,
     read_service_time,
 )
 from airflow_provider_cloudsync.exceptions import (
@@ -285,7 +284,7 @@ class MemberSync:
         return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
 
     def judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
-        return replace(self._judge(ticket, seen, now), run=order_ms(seen.sync_time))
+        return self._judge(ticket, seen, now).of_run(seen.sync_time)
 
     def _judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
         status, after = seen.sync_status, ticket.target["synced_after"]

@@ -40,7 +40,6 @@ from airflow_provider_cloudsync.api.times import (
     instant_ms,
     is_unreadable,
     iso,
-    order_ms,
     read_service_time,
 )
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
@@ -241,12 +240,17 @@ class EventSync:
         return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
 
     def judge(self, ticket: Ticket, seen: UpdateSeen, now: float) -> Progress:
-        return replace(self._judge(ticket, seen), run=order_ms(seen.time))
+        return self._judge(ticket, seen).of_run(seen.time)
 
     def _judge(self, ticket: Ticket, seen: UpdateSeen) -> Progress:
         shown = "was never updated" if seen.time is None else f"was updated last at {as_text(seen.time)}"
         warning = ""
-        if is_unreadable(seen.time):
+        if seen.time is None:
+            warning = (
+                "HSS returned no time of the last update (last_update_time is null, 0 or missing). An update shows "
+                "only when it returns one."
+            )
+        elif is_unreadable(seen.time):
             warning = f"The last_update_time {as_text(seen.time)}, so an update is hard to tell."
         if ticket.stage is Stage.WATCHING:
             return self._judge_watched(ticket, seen, shown, warning)
