@@ -52,17 +52,18 @@ _MOST_TEXTS, _TEXT_DEPTH = 5, 4
 Clean = Callable[[str], str]
 
 
-def find_error(data: Any, clean: Clean = str) -> tuple[str, str]:
+def find_error(data: Any, clean: Clean = str, clean_code: Clean | None = None) -> tuple[str, str]:
     """The first error code and the text beside it, wherever they stand; empty strings where there are none.
 
     :param clean: removes secrets from a text before it is cut to length.
+    :param clean_code: the same for a code; None: `clean`.
     """
     if isinstance(data, list):
         data = {"errors": data}
     code, text = ("", data) if isinstance(data, str) else _find(data, _DEPTH, _budget())
     if not text:
         text = "; ".join(islice(_inner_texts(data, _TEXT_DEPTH, _budget()), _MOST_TEXTS))
-    return one_line(clean(code), 100), one_line(clean(text[:LONGEST_READ]))
+    return one_line((clean_code or clean)(code), 100), one_line(clean(text[:LONGEST_READ]))
 
 
 def error_code_of(data: Mapping[str, Any]) -> str:

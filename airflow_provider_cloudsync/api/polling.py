@@ -25,6 +25,7 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
+from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import delay_for, is_held_back
 from airflow_provider_cloudsync.api.story import Story
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
@@ -61,19 +62,30 @@ def next_pause(waited: float, floor: float, poll_interval: float | None = None) 
     return max(floor, min(waited / 10.0, LONGEST_PAUSE))
 
 
-def judge(service: Service[Any], ticket: Ticket, seen: Any, now: float, waited: float = math.inf) -> Progress:
+def judge(
+    cloud: Cloud, service: Service[Any], ticket: Ticket, seen: Any, now: float, waited: float = math.inf
+) -> Progress:
     """The verdict at the ticket's stage: a queued one waits until it can start, all others for the end.
 
     :param now: when the poll began, not when it ended: a slow poll must not make an early flag look settled.
     :param waited: seconds for which this process has waited. A queued ticket is held back for some of them.
     """
     if ticket.stage is not Stage.QUEUED:
-        return service.judge(ticket, seen, now)
+        return redacted(cloud, service.judge(ticket, seen, now))
     startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
-    admitted = startable.admit(ticket.target, seen)
+    admitted = redacted(cloud, startable.admit(ticket.target, seen))
     if admitted.phase is Phase.SUCCEEDED and waited < ticket.hold:
         return Progress(Phase.RUNNING, "Another run was in the way a moment ago; ours is held back a little.")
     return admitted
+
+
+def redacted(cloud: Cloud, progress: Progress) -> Progress:
+    """Return a verdict whose texts show no secret of the connection. Names are judged as they came."""
+    clean = Secrets(tuple(cloud.credentials.secrets)).redact_text
+    why, warning = clean(progress.why), clean(progress.warning)
+    if (why, warning) == (progress.why, progress.warning):
+        return progress
+    return replace(progress, why=why, warning=warning)
 
 
 @dataclass(slots=True)
@@ -192,7 +204,7 @@ def poll(
                 raise
             return ticket, _missed(error)
         ticket = service.learn(ticket, seen)
-        progress = confirmation.take(judge(service, ticket, seen, at), at)
+        progress = confirmation.take(judge(cloud, service, ticket, seen, at), at)
         left = confirmation.certain_at - at
         if not confirmation.is_pending or cloud.elapsed() + left > until:
             return ticket, progress
@@ -206,7 +218,7 @@ def poll_until_certain(cloud: Cloud, service: Service[Any], ticket: Ticket) -> F
     while True:
         at, seen = yield from observe(cloud, service, ticket.target, started=True)
         ticket = service.learn(ticket, seen)
-        progress = confirmation.take(judge(service, ticket, seen, at), at)
+        progress = confirmation.take(judge(cloud, service, ticket, seen, at), at)
         if not confirmation.is_pending or not (yield from _wait_to_confirm(cloud, confirmation, service)):
             return ticket, progress
 
@@ -310,7 +322,7 @@ def until_done(
             state.misses = lost = 0
             now = cloud.clock()
             state.ticket = service.learn(state.ticket, seen)
-            verdict = judge(service, state.ticket, seen, at, cloud.elapsed() - began)
+            verdict = judge(cloud, service, state.ticket, seen, at, cloud.elapsed() - began)
             progress = state.known = state.confirmation.take(verdict, at)
         if not held_back:
             state.told = progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from bisect import bisect_right
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from airflow_provider_cloudsync.api.escapes import decoded, is_escaped, undone
 
 #: The mask that Airflow uses in its own logs.
 MASK = "***"
@@ -30,23 +31,18 @@ _DEEPEST = 64
 #: beyond that which may hold one is masked as a whole: no service writes one, and the sender decides how many
 #: there are.
 _LONGEST_TEXT, _MOST_DECODED = 20_000, 1_000_000
-_ESCAPES = re.compile(
-    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
-    r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
-    r"|\\(?P<slash>[\"'\\/bfnrt])"
-    r"|(?P<break>(?<=[A-Za-z0-9+/]{64})\r?\n(?=[A-Za-z0-9+/=]))"
-    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)"
-)
-_SLASHED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 #: A form writes a space as a plus sign. Each character is replaced by one, so offsets stay.
 _FORM = str.maketrans("+", " ")
-#: A signature: new with each request, and of no use to anybody in another form.
+#: A signature: new with each request.
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SENSITIVE = re.compile(
     r"(?:password|passwd|pwd|passphrase|secret|secretkey|secretaccesskey|secretstring|secretbinary|token|apikey"
     r"|privatekey|accesskey|accesskeyid|authorization|cookie|credential)\Z"
 )
 _SENSITIVE_NAMES = ("sk", "ak")
+#: Fields that verdicts are made from, and names of fields that a reply may have.
+_COMPARED = re.compile(r"(?:ids?|names?|states?|status|types?|vendor|marker|period|times?|date|workspace)\Z")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 #: Where a server may have cut a text: before an ellipsis, or at the end, in the middle of an escape perhaps.
 _CUT = re.compile(
     r"\.\.\.|\u2026"
@@ -56,20 +52,34 @@ _CUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Secrets that no text of a reply may show. Its repr is empty, since tracebacks show variables."""
+    """Secrets that no text of a reply may show. Its repr is empty, since tracebacks show variables.
+
+    :param values: all of them.
+    :param carried: those that the request itself carried, so that a reply can echo them. A name or an error code that
+        equals another one, such as a password, does so by chance.
+    """
 
     values: tuple[str, ...] = field(default=(), repr=False)
+    carried: tuple[str, ...] = field(default=(), repr=False)
 
     def redact(self, text: str) -> str:
         """See `redact`."""
         return redact(text, self.values)
+
+    def redact_code(self, code: str) -> str:
+        """Return an error code, from which verdicts are made, without secrets that the request carried."""
+        return redact(code, self.carried)
+
+    def redact_text(self, text: str) -> str:
+        """Return a text that was made of a success, such as a verdict, without secrets of 8 or more characters."""
+        return redact(text, [each for each in self.values if len(each) >= _LONG])
 
     def redact_data(self, data: Any, body: bytes) -> Any:
         """Return the JSON of a success as `redact_data` does.
 
         :param body: the JSON as it came.
         """
-        return data if is_free_of(body, self.values) else redact_data(data, self.values)
+        return data if is_free_of(body, self.values) else redact_data(data, self.values, self.carried)
 
 
 NO_SECRETS = Secrets()
@@ -80,13 +90,21 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return _masked(text, [needle for each in secrets if each for needle in _needles(each)], partial=True)
 
 
-def redact_data(data: Any, secrets: Sequence[str]) -> Any:
+def redact_data(data: Any, secrets: Sequence[str], carried: Sequence[str] = ()) -> Any:
     """Return the JSON of a success without secrets of 8 or more characters.
 
-    A name may begin like a password, so the beginning of a secret is removed from whole sentences only.
+    Verdicts are made from names, IDs and states, and from the names of fields. These may equal a password, so only what
+    the request carried is removed from them. Texts that are made of them are redacted where they are made. A name may
+    also begin like a password, so the beginning of a secret is removed from whole sentences only.
+
+    :param carried: the secrets that the request carried.
     """
-    needles = [needle for each in secrets if len(each) >= _LONG for needle in _needles(each)]
-    return _Walk(needles).of(data) if needles else data
+    needles = _long_needles(secrets)
+    return _Walk(needles, _long_needles(carried)).of(data) if needles else data
+
+
+def _long_needles(secrets: Iterable[str]) -> list[str]:
+    return [needle for each in secrets if len(each) >= _LONG for needle in _needles(each)]
 
 
 def is_free_of(body: bytes, secrets: Iterable[str]) -> bool:
@@ -96,7 +114,7 @@ def is_free_of(body: bytes, secrets: Iterable[str]) -> bool:
     for each in secrets:
         if len(each) < _LONG:
             continue
-        for head in (each[:_LONG].encode(),) if _is_digest(each) else _heads(each):
+        for head in _digest_heads(each) if _is_digest(each) else _heads(each):
             if head in body:
                 return False
     return True
@@ -116,7 +134,8 @@ def secrets_of(
     :param proxy: URL of the proxy.
     """
     named = [value for name, value in query if is_sensitive(name)]
-    return Secrets((*own, *secrets_in_headers(headers), *secrets_in(body), *named, *secrets_in_proxy(proxy)))
+    carried = (*secrets_in_headers(headers), *secrets_in(body), *named)
+    return Secrets((*own, *carried, *secrets_in_proxy(proxy)), carried)
 
 
 def secrets_in_headers(headers: Mapping[str, str]) -> list[str]:
@@ -175,37 +194,49 @@ def is_sensitive(name: str) -> bool:
 class _Walk:
     """One pass over the JSON of a success."""
 
-    def __init__(self, needles: Sequence[str]) -> None:
+    def __init__(self, needles: Sequence[str], carried: Sequence[str]) -> None:
         self._needles = needles
+        self._carried = carried
         self._left = _MOST_DECODED
 
-    def of(self, data: Any, depth: int = _DEEPEST) -> Any:
+    def of(self, data: Any, depth: int = _DEEPEST, *, compared: bool = False) -> Any:
+        """Return a value without secrets.
+
+        :param compared: whether it is of a field that verdicts are made from.
+        """
         if isinstance(data, str):
-            return self._text(data)
+            return self._text(data, self._carried if compared else self._needles)
         if not isinstance(data, dict | list):
             return data
         if not depth:
             return MASK
         if isinstance(data, list):
-            return [self.of(each, depth - 1) for each in data]
-        return {self._text(name): self.of(value, depth - 1) for name, value in data.items()}
+            return [self.of(each, depth - 1, compared=compared) for each in data]
+        return {
+            self._text(name, self._carried if _FIELD.fullmatch(name) else self._needles): self.of(
+                value, depth - 1, compared=isinstance(value, str | list) and _is_compared(name)
+            )
+            for name, value in data.items()
+        }
 
-    def _text(self, text: str) -> str:
-        if not _is_escaped(text) and not _holds_one(text, self._needles):
+    def _text(self, text: str, needles: Sequence[str]) -> str:
+        if not is_escaped(text) and not _holds_one(text, needles):
             return text
         self._left -= len(text)
         if len(text) > _LONGEST_TEXT or self._left < 0:
             return MASK
-        return _masked(text, self._needles, partial=any(each in text for each in " \n\t"))
+        return _masked(text, needles, partial=any(each in text for each in " \n\t"))
+
+
+@lru_cache(maxsize=256)
+def _is_compared(name: str) -> bool:
+    """Return whether verdicts are made from a field of that name: a name, an ID, a state, a kind or a time."""
+    return len(name) <= 64 and _COMPARED.search(re.sub(r"[\W_]", "", name).lower()) is not None
 
 
 @lru_cache(maxsize=64)  # the requests of a service have the same headers
 def _sensitive_ones(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(filter(is_sensitive, names))
-
-
-def _is_escaped(text: str) -> bool:
-    return "%" in text or "\\" in text or "&" in text or (len(text) > 64 and "\n" in text)
 
 
 def _holds_one(text: str, needles: Sequence[str]) -> bool:
@@ -222,9 +253,9 @@ def _may_hold_one(text: str, needles: Sequence[str]) -> bool:
     for _ in range(_DEPTH + 1):
         if _holds_one(text, needles):
             return True
-        if not _is_escaped(text):
+        if not is_escaped(text):
             return False
-        before, text = text, _ESCAPES.sub(_plain, text)
+        before, text = text, undone(text)
         if text == before:
             return False
     return False
@@ -240,10 +271,10 @@ def _masked(text: str, needles: Sequence[str], *, partial: bool) -> str:
         for needle in needles:
             for start, end in _found(stream, needle, partial=partial):
                 spans.append((start, end) if offsets is None else (offsets[start], offsets[end]))
-        decoded = _decoded(plain)
-        if decoded is None:
+        layer = decoded(plain)
+        if layer is None:
             break
-        plain, inner = decoded
+        plain, inner = layer
         offsets = inner if offsets is None else [offsets[each] for each in inner]
     return _replaced(text, spans)
 
@@ -297,7 +328,14 @@ def _is_digest(secret: str) -> bool:
 
 def _needles(secret: str) -> tuple[str, ...]:
     """Return the search strings of a secret: itself, and its Base64 alone and within a longer text."""
-    return (secret,) if _is_digest(secret) else _encoded_needles(secret)
+    return _digest_needles(secret) if _is_digest(secret) else _encoded_needles(secret)
+
+
+def _digest_needles(secret: str) -> tuple[str, ...]:
+    """The same of a digest. It is new with each request, so they are not kept; and both alphabets write it alike."""
+    raw = secret.encode()
+    found = [base64.b64encode(b"\0" * before + raw).decode() for before in range(3)]
+    return (secret, *(text[-(-8 * n // 6) : 8 * (n + len(raw)) // 6] for n, text in enumerate(found)))
 
 
 @lru_cache(maxsize=256)
@@ -320,6 +358,12 @@ def _in_base64(raw: bytes) -> list[str]:
     return [each for each in found if len(each) >= _SHORT]
 
 
+def _digest_heads(secret: str) -> tuple[bytes, ...]:
+    raw = secret[: _LONG + 1].encode()
+    encode = base64.b64encode
+    return raw[:_LONG], encode(raw)[:_LONG], encode(b"\0" + raw)[2:10], encode(b"\0\0" + raw)[3:11]
+
+
 @lru_cache(maxsize=256)
 def _heads(secret: str) -> tuple[bytes, ...]:
     """Beginnings, one of which is in each unescaped text with the secret or enough of its beginning."""
@@ -328,49 +372,3 @@ def _heads(secret: str) -> tuple[bytes, ...]:
         b"" if " " in needle[:_LONG] else needle[:_LONG].encode("utf-8", "surrogatepass")
         for needle in _needles(secret)
     )
-
-
-def _decoded(text: str) -> tuple[str, list[int]] | None:
-    """The text with one layer of escapes undone, and for each of its offsets that in the text; None: there is none."""
-    parts: list[str] = []
-    offsets: list[int] = []
-    done = 0
-    for match in _ESCAPES.finditer(text):
-        start, end = match.span()
-        parts.append(text[done:start])
-        offsets.extend(range(done, start))
-        for character, width in _characters(match):
-            parts.append(character)
-            offsets.append(start)
-            start += width
-        done = end
-    if not done:
-        return None
-    parts.append(text[done:])
-    offsets.extend(range(done, len(text) + 1))
-    return "".join(parts), offsets
-
-
-def _plain(match: re.Match[str]) -> str:
-    """Return the characters that an escape, or several of a kind, stand for."""
-    kind, whole = match.lastgroup, match[0]
-    if kind == "percent":
-        return bytes.fromhex(whole.replace("%", "")).decode("utf-8", "surrogateescape")
-    if kind == "unicode":
-        return bytes.fromhex(whole.replace("\\u", "")).decode("utf-16-be", "surrogatepass")
-    if kind == "break":
-        return ""  # of Base64 in lines
-    if kind == "slash":
-        return _SLASHED.get(match["slash"], match["slash"])
-    return html.unescape(whole)
-
-
-def _characters(match: re.Match[str]) -> Iterable[tuple[str, int]]:
-    """Each character that an escape stands for, and how many characters of the text it takes."""
-    kind, plain = match.lastgroup, _plain(match)
-    if kind == "percent":
-        return [(each, 3 * len(each.encode("utf-8", "surrogateescape"))) for each in plain]
-    if kind == "unicode":
-        return [(each, 3 * len(each.encode("utf-16-be", "surrogatepass"))) for each in plain]
-    width = len(match[0])
-    return [(each, width if number == 0 else 0) for number, each in enumerate(plain)]

@@ -143,7 +143,7 @@ def read(
     :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
     :raises UnreadableReply: if a success can't be read.
     """
-    clean = secrets.redact
+    clean, clean_code = secrets.redact, secrets.redact_code
     # The JSON itself is in no variable: reporters of errors show those of a frame.
     problem = response.parsed.problem
     request_id = _request_id(response, response.data, clean)
@@ -154,17 +154,26 @@ def read(
                 f"{_excerpt(response.body, 120, clean)}."
             )
         if _is_error(response.data):
-            raise _error(ApiError, request, response, *find_error(response.data, clean), request_id)
+            raise _error(
+                ApiError,
+                request,
+                response,
+                *find_error(response.data, clean, clean_code),
+                request_id,
+            )
         data = response.data if request.verbatim else response.redacted(secrets)
         return Reply(response.status, data, request_id, response.headers)
-    code, detail = find_error(response.data, clean)
+    code, detail = find_error(response.data, clean, clean_code)
     page = bool(problem) and not _is_malformed_json(response.body)
     if problem:
         detail = _excerpt(response.body, 400, clean)
         if response.truncated and _starts_as_json(response.body):
             detail = "its body was longer than what is read of it"
     if response.status == 429:
-        more: dict[str, Any] = {"limit": throttle_limit(detail), "window": throttle_window(detail)}
+        more: dict[str, Any] = {
+            "limit": throttle_limit(_text(response)),
+            "window": throttle_window(_text(response)),
+        }
         raise _error(Throttled, request, response, code, detail, request_id, page=page, **more)
     if response.status == 401 and code not in _DENIED:
         raise _error(
@@ -200,7 +209,9 @@ def code_and_text(response: Response, secrets: Secrets) -> tuple[str, str]:
     """Return the code and the text in the body of an error, whatever it is, without secrets."""
     clean = secrets.redact
     data, problem = response.parsed
-    return ("", _excerpt(response.body, 200, clean)) if problem else find_error(data, clean)
+    return (
+        ("", _excerpt(response.body, 200, clean)) if problem else find_error(data, clean, secrets.redact_code)
+    )
 
 
 def lock_advice(text: str) -> str:
@@ -310,13 +321,19 @@ def apart(difference: float) -> str:
     return f"{abs(difference):.0f} s {'ahead of' if difference > 0 else 'behind'} the cloud's clock"
 
 
-def _retry_after(response: Response, detail: str) -> float | None:
+def _text(response: Response) -> str:
+    """Return the text of an error as it came: to read figures from, and not to show."""
+    data, problem = response.parsed
+    return _excerpt(response.body, 400, str) if problem else find_error(data)[1]
+
+
+def _retry_after(response: Response) -> float | None:
     """Seconds, or a time by the service's own clock; else what the text of a throttle says."""
     stated = response.headers.get("retry-after", "").strip()
     if stated.isdecimal():
         return float(stated)
     then, now = http_date(stated), date_of(response)
-    return throttle_window(detail) if then is None or now is None else max(then - now, 0.0)
+    return throttle_window(_text(response)) if then is None or now is None else max(then - now, 0.0)
 
 
 def _name(request: Request) -> str:
@@ -347,7 +364,7 @@ def _error(
         code=code,
         detail=detail,
         request_id=request_id,
-        retry_after=_retry_after(response, detail) if response.status in (429, 503) else None,
+        retry_after=_retry_after(response) if response.status in (429, 503) else None,
         **more,
     )
 

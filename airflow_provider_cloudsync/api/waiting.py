@@ -15,7 +15,13 @@ from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.looks import soon
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
-from airflow_provider_cloudsync.api.polling import Confirmation, observe, poll_until_certain, timed_out
+from airflow_provider_cloudsync.api.polling import (
+    Confirmation,
+    observe,
+    poll_until_certain,
+    redacted,
+    timed_out,
+)
 from airflow_provider_cloudsync.api.retries import delay_for, is_uncertain
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, WaitTimedOut
 
@@ -102,7 +108,7 @@ def _can_start(
     confirmation = Confirmation()
     while True:
         at, seen = yield from observe(cloud, service, target, started=started)
-        admitted = service.admit(target, seen)
+        admitted = redacted(cloud, service.admit(target, seen))
         confirm_for = min(admitted.confirm_for, _CONFIRM_REFUSAL)
         confirmation.take(replace(admitted, confirm_for=confirm_for), at)
         now = cloud.clock()
@@ -189,7 +195,7 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
         last = at
         if service.evidence(ticket, seen):
             return _Shown(True, closely)
-        admitted = service.admit(ticket.target, seen)
+        admitted = redacted(cloud, service.admit(ticket.target, seen))
         absent = admitted if admitted.absent else None
         if at >= end:
             if end < until:

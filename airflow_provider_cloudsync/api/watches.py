@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from airflow_provider_cloudsync.api.clocks import OWN_TIME_KEY
@@ -28,6 +28,7 @@ from airflow_provider_cloudsync.api.model import (
     Ticket,
 )
 from airflow_provider_cloudsync.api.polling import LOST_POLLS
+from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
 from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, Seen, resources_watch_target
 from airflow_provider_cloudsync.api.services.dataarts import MEMBER_SYNC, member_sync_target
@@ -77,12 +78,14 @@ class Reading:
     :param ended: the news.
     :param trouble: why nothing can ever end there; empty where something can.
     :param confirm_for: seconds for which the trouble has to show.
+    :param warnings: what the user should know although it decides nothing, each with what it is about.
     """
 
     memory: Memory
     ended: tuple[Ended, ...] = ()
     trouble: str = ""
     confirm_for: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 class Watch(Protocol):
@@ -125,6 +128,7 @@ class TimedWatch:
     def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
         known = dict(memory or {})
         ended: list[Ended] = []
+        warnings: list[str] = []
         trouble, confirm_for = "", 0.0
         for name, target in (self.parts(seen) or {"": self.target}).items():
             if name not in known:
@@ -132,7 +136,7 @@ class TimedWatch:
                 known[name] = self._before(target, seen, at) if memory is None else 0
             progress = self._judge(target, known[name] + 1, seen, at)
             if progress.warning:
-                _warn(self.service.describe(target), progress.warning)
+                warnings.append(f"{self.service.describe(target)}: {progress.warning}")
             run, shown = progress.run, progress.run_text
             if progress.phase is not Phase.RUNNING and run is not None and shown and run > known[name]:
                 outcome, hold = progress.phase.value, progress.confirm_for
@@ -150,7 +154,7 @@ class TimedWatch:
                 known[name] = run
             elif progress.phase is Phase.FAILED:
                 trouble, confirm_for = progress.why, progress.confirm_for
-        return Reading(known, tuple(ended), trouble, confirm_for)
+        return Reading(known, tuple(ended), trouble, confirm_for, tuple(warnings))
 
     def _before(self, target: Target, seen: Any, at: float) -> int:
         """The run that counts as reported at the first look: the last one, unless it goes on."""
@@ -336,7 +340,10 @@ def next_news(
             continue
         misses = 0
         due = cloud.clock() + pause
-        reading = pending.confirmed(watch.read(memory, seen, at), at)
+        reading = _redacted(cloud, watch.read(memory, seen, at))
+        for warning in reading.warnings:
+            _warn(warning)
+        reading = pending.confirmed(reading, at)
         if pending.certain_at is not None:
             due = min(due, max(pending.certain_at, cloud.clock() + watch.service.floor))
         if reading.trouble:
@@ -377,6 +384,15 @@ class PendingEnds:
         return Reading(memory, tuple(each for each in reading.ended if each not in open_), trouble)
 
 
+def _redacted(cloud: Cloud, reading: Reading) -> Reading:
+    """Return a reading whose texts show no secret of the connection."""
+    clean = Secrets(tuple(cloud.credentials.secrets)).redact_text
+    ended = tuple(replace(each, why=clean(each.why)) for each in reading.ended)
+    return replace(
+        reading, ended=ended, trouble=clean(reading.trouble), warnings=tuple(map(clean, reading.warnings))
+    )
+
+
 @functools.lru_cache(maxsize=1000)  # once a process: a hundred watches may be of one thing, and have no end
-def _warn(subject: str, warning: str) -> None:
-    log.warning("%s: %s", subject, warning)
+def _warn(warning: str) -> None:
+    log.warning("%s", warning)

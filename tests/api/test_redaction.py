@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Response, Wiring
+from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
+from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.redaction import (
     MASK,
     Secrets,
@@ -30,10 +32,12 @@ from airflow_provider_cloudsync.api.redaction import (
     secrets_of,
 )
 from airflow_provider_cloudsync.api.replies import read
+from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_watch_target
+from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
 from airflow_provider_cloudsync.api.signins.ecs import Ecs
 from airflow_provider_cloudsync.api.signins.oidc import IdToken, StsIdToken
 from airflow_provider_cloudsync.api.signins.password import Password
-from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Throttled
 from tests.stage import DRIVERS, answer
 
 pytestmark = pytest.mark.usefixtures("no_chance")
@@ -446,6 +450,115 @@ def test_a_success_is_free_of_secrets_and_else_as_it_came(stage, driver):
     found = stage.drive(driver, call(cloud, READ)).data
     assert found == {"tasks": [{"sync_msg": "login ***/*** failed", "name": "HPUAAAA", "n": 1}]}
     assert stage.drive(driver, call(cloud, replace(READ, verbatim=True))).data == data
+
+
+# --- names that equal a secret --------------------------------------------------------------------------------------
+
+WORD = "administrator"
+#: A reply of each service, and what verdicts are made from in it, with a password that is a name, an ID or a state.
+COMPARED = [
+    {"user_names": [WORD, f"{WORD}-2"], "group_names": [f"x-{WORD}"]},
+    {"cluster": {"clusterId": WORD, "clusterName": WORD, "clusterState": WORD}},
+    {"state": WORD},
+    {"data": [{"id": WORD, "vendor": WORD, "account_id": WORD, "sync_status": WORD, "sync_date": WORD}]},
+    {"tasks": [{"id": WORD, "sync_status": WORD, "schedule_status": WORD, "cluster_type": WORD}]},
+    {"event": {"name": WORD, "event_types": [WORD], "state": WORD, "notification": {"target_id": WORD}}},
+    {"events": [{"name": WORD}], "page_info": {"next_marker": WORD}},
+    {"projects": [{"id": WORD, "name": WORD}], "domains": [{"id": WORD}]},
+    {"last_update_time": WORD, "data_list": [{"event_id": WORD}]},
+    {WORD: True},
+]
+
+
+@pytest.mark.parametrize("data", COMPARED, ids=repr)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_verdicts_are_made_from_stays_if_it_equals_a_password(stage, driver, data):
+    stage.answer = lambda request: answer(200, data)
+    cloud = replace(clouds(stage)["keys"], credentials=KeyPair(ACCESS_KEY, WORD))
+    assert stage.drive(driver, call(cloud, READ)).data == data
+
+
+@pytest.mark.parametrize("data", COMPARED, ids=repr)
+def test_but_what_the_request_carried_is_an_echo(data):
+    text = json.dumps(data).replace(WORD, SECRET)
+    for carried in (SECRET, f"x{SECRET}", base64.b64encode(SECRET.encode()).decode()):
+        written = json.loads(text.replace(SECRET, carried))
+        assert SECRET[1:] not in json.dumps(redact_data(written, [SECRET], [SECRET]))
+        assert carried[2:-2] not in json.dumps(redact_data(written, [SECRET], [SECRET]))
+
+
+@pytest.mark.parametrize("field", ["sync_msg", "failure_msg", "description", "value", "x" * 100 + "id"])
+def test_other_texts_of_a_success_show_no_password(field):
+    assert redact_data({field: [WORD, {"a": WORD}]}, [WORD]) == {field: [MASK, {"a": MASK}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "password"),
+    [("12000003", "12000003"), ("APIGW.0301", "0301"), ("HSS.0013", "HSS.0013"), ("CSMS.0005", "CSMS")],
+)
+def test_an_error_code_that_equals_a_password_stays_one(code, password):
+    reply = Response(400, {}, json.dumps({"error_code": code, "error_msg": f"with {password}"}).encode())
+    with pytest.raises(ApiError) as caught:
+        read(READ, reply, secrets=Secrets((password,)))
+    assert (caught.value.code, caught.value.detail) == (code, "with ***")
+    with pytest.raises(ApiError) as caught:
+        read(READ, reply, secrets=Secrets((password,), (password,)))
+    assert MASK in caught.value.code
+
+
+def test_the_figures_of_a_throttle_are_read_before_it_is_redacted():
+    reply = Response(429, {}, b'{"error_code": "APIGW.0308", "error_msg": "limit:60,time:1 minute"}')
+    with pytest.raises(Throttled) as caught:
+        read(READ, reply, secrets=Secrets(("minute",)))
+    assert (caught.value.limit, caught.value.window, caught.value.retry_after) == (60, 60.0, 60.0)
+    assert caught.value.detail == "limit:60,time:1 ***"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("user", ["administrator", "alice"])
+def test_a_wait_for_a_name_that_is_the_password(stage, driver, user):
+    """It sees the name; the texts of a verdict do not show it."""
+
+    def reply(request: HttpRequest) -> Response:
+        if request.url.endswith("/iam-sync-user"):
+            return answer(200, {"user_names": [user], "group_names": []})
+        return answer(200, {"is_synchronizing": False, "cluster": {"clusterState": "running"}})
+
+    stage.answer = reply
+    cloud = replace(clouds(stage)["keys"], credentials=KeyPair(ACCESS_KEY, user))
+    target = iam_sync_target("c1", user_names=[user])
+    ticket = Ticket("mrs", target, Stage.STARTED, stage.now - 900)
+    ended = stage.drive(driver, until_done(cloud, IAM_SYNC, ticket, deadline=stage.now + 300))
+    assert ended.phase is Phase.SUCCEEDED
+    assert "administrator" not in ended.in_full
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_verdict_shows_no_password(stage, driver, caplog):
+    caplog.set_level(logging.DEBUG)
+    row = {"id": "1", "vendor": "AWS", "account_id": "111", "account_name": WORD, "sync_status": "failed"}
+    row |= {"failure_msg": f"no access with {WORD}", "sync_date": "2026-11-21T07:00:00Z"}
+    stage.answer = lambda request: answer(200, {"data": [row], "total": 1})
+    cloud = replace(clouds(stage)["keys"], domain_id="d", credentials=KeyPair(ACCESS_KEY, WORD))
+    target = resources_watch_target("AWS", account_id="111", synced_after=None)
+    ticket = Ticket("coc", target, Stage.WATCHING, stage.now)
+    ended = stage.drive(driver, until_done(cloud, RESOURCE_SYNC, ticket, deadline=stage.now + 900))
+    assert ended.phase is Phase.FAILED
+    assert f'"111" ({MASK})' in ended.why
+    assert WORD not in f"{ended} {caplog.text}"
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "Authorization: SDK-HMAC-SHA256 Access=AK, Signature="])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_signature_in_base64_of_a_success(before, encode):
+    signature = "0123456789abcdef" * 4
+    whole = encode(f"{before}{signature}, and more".encode()).decode()
+    for field in ("message", "name"):
+        body = json.dumps({field: f"echo: {whole}"}).encode()
+        assert not is_free_of(body, [signature])
+        found = Secrets((signature,), (signature,)).redact_data(json.loads(body), body)[field]
+        assert MASK in found
+        assert len(found) <= len(f"echo: {whole}") - 80 + len(MASK)
 
 
 # --- swapped -------------------------------------------------------------------------------------------------------
