@@ -29,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
 
     Airflow from 3.2 calls this for every command, and an error here breaks them all; so it is made of plain data.
     """
-    from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
+    from airflow_provider_cloudsync.connection.fields import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 
     def modules(kind: str) -> list[dict[str, Any]]:
         return [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.services.parameters import identifier
+from airflow_provider_cloudsync.api.parameters import identifier
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 

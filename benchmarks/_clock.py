@@ -87,8 +87,8 @@ def stage(answer: Answer) -> Clock:
     random.seed(1)  # pauses may be drawn by lot; the tables are to be the same each time
     time.time, time.monotonic, time.sleep = clock.now, clock.monotonic, clock.sleep
 
-    from airflow_provider_cloudsync import transport
     from airflow_provider_cloudsync.api.messages import Response
+    from airflow_provider_cloudsync.transport import drivers
 
     def send(request: Any) -> Response:
         import json
@@ -100,6 +100,6 @@ def stage(answer: Answer) -> Clock:
         await asyncio.sleep(0)
         return send(request)
 
-    # As in tests/stage.py.
-    transport._send, transport._asend, transport._open_async_session = send, asend, _Session
+    # As in tests/support/scripted_network.py.
+    drivers._send, drivers._asend, drivers._open_async_session = send, asend, _Session
     return clock

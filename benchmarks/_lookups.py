@@ -41,7 +41,7 @@ def in_a_triggerer(minutes: int) -> dict[str, Any]:
 
     async def wait(number: int) -> bool:
         from airflow_provider_cloudsync.api.model import Stage, Ticket
-        from airflow_provider_cloudsync.api.services.mrs import iam_sync_target
+        from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_sync_target
         from airflow_provider_cloudsync.triggers.sync import SyncTrigger
 
         cluster = f"cluster-{number}"

@@ -31,19 +31,21 @@ def cluster_id(number: int) -> str:
 
 def _ticket(kind: str, number: int) -> Any:
     from airflow_provider_cloudsync.api.model import Stage, Ticket
-    from airflow_provider_cloudsync.api.services import coc, dataarts, mrs
+    from airflow_provider_cloudsync.api.services.coc import resource_sync
+    from airflow_provider_cloudsync.api.services.dataarts import member_sync
+    from airflow_provider_cloudsync.api.services.mrs import iam_sync
 
     now = time.time()
     if kind == "member sync tasks":
-        target = dataarts.member_sync_target("bench", task_id(number % ROWS), synced_after=now - 3600)
+        target = member_sync.member_sync_target("bench", task_id(number % ROWS), synced_after=now - 3600)
         return Ticket("dataarts", target, Stage.WATCHING, now)
     if kind == "vendor accounts":
-        target = coc.resources_watch_target(
+        target = resource_sync.resources_watch_target(
             "AWS", account_id=account_id(number % ROWS), synced_after=now - 3600
         )
         return Ticket("coc", target, Stage.WATCHING, now)
     cluster = cluster_id(0 if kind == "one cluster" else number)
-    target = mrs.iam_sync_target(cluster, user_names=["alice", "bob"])
+    target = iam_sync.iam_sync_target(cluster, user_names=["alice", "bob"])
     before = {"missing_users": ["alice", "bob"], "missing_groups": [], "is_synchronous": False}
     return Ticket(
         "mrs", target, Stage.STARTED, now, before, receipt={"request_id": "0d9a7a6f1c5b4e0e8a4f2f0c8"}

@@ -57,8 +57,8 @@ def waits(blocking: bool) -> list[tuple[int, int, float]]:
 
 def _wait_for_cluster(clock: Clock, blocking: bool) -> None:
     from airflow_provider_cloudsync.api.model import Stage, Ticket
-    from airflow_provider_cloudsync.api.polling import until_done
-    from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
+    from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_sync_target
+    from airflow_provider_cloudsync.api.waiting.polling import until_done
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
     target = iam_sync_target("7a0c0c38-d8ba-4d17-b0d2-569a254ac9ea", user_names=["alice"])
@@ -94,7 +94,7 @@ def quota(count: int) -> dict[str, Any]:
     clock = stage(answer)
 
     from airflow_provider_cloudsync.api.model import Stage, Ticket
-    from airflow_provider_cloudsync.api.services.hss import events_target
+    from airflow_provider_cloudsync.api.services.hss.event_sync import events_target
 
     async def main() -> list[str | None]:
         began = clock.now()

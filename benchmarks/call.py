@@ -57,7 +57,7 @@ def in_flight(url: str, calls: int) -> tuple[float, float]:
     """Seconds of CPU a call with many at once: ours, and a session of aiohttp as it comes."""
     import aiohttp
 
-    from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
+    from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
     async def main() -> tuple[float, float]:

@@ -73,19 +73,20 @@ def _peak() -> float:
 
 def wait(port: int, waits: int) -> dict[str, Any]:
     """Longest stop of the loop in ms, extra memory in MiB and seconds, of waits that read one reply each."""
-    from airflow_provider_cloudsync import metrics, transport
+    from airflow_provider_cloudsync import metrics
     from airflow_provider_cloudsync.api.credentials import Anonymous
     from airflow_provider_cloudsync.api.flows import Cloud, call
     from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Request
-    from airflow_provider_cloudsync.asending import make_ready
     from airflow_provider_cloudsync.exceptions import CloudSyncError
+    from airflow_provider_cloudsync.transport import drivers
+    from airflow_provider_cloudsync.transport.asynchronous import make_ready
 
     cloud = Cloud(Anonymous(), time.time, endpoint=f"http://127.0.0.1:{port}", domain_id="d", attempts=1)
 
     async def one() -> None:
         request = Request("GET", "iam", "List", "/list", repeatable=True, max_reply=MAX_LIST_REPLY)
         with contextlib.suppress(CloudSyncError):
-            await transport.arun(call(cloud, request))
+            await drivers.arun(call(cloud, request))
 
     async def main() -> dict[str, Any]:
         await make_ready()

@@ -30,8 +30,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees another's shared results, waits for its quota, or takes a proxy or keys of the machine."""
-    from airflow_provider_cloudsync import transport
-    from airflow_provider_cloudsync.hooks import last_resort
+    from airflow_provider_cloudsync.connection import default_chain
+    from airflow_provider_cloudsync.transport import drivers
 
     for name in (
         "http_proxy",
@@ -43,5 +43,5 @@ def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    transport.reset()
-    monkeypatch.setattr(last_resort, "_PROFILE", f"{_HOME}/no-profile")
+    drivers.reset()
+    monkeypatch.setattr(default_chain, "_PROFILE", f"{_HOME}/no-profile")

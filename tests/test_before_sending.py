@@ -13,8 +13,9 @@ import pytest
 
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Pause
 from airflow_provider_cloudsync.exceptions import TransportError
-from tests.certificates import Certificate, make_certificate
-from tests.driving import (
+from tests.support.certificates import Certificate, make_certificate
+from tests.support.raw_server import Peer, Script, Server
+from tests.support.wire_drivers import (
     HASTY,
     NEVER_LEFT,
     NEVER_WILL,
@@ -31,7 +32,6 @@ from tests.driving import (
     serve,
     several,
 )
-from tests.peers import Peer, Script, Server
 
 __all__ = ["_no_kept_session", "drive", "serve"]
 

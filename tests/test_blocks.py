@@ -23,10 +23,10 @@ import pytest
 import yaml
 from airflow.providers.common.compat.sdk import BaseHook, conf
 
+from airflow_provider_cloudsync.connection.reader import read_connection
 from airflow_provider_cloudsync.emulator import Emulator
 from airflow_provider_cloudsync.emulator.services import SERVICES
-from airflow_provider_cloudsync.hooks.connection import read_connection
-from tests.pages import PAGES, ROOT, Block, blocks, fences, name
+from tests.support.markdown import PAGES, ROOT, Block, blocks, fences, name
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 #: Sections of the emulator's scenario.

@@ -20,8 +20,8 @@ from packaging.version import Version
 from airflow_provider_cloudsync import cli, get_provider_info
 from airflow_provider_cloudsync.emulator import Emulator, scenario
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-from tests.airflow.ways import WAYS, account, connection
-from tests.test_transport import make_certificate
+from tests.support.sign_in_methods import WAYS, account, connection
+from tests.transport.test_drivers import make_certificate
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("mrs", "dataarts", "hss", "coc", "csms")

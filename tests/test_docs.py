@@ -17,9 +17,9 @@ from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 from airflow_provider_cloudsync import get_provider_info
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.connection_form import FIELDS, RELABELING
-from airflow_provider_cloudsync.hooks.connection import read_connection
-from tests.pages import PAGES, ROOT, anchors, links, name
+from airflow_provider_cloudsync.connection.fields import FIELDS, RELABELING
+from airflow_provider_cloudsync.connection.reader import read_connection
+from tests.support.markdown import PAGES, ROOT, anchors, links, name
 
 SITE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "conf.py"))
 REFERENCE = ROOT / "docs" / "api"

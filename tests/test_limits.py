@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.messages import Flow, Pause, Shared, Together, Wiring
 from airflow_provider_cloudsync.exceptions import TransportError
-from tests.driving import answers, http, raw_reply, silent
-from tests.driving import drive as drive
-from tests.driving import serve as serve
-from tests.peers import Peer
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.raw_server import Peer
+from tests.support.wire_drivers import answers, http, raw_reply, silent
+from tests.support.wire_drivers import drive as drive
+from tests.support.wire_drivers import serve as serve
 
 SOON = 0.2
 SLOW = Wiring(connect_timeout=60.0, read_timeout=60.0)
@@ -24,9 +24,9 @@ CUT = "No complete reply soon enough|no reply in time|not complete in time"
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Any:
-    transport.reset()
+    drivers.reset()
     yield
-    transport.reset()
+    drivers.reset()
 
 
 def read(url: str) -> Flow[int]:
@@ -94,11 +94,11 @@ def test_one_read_serves_who_has_more_time(serve, message, other) -> None:
 
     async def hasty() -> None:
         with pytest.raises(TransportError, match=CUT):
-            await transport.arun(ask(message(server.url, SOON)))
+            await drivers.arun(ask(message(server.url, SOON)))
         left.set()
 
     async def main() -> int:
-        patient = asyncio.ensure_future(transport.arun(ask(message(server.url, other))))
+        patient = asyncio.ensure_future(drivers.arun(ask(message(server.url, other))))
         await asyncio.gather(hasty(), hasty(), patient)
         return patient.result()
 
@@ -125,17 +125,17 @@ def test_a_thread_waits_no_longer_for_another_one(serve) -> None:
         return (yield from read(server.url))
 
     shared = Shared("sign-in", sign_in, still=lambda _: True)
-    other = threading.Thread(target=lambda: results.append(transport.run(ask(shared))))
+    other = threading.Thread(target=lambda: results.append(drivers.run(ask(shared))))
     other.start()
     assert asked.wait(5)
     with pytest.raises(TransportError, match=CUT):
-        transport.run(ask(Shared("poll", lambda: ask(shared), limit=SOON)))
+        drivers.run(ask(Shared("poll", lambda: ask(shared), limit=SOON)))
     left.set()
     other.join(10)
     assert results == [200]
     assert len(server.requests) == 1
     # What it brought is there for all.
-    assert transport.run(ask(Shared("poll", lambda: ask(shared), limit=SOON))) == 200
+    assert drivers.run(ask(Shared("poll", lambda: ask(shared), limit=SOON))) == 200
 
 
 def test_of_nested_limits_the_first_one_counts(serve, drive) -> None:
@@ -146,4 +146,4 @@ def test_of_nested_limits_the_first_one_counts(serve, drive) -> None:
 
 
 def test_a_flow_of_its_own_has_no_limit(serve) -> None:
-    assert transport.run(read(serve(answers(raw_reply())).url), end=math.inf) == 200
+    assert drivers.run(read(serve(answers(raw_reply())).url), end=math.inf) == 200

@@ -10,21 +10,22 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_cloudsync import metrics, transport
+from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import Stage, Ticket
-from airflow_provider_cloudsync.api.services.mrs import iam_sync_target
-from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
+from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_sync_target
 from airflow_provider_cloudsync.emulator.embedded import Emulator
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+from airflow_provider_cloudsync.transport import drivers
 from airflow_provider_cloudsync.triggers.sync import SyncTrigger
 
 CLUSTER = "example-cluster"
 LOOK = {"operation": "ListClusterSyncTaskStatus"}
 DRIVERS = pytest.mark.parametrize(
     "drive",
-    [transport.run, lambda flow: asyncio.run(transport.arun(flow))],
+    [drivers.run, lambda flow: asyncio.run(drivers.arun(flow))],
     ids=["blocking", "asyncio"],
 )
 

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api import endpoints as endpoints
     from airflow_provider_cloudsync.api import flows as flows
     from airflow_provider_cloudsync.api import messages as messages
-    from airflow_provider_cloudsync.api import polling as polling
     from airflow_provider_cloudsync.api import signing as signing
-    from airflow_provider_cloudsync.api import waiting as waiting
+    from airflow_provider_cloudsync.api.waiting import polling as polling
+    from airflow_provider_cloudsync.api.waiting import starting as starting
 
 #: What hooks, operators and sensors have as ``api.flows``: it is imported when it is used, and not when a DAG file is
 #: parsed.

@@ -28,11 +28,11 @@ def cloudsync_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     What the provider keeps for the whole process (results, rate limits, rejected keys, HTTP sessions) is forgotten
     before and after the test.
     """
-    from airflow_provider_cloudsync import transport
+    from airflow_provider_cloudsync.transport import drivers
 
     marker = request.node.get_closest_marker("cloudsync_emulator")
-    transport.reset()
+    drivers.reset()
     with Emulator(*marker.args, **marker.kwargs) if marker else Emulator() as emulator:
         monkeypatch.setenv(CONNECTION_VARIABLE, emulator.connection)
         yield emulator
-    transport.reset()
+    drivers.reset()

@@ -15,9 +15,9 @@ from weakref import WeakValueDictionary
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_cloudsync import api
-from airflow_provider_cloudsync.api.services.parameters import flag
+from airflow_provider_cloudsync.api.parameters import flag
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.connection_form import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
+from airflow_provider_cloudsync.connection.fields import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
     ConnectionNotFound,
@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.exceptions import (
     InvalidConnection,
     InvalidParameter,
 )
-from airflow_provider_cloudsync.masking import aconceal, conceal
+from airflow_provider_cloudsync.transport.masking import aconceal, conceal
 
 # DAG files import hooks, to use them in tasks. What a hook does its work with is imported when it does.
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response
-    from airflow_provider_cloudsync.connection_lookup import LookupWarnings
+    from airflow_provider_cloudsync.connection.lookup import LookupWarnings
 
 T = TypeVar("T")
 
@@ -113,14 +113,14 @@ class CloudSyncHook(BaseHook):
         return cloud
 
     def _read_patiently(self) -> Cloud:
-        from airflow_provider_cloudsync.connection_lookup import read_patiently
+        from airflow_provider_cloudsync.connection.lookup import read_patiently
 
         cloud: Cloud = read_patiently(self, self._warnings, self.read_until)
         return cloud
 
     @cached_property
     def _warnings(self) -> LookupWarnings:
-        from airflow_provider_cloudsync.connection_lookup import LookupWarnings
+        from airflow_provider_cloudsync.connection.lookup import LookupWarnings
 
         return LookupWarnings()
 
@@ -163,9 +163,9 @@ class CloudSyncHook(BaseHook):
 
         :param max_age: seconds; an older look-up is not used. None: a minute.
         """
-        from airflow_provider_cloudsync import transport
+        from airflow_provider_cloudsync.transport import drivers
 
-        read: _Read = await transport.ashare(
+        read: _Read = await drivers.ashare(
             ("connection", self.cloudsync_conn_id),
             self._aread,
             max_age=_CONNECTION_AGE if max_age is None else max_age,
@@ -203,7 +203,7 @@ class CloudSyncHook(BaseHook):
         )
 
     def _cloud(self, connection: Any) -> Cloud:
-        from airflow_provider_cloudsync.hooks.connection import read_connection
+        from airflow_provider_cloudsync.connection.reader import read_connection
 
         return read_connection(
             connection,
@@ -215,15 +215,15 @@ class CloudSyncHook(BaseHook):
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow of `airflow_provider_cloudsync.api` to its end, blocking."""
-        from airflow_provider_cloudsync import transport
+        from airflow_provider_cloudsync.transport import drivers
 
-        return transport.run(flow)
+        return drivers.run(flow)
 
     def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """Drive a flow to its end under asyncio."""
-        from airflow_provider_cloudsync import transport
+        from airflow_provider_cloudsync.transport import drivers
 
-        return transport.arun(flow)
+        return drivers.arun(flow)
 
     def get_conn(self) -> requests.Session:
         """A requests session that authenticates each request, for calls of your own.
@@ -238,10 +238,10 @@ class CloudSyncHook(BaseHook):
         :raises TransportError: by the session's calls, without sending, if the probe request of another task for the
             same key is not answered in time.
         """
-        from airflow_provider_cloudsync import sessions, transport
         from airflow_provider_cloudsync.api.credentials import KeyPair, carries
         from airflow_provider_cloudsync.api.replies import rejects_proof
         from airflow_provider_cloudsync.api.signins.password import Password
+        from airflow_provider_cloudsync.transport import drivers, session
 
         cloud = self.cloud
 
@@ -261,21 +261,21 @@ class CloudSyncHook(BaseHook):
             headers = {**bare.headers, "Host": parts.netloc}
             project_id = cloud.project_id
             if project_id is None and isinstance(cloud.credentials, Password):
-                project_id = transport.run(cloud.find_project(cloud))  # its tokens are for one project
+                project_id = drivers.run(cloud.find_project(cloud))  # its tokens are for one project
             if project_id in parts.path.split("/"):
                 headers.setdefault("X-Project-Id", project_id)
             service = api.endpoints.service_at(parts.netloc, cloud.endpoints)
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
-            return transport.run(cloud.credentials.authorize(prepared, cloud.clock()))
+            return drivers.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
         credentials = cloud.credentials
 
         def guarded(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
             def send(each: HttpRequest) -> Response:
                 # A sign-in may come between; it does not go through the user's session.
-                return transmit(each) if each is request else transport.send_blocking(each)
+                return transmit(each) if each is request else drivers.send_blocking(each)
 
-            return transport.run(credentials.send(request, cloud.clock()), send)
+            return drivers.run(credentials.send(request, cloud.clock()), send)
 
         def exchange(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
             if isinstance(credentials, KeyPair) and not carries(request, credentials):
@@ -287,14 +287,14 @@ class CloudSyncHook(BaseHook):
             except CredentialsRejected as known:
                 refusal = known
             rejected = response is None or rejects_proof(response)
-            if rejected and transport.run(credentials.renew(request, cloud.clock())):
+            if rejected and drivers.run(credentials.renew(request, cloud.clock())):
                 return guarded(authorize(request), transmit)
             if response is None:
                 assert refusal is not None
                 raise refusal
             return response
 
-        return sessions.session(authorize, exchange, cloud.wiring, cloud.user_agent)
+        return session.session(authorize, exchange, cloud.wiring, cloud.user_agent)
 
     def request(
         self,
@@ -378,7 +378,7 @@ class CloudSyncHook(BaseHook):
         from flask_babel import lazy_gettext
         from wtforms import BooleanField, PasswordField, StringField
 
-        from airflow_provider_cloudsync.hooks.secret_widget import secret_widget
+        from airflow_provider_cloudsync.connection.secret_widget import secret_widget
 
         widgets: dict[str, Any] = {}
         for name, field in FIELDS.items():

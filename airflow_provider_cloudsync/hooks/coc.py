@@ -8,7 +8,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.coc_calls import SyncTask, VendorAccount
+    from airflow_provider_cloudsync.api.services.coc.calls import SyncTask, VendorAccount
 
 
 class CocHook(CloudSyncHook):

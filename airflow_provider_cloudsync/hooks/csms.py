@@ -9,7 +9,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.csms_calls import Event, Notification, NotificationRecord
+    from airflow_provider_cloudsync.api.services.csms.calls import Event, Notification, NotificationRecord
 
 
 class CsmsHook(CloudSyncHook):

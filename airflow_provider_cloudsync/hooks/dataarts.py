@@ -8,7 +8,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.dataarts import MemberSyncFilters, MemberSyncTask
+    from airflow_provider_cloudsync.api.services.dataarts.member_sync import MemberSyncFilters, MemberSyncTask
 
 
 class DataArtsHook(CloudSyncHook):

@@ -8,7 +8,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.hss import ClusterEvent, SyncCreated
+    from airflow_provider_cloudsync.api.services.hss.event_sync import ClusterEvent, SyncCreated
 
 
 class HssHook(CloudSyncHook):

@@ -9,7 +9,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.mrs_calls import Cluster, SyncedIamUsers, SyncState
+    from airflow_provider_cloudsync.api.services.mrs.calls import Cluster, SyncedIamUsers, SyncState
 
 
 class MrsHook(CloudSyncHook):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_cloudsync import waits
-from airflow_provider_cloudsync.operators.tries import TryMark, is_retry
+from airflow_provider_cloudsync.tasks import waiter
+from airflow_provider_cloudsync.tasks.tries import TryMark, is_retry
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class CloudOperator(waits.Waiter, BaseOperator):
+class CloudOperator(waiter.Waiter, BaseOperator):
     """Works in Huawei Cloud with what an Airflow connection says.
 
     :param cloudsync_conn_id: the Airflow connection. Templated.

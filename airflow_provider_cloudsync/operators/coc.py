@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import STATE_LAG, Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import literal_text
+from airflow_provider_cloudsync.api.parameters import literal_text
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, seconds
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, seconds
 
 
 class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):

@@ -10,20 +10,20 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
-from airflow_provider_cloudsync.api.services import csms_settings
-from airflow_provider_cloudsync.api.services.parameters import flag, literal_id
+from airflow_provider_cloudsync.api.parameters import flag, literal_id
+from airflow_provider_cloudsync.api.services.csms import settings
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
-from airflow_provider_cloudsync.operators.tries import TryMark
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
+from airflow_provider_cloudsync.tasks.tries import TryMark
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_cloudsync.api.messages import Flow
-    from airflow_provider_cloudsync.api.services.csms import Change, Memory
-    from airflow_provider_cloudsync.api.services.csms_settings import Notification
+    from airflow_provider_cloudsync.api.services.csms.changes import Change, Memory
+    from airflow_provider_cloudsync.api.services.csms.settings import Notification
 
 #: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
 BEFORE_KEY = "cloudsync_before"
@@ -76,7 +76,7 @@ class CsmsEventOperator(CloudOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the event, and tell what it was like before and is now."""
         with self.clear_errors():
-            self.name = csms_settings.checked_name(self.name)
+            self.name = settings.checked_name(self.name)
             wanted = self.wanted()
             self.show_console(context, services.csms.CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
@@ -162,13 +162,13 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        csms_settings.check_literals(state=state, event_types=event_types, notification=notification)
+        settings.check_literals(state=state, event_types=event_types, notification=notification)
         self.event_types = event_types
         self.notification = notification
         self.state = state
 
     def wanted(self) -> dict[str, Any]:
-        wanted = csms_settings.checked_settings(
+        wanted = settings.checked_settings(
             state=self.state, event_types=self.event_types, notification=self.notification
         )
         if len(wanted) < 3:  # a template that rendered to None
@@ -213,15 +213,15 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
     ) -> None:
         super().__init__(**kwargs)
         if all(each is NOT_GIVEN for each in (state, event_types, notification)):
-            raise InvalidParameter(csms_settings.NOTHING_TO_CHANGE)
-        csms_settings.check_literals(state=state, event_types=event_types, notification=notification)
+            raise InvalidParameter(settings.NOTHING_TO_CHANGE)
+        settings.check_literals(state=state, event_types=event_types, notification=notification)
         self.state = state
         self.event_types = event_types
         self.notification = notification
 
     def wanted(self) -> dict[str, Any]:
         left = "would be left as it is"
-        return csms_settings.checked_settings(
+        return settings.checked_settings(
             state=given(self.state, "state", otherwise=f"it {left}"),
             event_types=given(self.event_types, "event_types", otherwise="they would be left as they are"),
             notification=given(self.notification, "notification", otherwise=f"it {left}"),

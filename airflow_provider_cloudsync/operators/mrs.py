@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow_provider_cloudsync import waits
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import (
+from airflow_provider_cloudsync.api.parameters import (
     IAM_SETTLE,
     flag,
     literal_id,
@@ -17,6 +16,7 @@ from airflow_provider_cloudsync.api.services.parameters import (
     names_or_all,
 )
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
+from airflow_provider_cloudsync.tasks import waiter
 
 _RENDERERS = {"user_names": "json", "group_names": "json"}
 _NO_USERS, _NO_GROUPS = "no user would be among them", "no group would be among them"
@@ -52,8 +52,8 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         self,
         *,
         cluster_id: str,
-        user_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
-        group_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
+        user_names: Sequence[str] | waiter.NotGiven = waiter.NOT_GIVEN,
+        group_names: Sequence[str] | waiter.NotGiven = waiter.NOT_GIVEN,
         sync_all: bool = False,
         settle_time: timedelta | float = IAM_SETTLE,
         **kwargs: Any,
@@ -61,18 +61,18 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         super().__init__(**kwargs)
         self.sync_all = flag(sync_all, "sync_all")
         names_or_all(
-            sync_all=sync_all, named=not (user_names is waits.NOT_GIVEN and group_names is waits.NOT_GIVEN)
+            sync_all=sync_all, named=not (user_names is waiter.NOT_GIVEN and group_names is waiter.NOT_GIVEN)
         )
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = literal_names(user_names, "user_names")
         self.group_names = literal_names(group_names, "group_names")
-        self.settle_time = waits.seconds(settle_time, "settle_time")
+        self.settle_time = waiter.seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
         return services.mrs.iam_sync_target(
             self.cluster_id,
-            user_names=waits.given(self.user_names, "user_names", otherwise=_NO_USERS),
-            group_names=waits.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
+            user_names=waiter.given(self.user_names, "user_names", otherwise=_NO_USERS),
+            group_names=waiter.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
             sync_all=self.sync_all,
             settle=self.settle_time,
         )
@@ -112,13 +112,13 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         self,
         *,
         cluster_id: str,
-        user_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
-        group_names: Sequence[str] | waits.NotGiven = waits.NOT_GIVEN,
+        user_names: Sequence[str] | waiter.NotGiven = waiter.NOT_GIVEN,
+        group_names: Sequence[str] | waiter.NotGiven = waiter.NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         names_or_all(
-            sync_all=None, named=not (user_names is waits.NOT_GIVEN and group_names is waits.NOT_GIVEN)
+            sync_all=None, named=not (user_names is waiter.NOT_GIVEN and group_names is waiter.NOT_GIVEN)
         )
         self.cluster_id = literal_id(cluster_id, "cluster_id")
         self.user_names = literal_names(user_names, "user_names")
@@ -127,8 +127,8 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
     def target(self) -> Target:
         return services.mrs.iam_cancel_target(
             self.cluster_id,
-            user_names=waits.given(self.user_names, "user_names", otherwise=_NO_USERS),
-            group_names=waits.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
+            user_names=waiter.given(self.user_names, "user_names", otherwise=_NO_USERS),
+            group_names=waiter.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
         )
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:

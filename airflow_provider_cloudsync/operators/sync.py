@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cloudsync import api, metrics, waits
+from airflow_provider_cloudsync import api, metrics
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
-from airflow_provider_cloudsync.api.services.parameters import flag, one_of
+from airflow_provider_cloudsync.api.parameters import flag, one_of
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
 from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
-from airflow_provider_cloudsync.operators.stored import (
+from airflow_provider_cloudsync.tasks import waiter
+from airflow_provider_cloudsync.tasks.stored_ticket import (
     TICKET_KEY,
     End,
     StoredTicket,
     is_of_other_version,
     mark_of,
 )
-from airflow_provider_cloudsync.operators.tries import TryMark
+from airflow_provider_cloudsync.tasks.tries import TryMark
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -69,8 +70,8 @@ class CloudSyncOperator(CloudOperator):
         self.check_connection_parameters()
         self.wait_for_completion = flag(wait_for_completion, "wait_for_completion")
         self.deferrable = flag(deferrable, "deferrable")
-        self.timeout = waits.seconds(timeout, "timeout")
-        self.poll_interval = None if poll_interval is None else waits.seconds(poll_interval, "poll_interval")
+        self.timeout = waiter.seconds(timeout, "timeout")
+        self.poll_interval = None if poll_interval is None else waiter.seconds(poll_interval, "poll_interval")
         self.if_running = one_of(if_running, "if_running", ("attach", "fail"))
 
     @abstractmethod
@@ -95,8 +96,8 @@ class CloudSyncOperator(CloudOperator):
         with self.clear_errors():
             parts = self.service.split(self.target())
             self.show_console(context, self.service.console, parts[0])
-            began = waits.start_of_try(context) if self.deferrable else None
-            deadline = waits.deadline(self.timeout, self.execution_timeout, began)
+            began = waiter.start_of_try(context) if self.deferrable else None
+            deadline = waiter.deadline(self.timeout, self.execution_timeout, began)
             self.hook.read_until = deadline
             ticket, progress = self._take_up(context, parts, deadline)
             return self._follow(context, ticket, deadline, progress)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import STATE_LAG, Service, Target
-from airflow_provider_cloudsync.api.services.parameters import literal_text, literal_time
+from airflow_provider_cloudsync.api.parameters import literal_text, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered, seconds
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, rendered, seconds
 
 
 class CocVendorAccountSyncSensor(CloudSyncSensor):

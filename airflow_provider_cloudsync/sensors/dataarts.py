@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import STATE_LAG, Service, Target
-from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time, one_of
+from airflow_provider_cloudsync.api.parameters import literal_id, literal_time, one_of
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import rendered, seconds
+from airflow_provider_cloudsync.tasks.waiter import rendered, seconds
 
 
 class DataArtsMemberSyncTaskSensor(CloudSyncSensor):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_time
+from airflow_provider_cloudsync.api.parameters import literal_id, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given, rendered
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, rendered
 
 
 class HssClusterEventsSensor(CloudSyncSensor):

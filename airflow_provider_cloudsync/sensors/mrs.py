@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
-from airflow_provider_cloudsync.api.services.parameters import literal_id, literal_names
+from airflow_provider_cloudsync.api.parameters import literal_id, literal_names
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.waits import NOT_GIVEN, NotGiven, given
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
 
 
 class MrsIamSyncSensor(CloudSyncSensor):

@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_cloudsync import api, metrics, waits
+from airflow_provider_cloudsync import api, metrics
 from airflow_provider_cloudsync.api.clocks import handed_over
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
@@ -30,11 +30,12 @@ from airflow_provider_cloudsync.api.model import (
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.services.parameters import flag
+from airflow_provider_cloudsync.api.parameters import flag
 from airflow_provider_cloudsync.api.times import iso
-from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL
+from airflow_provider_cloudsync.connection.lookup import REFRESH_INTERVAL
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, WaitTimedOut
 from airflow_provider_cloudsync.operators.cloud import recall, remember
+from airflow_provider_cloudsync.tasks import waiter
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -54,7 +55,7 @@ _FIRST_POLLS, _FIRST_PAUSE = 6, 10.0
 _LONGEST_LOADING = 60.0
 
 
-class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
+class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
     """Waits for a sync that somebody else starts. It starts nothing.
 
     A sync that failed fails the sensor at once and for good, since waiting again can't help; with ``soft_fail`` it is
@@ -103,7 +104,7 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         self.project_id = project_id
         self.check_connection_parameters()
         self.deferrable = flag(deferrable, "deferrable")
-        self.poll_interval = None if poke_interval is None else waits.seconds(poke_interval, "poke_interval")
+        self.poll_interval = None if poke_interval is None else waiter.seconds(poke_interval, "poke_interval")
 
     @abstractmethod
     def target(self) -> Target:
@@ -135,14 +136,14 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
         count = context.get("task_reschedule_count")
         if isinstance(count, int):  # Airflow 3
             return count > 0
-        start = waits.start_of_try(context)  # of the first poke
+        start = waiter.start_of_try(context)  # of the first poke
         return start is not None and time.time() - start.timestamp() > _LONGEST_LOADING
 
     def _time_left(self, context: Context) -> float:
         """Seconds until Airflow ends the wait of a sensor that pokes; the same clocks as Airflow's."""
         timeout = float(self.timeout)
         if self.reschedule:
-            first = waits.first_start(context)
+            first = waiter.first_start(context)
             return timeout if first is None else first.timestamp() + timeout - time.time()
         now = time.monotonic()
         if self._began is None:
@@ -159,8 +160,8 @@ class CloudSyncSensor(waits.Waiter, BaseSensorOperator):
                 raise AirflowSensorTimeout(self._late(self._told)) from None
         with self._skipping():
             # The time runs from here, so that a slow first look counts.
-            deadline = waits.deadline(
-                float(self.timeout), self.execution_timeout, waits.start_of_try(context)
+            deadline = waiter.deadline(
+                float(self.timeout), self.execution_timeout, waiter.start_of_try(context)
             )
             self.hook.read_until = deadline
             # What takes longer to confirm than a deferral is left to the triggerer.

@@ -19,14 +19,14 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_cloudsync import waits
-from airflow_provider_cloudsync.api import watches
-from airflow_provider_cloudsync.api.services.parameters import filled, flag, one_of
+from airflow_provider_cloudsync.api.parameters import filled, flag, one_of
 from airflow_provider_cloudsync.api.times import iso
+from airflow_provider_cloudsync.api.waiting import watching
 from airflow_provider_cloudsync.exceptions import InvalidParameter
+from airflow_provider_cloudsync.tasks import waiter
 
 if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.watches import Ended, Watch
+    from airflow_provider_cloudsync.api.waiting.watching import Ended, Watch
 
 Outcome = Literal["succeeded", "failed", "any"]
 
@@ -75,7 +75,7 @@ class CloudSyncEventTrigger(BaseEventTrigger):
                     filled(getattr(self, name), name)
             filled(cloudsync_conn_id, "cloudsync_conn_id")
             flag(getattr(self, "catchup", False), "catchup")
-            self.poll_interval = waits.seconds(poll_interval, "poll_interval")
+            self.poll_interval = waiter.seconds(poll_interval, "poll_interval")
             self.watch()
 
     @abstractmethod
@@ -98,7 +98,7 @@ class CloudSyncEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Report, remember, look on."""
-        from airflow_provider_cloudsync.watcher import Watcher
+        from airflow_provider_cloudsync.triggers.watcher import Watcher
 
         path, arguments = self.serialize()
         # How it is watched may be changed without beginning anew.
@@ -164,7 +164,7 @@ class DataArtsMemberSyncTrigger(CloudSyncEventTrigger):
 
     def watch(self) -> Watch:
         one_of(self.outcome, "outcome", ("succeeded", "failed", "any"))
-        return watches.member_sync(self.workspace, self.sync_task_id, catchup=self.catchup)
+        return watching.member_sync(self.workspace, self.sync_task_id, catchup=self.catchup)
 
     def wanted(self, outcome: str) -> bool:
         return self.outcome in ("any", outcome)
@@ -209,7 +209,7 @@ class CocVendorAccountSyncTrigger(CloudSyncEventTrigger):
 
     def watch(self) -> Watch:
         one_of(self.outcome, "outcome", ("succeeded", "failed", "any"))
-        return watches.vendor_accounts(self.vendor, self.account_id, catchup=self.catchup)
+        return watching.vendor_accounts(self.vendor, self.account_id, catchup=self.catchup)
 
     def wanted(self, outcome: str) -> bool:
         return self.outcome in ("any", outcome)
@@ -252,7 +252,7 @@ class HssClusterEventsTrigger(CloudSyncEventTrigger):
         super().__init__(**kwargs)
 
     def watch(self) -> Watch:
-        return watches.cluster_events(self.cluster_id, self.enterprise_project_id, catchup=self.catchup)
+        return watching.cluster_events(self.cluster_id, self.enterprise_project_id, catchup=self.catchup)
 
     def arguments(self) -> dict[str, Any]:
         return {
@@ -280,7 +280,7 @@ class MrsIamSyncTrigger(CloudSyncEventTrigger):
         super().__init__(**kwargs)
 
     def watch(self) -> Watch:
-        return watches.iam_users(self.cluster_id)
+        return watching.iam_users(self.cluster_id)
 
     def arguments(self) -> dict[str, Any]:
         return {"cluster_id": self.cluster_id}

@@ -212,8 +212,8 @@ class SyncTrigger(BaseTrigger):
         self._say_what_goes_on()
 
     def _say_what_goes_on(self) -> None:
-        from airflow_provider_cloudsync.api.polling import left_behind
         from airflow_provider_cloudsync.api.services import find_service
+        from airflow_provider_cloudsync.api.waiting.polling import left_behind
 
         try:
             ticket = self._read()
@@ -241,11 +241,11 @@ class SyncTrigger(BaseTrigger):
         return self._ticket
 
     async def _wait(self, ticket: Ticket) -> Progress:
-        from airflow_provider_cloudsync import transport
-        from airflow_provider_cloudsync.api.polling import WaitState, until_done
         from airflow_provider_cloudsync.api.services import find_service
-        from airflow_provider_cloudsync.connection_lookup import REFRESH_INTERVAL, ConnectionLookup
+        from airflow_provider_cloudsync.api.waiting.polling import WaitState, until_done
+        from airflow_provider_cloudsync.connection.lookup import REFRESH_INTERVAL, ConnectionLookup
         from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
+        from airflow_provider_cloudsync.transport import drivers
 
         service = find_service(ticket.service)
         hook = CloudSyncHook(self.cloudsync_conn_id, region=self.region, project_id=self.project_id)
@@ -267,7 +267,7 @@ class SyncTrigger(BaseTrigger):
                 )
                 before = cloud
                 try:
-                    progress = await transport.arun(waiting)
+                    progress = await drivers.arun(waiting)
                 except CredentialsRejected:
                     cloud = await lookup.read(max_age=_AGE_AT_REJECTION)
                     if cloud.credentials.identity == before.credentials.identity:

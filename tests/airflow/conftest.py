@@ -14,10 +14,10 @@ import pytest
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.emulator import Emulator
-from tests.airflow.roads import NAME
-from tests.airflow.stepped_clock import use_stepped_clock
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.broken_network import NAME
+from tests.support.stepped_clock import use_stepped_clock
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ class World:
 
     def before_each_reply(self, do: Callable[[str], Any]) -> None:
         """Let something happen after the service has worked and before its reply is there."""
-        send, asend = transport._send, transport._asend
+        send, asend = drivers._send, drivers._asend
 
         def last() -> str:
             return self.emulator.requests()[-1]["operation"]
@@ -79,8 +79,8 @@ class World:
             finally:
                 do(last())
 
-        self._monkeypatch.setattr(transport, "_send", sending)
-        self._monkeypatch.setattr(transport, "_asend", asending)
+        self._monkeypatch.setattr(drivers, "_send", sending)
+        self._monkeypatch.setattr(drivers, "_asend", asending)
 
     def context(
         self, try_number: int = 1, *, store: bool = False, max_tries: int = 0, run: Any = None
@@ -190,6 +190,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def tell(secret: str) -> None:
         secrets.append(secret)
 
-    monkeypatch.setattr(transport, "conceal", secrets.append)
-    monkeypatch.setattr(transport, "aconceal", tell)
+    monkeypatch.setattr(drivers, "conceal", secrets.append)
+    monkeypatch.setattr(drivers, "aconceal", tell)
     return secrets

@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.api.services import SERVICES
-from airflow_provider_cloudsync.api.services.coc import resources_target
-from airflow_provider_cloudsync.api.services.dataarts import member_sync_target
-from airflow_provider_cloudsync.api.services.hss import events_target
-from airflow_provider_cloudsync.api.services.mrs import iam_sync_target
+from airflow_provider_cloudsync.api.services.coc.resource_sync import resources_target
+from airflow_provider_cloudsync.api.services.dataarts.member_sync import member_sync_target
+from airflow_provider_cloudsync.api.services.hss.event_sync import events_target
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_sync_target
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
 R = "cn-north-4"

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync import transport
+from airflow_provider_cloudsync.connection import default_chain
 from airflow_provider_cloudsync.emulator import scenario
 from airflow_provider_cloudsync.exceptions import CloudSyncError
-from airflow_provider_cloudsync.hooks import last_resort
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
-from tests.airflow.ways import AGENCY_URN, OTHER_PROJECT, account, connection, project_of
-from tests.certificates import make_certificate
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.certificates import make_certificate
+from tests.support.sign_in_methods import AGENCY_URN, OTHER_PROJECT, account, connection, project_of
 
 CONNECTION = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
 SECRET_KEY = "CANARYofthesecretkey0123456789abcdefghij"
@@ -70,10 +70,10 @@ class Place:
         self.left: dict[str, str] = {}
         self.objects: list[Any] = []
         for name in ("_send", "_asend"):
-            monkeypatch.setattr(transport, name, self._listening(getattr(transport, name), name == "_asend"))
+            monkeypatch.setattr(drivers, name, self._listening(getattr(drivers, name), name == "_asend"))
         # The masker would hide in the logs what must not get there in the first place.
-        monkeypatch.setattr(transport, "conceal", lambda secret: None)
-        monkeypatch.setattr(transport, "aconceal", _nothing)
+        monkeypatch.setattr(drivers, "conceal", lambda secret: None)
+        monkeypatch.setattr(drivers, "aconceal", _nothing)
         caplog.set_level(logging.DEBUG)
         for logger in list(logging.root.manager.loggerDict.values()):
             if isinstance(logger, logging.Logger):
@@ -134,7 +134,7 @@ class Place:
 
     def words(self) -> None:
         """What the objects of this package, that can be reached from those at hand, say of themselves."""
-        for each in reachable([*self.objects, vars(transport)["_shares"], transport._turns]):
+        for each in reachable([*self.objects, vars(drivers)["_shares"], drivers._turns]):
             self.leave(f"repr of {type(each).__name__}", f"{each!r} {each!s}")
 
     def search(self) -> None:
@@ -201,7 +201,7 @@ def prepare(way: str, world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch,
         if way == "profile":
             path = folder / "profile"
             path.write_text(f"[basic]\nak = {ACCESS_KEY}\nsk = {secret}\n")
-            monkeypatch.setattr(last_resort, "_PROFILE", str(path))
+            monkeypatch.setattr(default_chain, "_PROFILE", str(path))
         else:
             monkeypatch.setenv("HUAWEICLOUD_SDK_AK", ACCESS_KEY)
             monkeypatch.setenv("HUAWEICLOUD_SDK_SK", secret)

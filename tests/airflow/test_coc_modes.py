@@ -302,9 +302,9 @@ def test_without_waiting_it_is_green_when_accepted(start, deferrable) -> None:
 
 @pytest.mark.parametrize("vendor", ["GCP", "aws"])
 def test_an_unknown_vendor_is_sent_with_a_warning(start, caplog, vendor) -> None:
-    from airflow_provider_cloudsync.api.services import coc_calls
+    from airflow_provider_cloudsync.api.services.coc import calls
 
-    coc_calls._warn_of.cache_clear()
+    calls._warn_of.cache_clear()
     world = start()
     with pytest.raises(ApiError):
         world.run(sync(vendor=vendor))

@@ -8,10 +8,10 @@ import json
 
 import pytest
 
-from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
+from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
 from airflow_provider_cloudsync.exceptions import ApiError
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-from tests.driving import _no_kept_session, answers, raw_reply, serve
+from tests.support.wire_drivers import _no_kept_session, answers, raw_reply, serve
 
 __all__ = ["_no_kept_session", "serve"]
 

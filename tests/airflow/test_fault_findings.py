@@ -10,9 +10,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
-from tests.airflow.fault_jobs import STARTABLE
-from tests.airflow.strikes import CONNECTION
-from tests.airflow.ways import connection
+from tests.support.fault_injection import CONNECTION
+from tests.support.fault_jobs import STARTABLE
+from tests.support.sign_in_methods import connection
 
 BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
 START, FLAG = {"operation": "UpdateSyncIamUser"}, {"operation": "ListClusterSyncTaskStatus"}

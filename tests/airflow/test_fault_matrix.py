@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_cloudsync import sharing, transport, turns
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
-from tests.airflow.fault_jobs import JOBS, RUN, SHOW, STARTABLE, WRITES, Job, event_of
-from tests.airflow.faults_table import FAULTS, Fault
-from tests.airflow.strikes import Strike
+from airflow_provider_cloudsync.transport import coalescing, drivers, rate_limits
+from tests.support.fault_injection import Strike
+from tests.support.fault_jobs import JOBS, RUN, SHOW, STARTABLE, WRITES, Job, event_of
+from tests.support.faults_table import FAULTS, Fault
 
 MODES = ("blocking", "rescheduled", "deferred")
 #: Seconds between looks, and that a task may take: where the fault passes, and where it does not.
@@ -95,8 +95,8 @@ def watch(world: Any, job: Job, mode: str, patience: float, monkeypatch: pytest.
         return world.run(job.sensor(world, deferrable=mode == "deferred", **more))
 
     def anew() -> Any:
-        monkeypatch.setattr(transport, "_shares", sharing.BlockingShares(clock=world.emulator.clock.now))
-        monkeypatch.setattr(transport, "_turns", turns.Turns(clock=world.emulator.clock.now))
+        monkeypatch.setattr(drivers, "_shares", coalescing.BlockingShares(clock=world.emulator.clock.now))
+        monkeypatch.setattr(drivers, "_turns", rate_limits.Turns(clock=world.emulator.clock.now))
         return job.sensor(world, mode="reschedule", deferrable=False, **more)
 
     return world.poke(anew, every=EVERY, at_most=patience)

@@ -15,18 +15,20 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 
-from airflow_provider_cloudsync import metrics, transport
-from airflow_provider_cloudsync.api import flows, polling
+from airflow_provider_cloudsync import metrics
+from airflow_provider_cloudsync.api import flows
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Pause, Wiring
 from airflow_provider_cloudsync.api.model import Stage
-from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
-from airflow_provider_cloudsync.api.waiting import begin
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_sync_target
+from airflow_provider_cloudsync.api.waiting import polling
+from airflow_provider_cloudsync.api.waiting.starting import begin
 from airflow_provider_cloudsync.exceptions import WaitTimedOut
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
-from tests.peers import Peer, Script, Server
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.raw_server import Peer, Script, Server
 
 #: Seconds of a wait, and what its last poll has after that. All timeouts are far longer.
 TIMEOUT, ANSWER_TIME, READ_TIMEOUT = 0.4, 0.4, 600.0
@@ -40,11 +42,11 @@ metrics.are_on()  # loads Airflow beforehand
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    transport.reset()
+    drivers.reset()
     for module in (flows, polling):
         monkeypatch.setattr(module, "ANSWER_TIME", ANSWER_TIME)
     yield
-    transport.reset()
+    drivers.reset()
 
 
 @pytest.fixture
@@ -300,7 +302,7 @@ def start(drive: Any, server: Server, key: KeyPair) -> Any:
 
 @pytest.fixture(params=["blocking", "asyncio"])
 def drive(request: pytest.FixtureRequest) -> Any:
-    return transport.run if request.param == "blocking" else lambda flow: asyncio.run(transport.arun(flow))
+    return drivers.run if request.param == "blocking" else lambda flow: asyncio.run(drivers.arun(flow))
 
 
 def test_a_start_is_not_cut(serve, drive) -> None:

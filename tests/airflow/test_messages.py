@@ -32,9 +32,9 @@ from airflow_provider_cloudsync.sensors.coc import CocVendorAccountSyncSensor
 from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSensor
 from airflow_provider_cloudsync.sensors.hss import HssClusterEventsSensor
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
-from tests.airflow.fault_jobs import EVENT
-from tests.airflow.strikes import CONNECTION
-from tests.airflow.ways import connection
+from tests.support.fault_injection import CONNECTION
+from tests.support.fault_jobs import EVENT
+from tests.support.sign_in_methods import connection
 
 #: So many characters are seen.
 SEEN = 200

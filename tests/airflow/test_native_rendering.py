@@ -15,11 +15,11 @@ from airflow_provider_cloudsync.operators.coc import CocSyncMultiCloudResourcesO
 from airflow_provider_cloudsync.operators.csms import CsmsCreateEventOperator, CsmsUpdateEventOperator
 from airflow_provider_cloudsync.operators.hss import HssSyncClusterProtectionEventsOperator
 from airflow_provider_cloudsync.operators.mrs import MrsCancelIamSyncOperator, MrsSyncIamUsersOperator
-from airflow_provider_cloudsync.rendering import as_written
 from airflow_provider_cloudsync.sensors.coc import CocVendorAccountSyncSensor
 from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSensor
 from airflow_provider_cloudsync.sensors.hss import HssClusterEventsSensor
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
+from airflow_provider_cloudsync.tasks.rendering import as_written
 
 #: Text that is a Python literal, so that native rendering makes something else of it.
 ODD = ["1001", "1_000", "0x10", "1e3", "0b11", "007", "None", "True", "1_0", "0"]

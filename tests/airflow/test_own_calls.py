@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
-from tests.driving import _no_kept_session, answers, raw_reply, serve
-from tests.peers import Peer
+from tests.support.raw_server import Peer
+from tests.support.wire_drivers import _no_kept_session, answers, raw_reply, serve
 
 __all__ = ["_no_kept_session", "serve"]
 

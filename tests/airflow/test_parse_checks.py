@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_cloudsync.api.services import dataarts
+from airflow_provider_cloudsync.api.services.dataarts import member_sync
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSe
 from airflow_provider_cloudsync.sensors.hss import HssClusterEventsSensor
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
 from airflow_provider_cloudsync.triggers import events
-from tests.airflow.test_events import on_3
+from tests.airflow.test_triggers_events import on_3
 
 SMN = {"target_type": "SMN", "target_id": "urn:smn:x", "target_name": "x"}
 KINDS: dict[type[Any], dict[str, Any]] = {
@@ -210,7 +210,7 @@ def test_flags_of_hooks(value) -> None:
         with pytest.raises(InvalidParameter, match=r"^repeatable must be"):
             CloudSyncHook().request("GET", "mrs", "/v2/x", repeatable=value)
         with pytest.raises(InvalidParameter, match=r"^order_by_asc must be"):
-            next(dataarts.list_member_sync_tasks(None, "w", order_by_asc=value))  # type: ignore[arg-type]
+            next(member_sync.list_member_sync_tasks(None, "w", order_by_asc=value))  # type: ignore[arg-type]
 
 
 EVENT_TRIGGERS: dict[str, dict[str, Any]] = {
@@ -243,7 +243,7 @@ def test_event_triggers(name, argument, value) -> None:
 def test_a_date_is_checked_like_any_other_time(value) -> None:
     """Whether it is one is for the reading of times to say; not for a later run."""
     try:
-        dataarts.member_sync_target("w", "t", synced_after=value)
+        member_sync.member_sync_target("w", "t", synced_after=value)
     except InvalidParameter:
         with pytest.raises(InvalidParameter):
             make(DataArtsMemberSyncTaskSensor, synced_after=value)

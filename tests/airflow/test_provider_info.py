@@ -15,7 +15,7 @@ import pytest
 
 import airflow_provider_cloudsync
 from airflow_provider_cloudsync import assets, get_provider_info
-from airflow_provider_cloudsync.connection_form import FIELDS
+from airflow_provider_cloudsync.connection.fields import FIELDS
 
 AIRFLOW = Path(airflow.__file__).parent
 PACKAGE = Path(airflow_provider_cloudsync.__file__).parent

@@ -13,12 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook
 
 from airflow_provider_cloudsync.api.model import Phase, Ticket
 from airflow_provider_cloudsync.api.model import Stage as TicketStage
-from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_sync_target
 from airflow_provider_cloudsync.exceptions import CredentialsRejected
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
 from airflow_provider_cloudsync.triggers.sync import Report, SyncTrigger
-from tests.airflow.each_wait import each_wait, operator_wait, sensor_wait
-from tests.airflow.ways import account, connection
+from tests.support.mrs_waits import each_wait, operator_wait, sensor_wait
+from tests.support.sign_in_methods import account, connection
 
 CONNECTION = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
 #: What looks at whether a run is over.

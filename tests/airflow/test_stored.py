@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cloudsync import __version__
 from airflow_provider_cloudsync.api.model import Ticket
-from airflow_provider_cloudsync.api.services import mrs
+from airflow_provider_cloudsync.api.services.mrs import iam_sync
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed, WaitTimedOut
 from airflow_provider_cloudsync.operators.coc import CocSyncMultiCloudResourcesOperator
 from airflow_provider_cloudsync.operators.hss import HssSyncClusterProtectionEventsOperator
@@ -149,7 +149,7 @@ SCENES = {
 @pytest.fixture(autouse=True)
 def _few_names_a_request(monkeypatch) -> None:
     """So that a task of several parts is a short one."""
-    monkeypatch.setattr(mrs, "NAMES_PER_REQUEST", 2)
+    monkeypatch.setattr(iam_sync, "NAMES_PER_REQUEST", 2)
 
 
 def _order(path: Path) -> tuple[int, ...]:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
-from tests.airflow.each_wait import each_wait, operator_wait, sensor_wait
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.mrs_waits import each_wait, operator_wait, sensor_wait
 
 REFUSAL = b'{"error_code": "APIGW.0308", "error_msg": "The throttling threshold has been reached"}'
 
@@ -28,7 +28,7 @@ class Gateway:
         self._last: dict[str, float] = {}
         self._per_api, self._told = per_api, told
         self.refused = Counter[str]()
-        send, asend = transport._send, transport._asend
+        send, asend = drivers._send, drivers._asend
 
         def sending(request: HttpRequest, *limit: float) -> Response:
             return self._refusal(request) or send(request, *limit)
@@ -36,8 +36,8 @@ class Gateway:
         async def asending(session: Any, request: HttpRequest) -> Response:
             return self._refusal(request) or await asend(session, request)
 
-        monkeypatch.setattr(transport, "_send", sending)
-        monkeypatch.setattr(transport, "_asend", asending)
+        monkeypatch.setattr(drivers, "_send", sending)
+        monkeypatch.setattr(drivers, "_asend", asending)
 
     def _refusal(self, request: HttpRequest) -> Response | None:
         api = f"{request.method} {urlsplit(request.url).path}" if self._per_api else ""

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import airflow_provider_cloudsync
-from airflow_provider_cloudsync.api.services.mrs_calls import is_iam_synchronizing
+from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
-from tests.airflow.ways import ID_TOKEN, WAYS, account, connection, project_of
+from tests.support.sign_in_methods import ID_TOKEN, WAYS, account, connection, project_of
 
 PACKAGE = str(Path(airflow_provider_cloudsync.__file__).parent)
 pytestmark = pytest.mark.usefixtures("told")

@@ -20,7 +20,7 @@ from airflow_provider_cloudsync.exceptions import ApiError
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.hooks.dataarts import DataArtsHook
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
-from tests.airflow.wire import emulator, first_pages, hook, sdk, wire
+from tests.support.sdk_comparison import emulator, first_pages, hook, sdk, wire
 
 __all__ = ["emulator"]
 

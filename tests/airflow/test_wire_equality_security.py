@@ -18,7 +18,7 @@ from huaweicloudsdkhss import v5 as hss
 from airflow_provider_cloudsync.hooks.coc import CocHook
 from airflow_provider_cloudsync.hooks.csms import CsmsHook
 from airflow_provider_cloudsync.hooks.hss import HssHook
-from tests.airflow.wire import emulator, first_pages, global_keys, hook, sdk, wire
+from tests.support.sdk_comparison import emulator, first_pages, global_keys, hook, sdk, wire
 
 __all__ = ["emulator"]
 

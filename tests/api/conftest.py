@@ -1,12 +1,12 @@
-"""A stage for flows, and who plays on it: see `tests.stage` and `tests.api.sites`."""
+"""A stage for flows, and who plays on it: see `tests.support.scripted_network` and `tests.support.sites`."""
 
 from __future__ import annotations
 
 import pytest
 
 from airflow_provider_cloudsync.api import retries
-from tests.api.sites import Site
-from tests.stage import Stage
+from tests.support.scripted_network import Stage
+from tests.support.sites import Site
 
 
 @pytest.fixture

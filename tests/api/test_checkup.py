@@ -19,7 +19,7 @@ from airflow_provider_cloudsync.api.services import PROBES
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
 from airflow_provider_cloudsync.api.signins.password import Password
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError
-from tests.stage import DRIVERS, Stage, answer, http_date
+from tests.support.scripted_network import DRIVERS, Stage, answer, http_date
 
 PROJECTS = [{"id": "p1", "name": "cn-north-4"}, {"id": "p2", "name": "cn-north-1"}]
 HOSTS = {"kms": "csms", "dayu": "dataarts"}

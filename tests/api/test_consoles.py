@@ -14,7 +14,7 @@ from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.endpoints import table
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.services import SERVICES
-from airflow_provider_cloudsync.api.services.csms import CONSOLE
+from airflow_provider_cloudsync.api.services.csms.changes import CONSOLE
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 CHINA, INTERNATIONAL, EUROPE = (

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token, fingerprint
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.key_guard import LOCK_TIME, _Probe, _site, _Verdict
@@ -22,11 +21,12 @@ from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.signins.agency import Agency
 from airflow_provider_cloudsync.api.signins.ecs import Ecs
-from airflow_provider_cloudsync.api.signins.leases import Obtained, _Lease
 from airflow_provider_cloudsync.api.signins.oidc import IdToken, StsIdToken
 from airflow_provider_cloudsync.api.signins.password import Password
+from airflow_provider_cloudsync.api.signins.refreshable import Obtained, _Lease
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
-from tests.stage import DRIVERS, START, Stage, answer, process
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.scripted_network import DRIVERS, START, Stage, answer, process
 
 READ = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)
 BEGIN = Request("POST", "mrs", "Begin", "/v2/{project_id}/things", repeatable=False, json={})
@@ -147,7 +147,7 @@ class TestTrial:
 
     def test_a_key_that_was_good_a_while_ago_is_tried_by_one_again(self, stage):
         """A thousand looks may be due at once, just after the clock was set or the key deactivated."""
-        transport.run(call(cloud(stage), READ))
+        drivers.run(call(cloud(stage), READ))
         stage.now += 11
         stage.answer = always(answer(401, {"error_code": "APIGW.0301"}))
         errors = stage.outcomes("asyncio", [call(cloud(stage), READ) for _ in range(1000)])
@@ -156,16 +156,16 @@ class TestTrial:
 
     def test_a_host_that_hangs_does_not_hold_up_the_others(self, stage):
         """The key was used a while ago, so it is tried again, but at each host by one."""
-        transport.run(call(cloud(stage), READ))
+        drivers.run(call(cloud(stage), READ))
         stage.now += 60
         elsewhere = replace(READ, service="hss", operation="Other")
 
         async def main() -> None:
             stage.gate = asyncio.Event()
-            hangs = asyncio.create_task(transport.arun(call(cloud(stage), elsewhere)))
+            hangs = asyncio.create_task(drivers.arun(call(cloud(stage), elsewhere)))
             await asyncio.sleep(0.01)
             stage.gate, held = None, stage.gate
-            assert isinstance(await transport.arun(call(cloud(stage), READ)), Reply)
+            assert isinstance(await drivers.arun(call(cloud(stage), READ)), Reply)
             assert not hangs.done()
             held.set()
             await hangs
@@ -173,7 +173,7 @@ class TestTrial:
         asyncio.run(main())
 
     def test_while_it_is_used_it_is_not_tried(self, stage):
-        transport.run(call(cloud(stage), READ))
+        drivers.run(call(cloud(stage), READ))
         for _ in range(5):
             stage.now += 9
             stage.most_in_flight = 0
@@ -183,7 +183,7 @@ class TestTrial:
     @BOTH
     def test_a_page_that_wants_a_login_is_not_about_the_key(self, stage, driver):
         """A proxy before one service must not stop the others."""
-        transport.run(call(cloud(stage), READ))
+        drivers.run(call(cloud(stage), READ))
         stage.answer = always(answer(401, b"<html>Please log in to the proxy</html>"))
         with pytest.raises(CredentialsRejected, match="has no error code of the service: a proxy"):
             stage.drive(driver, call(cloud(stage), READ))
@@ -245,7 +245,7 @@ class TestTrial:
     def test_a_first_request_that_stalls_holds_the_others_and_then_all_go(self, stage):
         async def main():
             stage.gate = asyncio.Event()
-            tasks = [asyncio.create_task(transport.arun(call(cloud(stage), READ))) for _ in range(100)]
+            tasks = [asyncio.create_task(drivers.arun(call(cloud(stage), READ))) for _ in range(100)]
             for _ in range(50):
                 await asyncio.sleep(0)
             before = len(stage.sent)
@@ -258,7 +258,7 @@ class TestTrial:
     def test_who_gives_up_the_first_request_takes_nobody_along(self, stage):
         async def main():
             stage.gate = asyncio.Event()
-            tasks = [asyncio.create_task(transport.arun(call(cloud(stage), READ))) for _ in range(20)]
+            tasks = [asyncio.create_task(drivers.arun(call(cloud(stage), READ))) for _ in range(20)]
             for _ in range(20):
                 await asyncio.sleep(0)
             tasks[0].cancel()
@@ -273,14 +273,14 @@ class TestTrial:
     def test_all_give_up_and_others_come(self, stage):
         async def main():
             stage.gate = asyncio.Event()
-            tasks = [asyncio.create_task(transport.arun(call(cloud(stage), READ))) for _ in range(20)]
+            tasks = [asyncio.create_task(drivers.arun(call(cloud(stage), READ))) for _ in range(20)]
             for _ in range(20):
                 await asyncio.sleep(0)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             stage.gate = None
-            return await asyncio.wait_for(transport.arun(call(cloud(stage), READ)), 5)
+            return await asyncio.wait_for(drivers.arun(call(cloud(stage), READ)), 5)
 
         assert isinstance(asyncio.run(main()), Reply)
 
@@ -292,8 +292,8 @@ class TestTrial:
         assert [each.data["path"] for each in stage.outcomes(driver, flows)] == [str(n) for n in range(50)]
 
     def test_the_first_reply_is_not_kept(self, stage):
-        transport.run(call(cloud(stage), READ))
-        (kept,) = [kept for _, kept, _ in transport._shares._kept._kept.values()]
+        drivers.run(call(cloud(stage), READ))
+        (kept,) = [kept for _, kept, _ in drivers._shares._kept._kept.values()]
         assert isinstance(kept, _Verdict)
 
 
@@ -490,7 +490,7 @@ class TestGivenToken:
 
 
 def test_nobody_adds_nothing(stage):
-    transport.run(call(cloud(stage, Anonymous()), READ))
+    drivers.run(call(cloud(stage, Anonymous()), READ))
     assert not {"Authorization", "X-Auth-Token"} & set(stage.sent[0].headers)
 
 

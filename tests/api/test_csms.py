@@ -15,9 +15,8 @@ import pytest
 from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Response, Turn
-from airflow_provider_cloudsync.api.services import csms
-from airflow_provider_cloudsync.api.services.csms import Memory
-from airflow_provider_cloudsync.api.services.csms_calls import (
+from airflow_provider_cloudsync.api.services.csms import changes
+from airflow_provider_cloudsync.api.services.csms.calls import (
     EVENT_TYPES,
     checked_name,
     checked_settings,
@@ -28,6 +27,7 @@ from airflow_provider_cloudsync.api.services.csms_calls import (
     list_subscribers,
     update_event,
 )
+from airflow_provider_cloudsync.api.services.csms.changes import Memory
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -36,7 +36,7 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
     UnreadableReply,
 )
-from tests.api.driven import drive
+from tests.support.driven import drive
 
 SMN = {"target_type": "SMN", "target_id": "urn:smn:r:p:topic", "target_name": "topic"}
 OTHER = {**SMN, "target_name": "other"}
@@ -162,15 +162,15 @@ def there(**fields: Any) -> Service:
 
 
 def update(service: Service, wanted: dict[str, Any], **more: Any) -> Any:
-    return service.run(csms.update(service.cloud(), "e", wanted, remember=service.kept.append, **more))
+    return service.run(changes.update(service.cloud(), "e", wanted, remember=service.kept.append, **more))
 
 
 def create(service: Service, wanted: dict[str, Any] | None = None) -> Any:
-    return service.run(csms.create(service.cloud(), "e", wanted or THERE, remember=service.kept.append))
+    return service.run(changes.create(service.cloud(), "e", wanted or THERE, remember=service.kept.append))
 
 
 def delete(service: Service, *, ignore_missing: bool = False) -> Any:
-    flow = csms.delete(service.cloud(), "e", ignore_missing=ignore_missing, remember=service.kept.append)
+    flow = changes.delete(service.cloud(), "e", ignore_missing=ignore_missing, remember=service.kept.append)
     return service.run(flow)
 
 
@@ -212,7 +212,7 @@ def test_update(wanted, body) -> None:
 def test_what_was_there_is_kept_before_the_write_is_sent() -> None:
     service = there()
     order: list[Any] = []
-    flow = csms.update(
+    flow = changes.update(
         service.cloud(), "e", {"state": "DISABLED"}, remember=lambda before: order.append(len(service.sent))
     )
     service.run(flow)
@@ -741,7 +741,7 @@ def test_records_that_are_not_all(page, warns, caplog) -> None:
 
 
 def test_an_abandoned_change_ends() -> None:
-    flow = csms.update(there().cloud(), "e", {"state": "DISABLED"})
+    flow = changes.update(there().cloud(), "e", {"state": "DISABLED"})
     next(flow)
     flow.close()
     assert inspect.getgeneratorstate(flow) == inspect.GEN_CLOSED

@@ -18,7 +18,7 @@ from airflow_provider_cloudsync.exceptions import (
     InvalidConnection,
     TransportError,
 )
-from tests.api.driven import Driver
+from tests.support.driven import Driver
 
 READ = Request("GET", "coc", "Read", "/v1/things", repeatable=True)
 START = Request("POST", "coc", "Start", "/v1/things", repeatable=False, json={"a": 1})

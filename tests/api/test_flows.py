@@ -36,7 +36,7 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
     UnreadableReply,
 )
-from tests.api.driven import drive
+from tests.support.driven import drive
 
 NOW = 1_573_789_015.0
 READ = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)

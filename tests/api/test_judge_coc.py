@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.model import RAN_KEY, STATE_LAG, Phase, Stage, Ticket
-from airflow_provider_cloudsync.api.services.coc import (
+from airflow_provider_cloudsync.api.services.coc.resource_sync import (
     RESOURCE_SYNC,
     AccountSeen,
     Seen,

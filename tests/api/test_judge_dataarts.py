@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.model import STATE_LAG, Phase, Stage, Ticket
-from airflow_provider_cloudsync.api.services.dataarts import (
+from airflow_provider_cloudsync.api.services.dataarts.member_sync import (
     MEMBER_SYNC,
     MemberSyncSeen,
     _seen,

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
-from airflow_provider_cloudsync.api.services.hss import (
+from airflow_provider_cloudsync.api.services.hss.event_sync import (
     EVENT_SYNC,
     QUOTA,
     UpdateSeen,

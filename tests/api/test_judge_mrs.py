@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
-from airflow_provider_cloudsync.api.services.mrs import (
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import (
     IAM_CANCEL,
     IAM_SYNC,
     IamSyncSeen,

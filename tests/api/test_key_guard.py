@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync import sharing, transport
 from airflow_provider_cloudsync.api import key_guard
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call
@@ -20,7 +19,8 @@ from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Respon
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import delay_for
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
-from tests.stage import START, Stage, answer
+from airflow_provider_cloudsync.transport import coalescing, drivers
+from tests.support.scripted_network import START, Stage, answer
 
 READ = Request("GET", "mrs", "Read", "/v2/{project_id}/things", repeatable=True)
 HOSTS = {
@@ -92,15 +92,15 @@ class World:
         self.sent: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.answers: dict[str, Response | TransportError] = {}
-        kept = sharing.Kept()
+        kept = coalescing.Kept()
         monkeypatch.setattr(
-            transport,
+            drivers,
             "AsyncShares",
-            lambda **_: sharing.AsyncShares(stage.clock, kept=kept, timer=self.timers),
+            lambda **_: coalescing.AsyncShares(stage.clock, kept=kept, timer=self.timers),
         )
-        monkeypatch.setattr(transport, "_asend", self._asend)
+        monkeypatch.setattr(drivers, "_asend", self._asend)
         # The import of the library takes a thread, and so time that no clock here knows of.
-        monkeypatch.setattr(transport, "make_ready", self._make_ready)
+        monkeypatch.setattr(drivers, "make_ready", self._make_ready)
 
     async def _make_ready(self) -> None:
         pass
@@ -123,7 +123,7 @@ class World:
         keys = KeyPair("AKIDAKIDAKIDAKID", "SKSKSKSK")
         given = {"region": "cn-north-4", "project_id": "p1", "domain_id": "d1", "attempts": 1, **more}
         cloud = Cloud(credentials=keys, clock=self.stage.clock, **given)
-        return asyncio.create_task(transport.arun(call(cloud, replace(request(service), path=path))))
+        return asyncio.create_task(drivers.arun(call(cloud, replace(request(service), path=path))))
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def blocking(stage: Stage, service: str, path: str = READ.path, **more: Any) -> 
 
 @pytest.fixture
 def threads(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from tests.stage import Threads
+    from tests.support.scripted_network import Threads
 
     monkeypatch.setattr(key_guard, "HEAD_START", 0.02)
     return Threads(stage)
@@ -428,7 +428,7 @@ def test_threads_with_a_wrong_key(stage, threads):
     assert len(stage.sent) == len({each.pieces()[1] for each in stage.sent}) <= 4
     stage.now += LOCK_TIME - 1
     with pytest.raises(CredentialsRejected, match="was not sent"):
-        transport.run(blocking(stage, "mrs"))
+        drivers.run(blocking(stage, "mrs"))
 
 
 @each_reply
@@ -451,7 +451,7 @@ def test_the_reply_of_a_probe_is_kept_nowhere(world):
         world.answers = {"mrs": answer(200, {"secret": "S3CR3T"})}
         reply = await world.begin("mrs")
         assert json.dumps(reply.data) == '{"secret": "S3CR3T"}'
-        kept = [each[1] for each in transport._pool().shares._kept._kept.values()]
+        kept = [each[1] for each in drivers._pool().shares._kept._kept.values()]
         assert [type(each).__name__ for each in kept] == ["_Verdict"]
 
     asyncio.run(main())

@@ -10,22 +10,22 @@ import pytest
 
 from airflow_provider_cloudsync.api.messages import HttpRequest
 from airflow_provider_cloudsync.api.model import Phase
-from airflow_provider_cloudsync.api.polling import poll
-from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_target
-from airflow_provider_cloudsync.api.services.coc_calls import list_vendor_accounts
-from airflow_provider_cloudsync.api.services.csms_calls import list_events
-from airflow_provider_cloudsync.api.services.dataarts import list_member_sync_tasks
-from airflow_provider_cloudsync.api.services.hss import events_target, list_cluster_events
+from airflow_provider_cloudsync.api.services.coc.calls import list_vendor_accounts
+from airflow_provider_cloudsync.api.services.coc.resource_sync import RESOURCE_SYNC, resources_target
+from airflow_provider_cloudsync.api.services.csms.calls import list_events
+from airflow_provider_cloudsync.api.services.dataarts.member_sync import list_member_sync_tasks
+from airflow_provider_cloudsync.api.services.hss.event_sync import events_target, list_cluster_events
 from airflow_provider_cloudsync.api.services.iam import find_project, list_projects
-from airflow_provider_cloudsync.api.services.mrs_calls import find_cluster, list_clusters
-from airflow_provider_cloudsync.api.waiting import begin
+from airflow_provider_cloudsync.api.services.mrs.calls import find_cluster, list_clusters
+from airflow_provider_cloudsync.api.waiting.polling import poll
+from airflow_provider_cloudsync.api.waiting.starting import begin
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
     InvalidConnection,
     UnreadableReply,
 )
-from tests.api.driven import Driver, query
+from tests.support.driven import Driver, query
 
 OLD, NEW = "2026-11-20T08:00:00Z", "2026-11-21T08:00:00Z"
 

@@ -13,8 +13,8 @@ from airflow_provider_cloudsync.api.messages import HttpRequest
 from airflow_provider_cloudsync.api.page_rows import Listing
 from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError, UnreadableReply
-from tests.api.driven import Driver, query
-from tests.api.paged import (
+from tests.support.driven import Driver, query
+from tests.support.paged_lists import (
     BY_MARKER,
     BY_NUMBER,
     BY_OFFSET,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync.api.services.parameters import (
+from airflow_provider_cloudsync.api.parameters import (
     checked_text,
     filled,
     flag,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api import watches
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.watches import Memory, News, Paused, PendingEnds, next_news
+from airflow_provider_cloudsync.api.waiting import watching
+from airflow_provider_cloudsync.api.waiting.watching import Memory, News, Paused, PendingEnds, next_news
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, TransportError
-from tests.api.test_watches import (
+from tests.api.test_watching import (
     ALL,
     BAD,
     EVENTS,
@@ -41,7 +41,7 @@ class Watching:
     :param reads_often: whether the connection is read again whenever the flow lets that happen.
     """
 
-    def __init__(self, watch: watches.Watch, *, reads_often: bool) -> None:
+    def __init__(self, watch: watching.Watch, *, reads_often: bool) -> None:
         self.now = T2 / 1000 + 3600
         self.watch, self.reads_often = watch, reads_often
         self.reported: list[tuple[str, str]] = []
@@ -112,7 +112,7 @@ TWO_OLD = accounts(row("1", "success", T0), row("2", "success", T0))
 ONE_NEW = accounts(row("1", "success", T1), row("2", "success", T0))
 TWO_NEW = accounts(row("1", "success", T1), row("2", "failed", T1))
 #: id, watch, polls before, the poll that shows an end for the first time, the polls after, outcomes that are reported.
-ENDS: list[tuple[str, watches.Watch, list[Step], Step, list[Step], list[str]]] = [
+ENDS: list[tuple[str, watching.Watch, list[Step], Step, list[Step], list[str]]] = [
     ("a success", MEMBER, [task(OK, T0)], task(OK, T1), [task(OK, T1)] * 4, ["succeeded"]),
     ("a failure", MEMBER, [task(OK, T0)], task(BAD, T1), [task(BAD, T1)] * 4, ["failed"]),
     (

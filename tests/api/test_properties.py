@@ -5,7 +5,7 @@
 3. A try always ends by its deadline and one poll. This is checked while it lives: see `Life`.
 
 The operators, the sensors and the trigger are the real ones, and so are both drivers; the services are those of
-`tests.api.imagined_cloud`. What the guides say is not guaranteed is left out of 1 and 2, each by a condition with a
+`tests.support.imagined_cloud`. What the guides say is not guaranteed is left out of 1 and 2, each by a condition with a
 name and the words of the guide, in `GREEN_LIMITS` and `START_LIMITS`; nothing else is.
 """
 
@@ -19,8 +19,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.api.imagined_airflow import ONE_LOOK, SYNCS, WATCHES, Life, Story, Try
-from tests.api.imagined_cloud import (
+from tests.support.imagined_airflow import ONE_LOOK, SYNCS, WATCHES, Life, Story, Try
+from tests.support.imagined_cloud import (
     ACCOUNTS,
     FAULTS,
     NAMES,
@@ -36,7 +36,7 @@ from tests.api.imagined_cloud import (
     Stranger,
     milliseconds,
 )
-from tests.stage import START
+from tests.support.scripted_network import START
 
 #: No run is over in so many seconds: what the search for a lost start builds on.
 UNSEEN = 5.0

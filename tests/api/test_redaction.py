@@ -19,7 +19,6 @@ from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Response, Wiring
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
-from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.redaction import (
     MASK,
     Secrets,
@@ -32,13 +31,14 @@ from airflow_provider_cloudsync.api.redaction import (
     secrets_of,
 )
 from airflow_provider_cloudsync.api.replies import read
-from airflow_provider_cloudsync.api.services.coc import RESOURCE_SYNC, resources_watch_target
-from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
+from airflow_provider_cloudsync.api.services.coc.resource_sync import RESOURCE_SYNC, resources_watch_target
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_sync_target
 from airflow_provider_cloudsync.api.signins.ecs import Ecs
 from airflow_provider_cloudsync.api.signins.oidc import IdToken, StsIdToken
 from airflow_provider_cloudsync.api.signins.password import Password
+from airflow_provider_cloudsync.api.waiting.polling import until_done
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Throttled
-from tests.stage import DRIVERS, answer
+from tests.support.scripted_network import DRIVERS, answer
 
 pytestmark = pytest.mark.usefixtures("no_chance")
 

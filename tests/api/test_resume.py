@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
-from airflow_provider_cloudsync.api.waiting import resume
+from airflow_provider_cloudsync.api.waiting.starting import resume
 from tests.api.test_waiting import DONE, RUNNING, Clock, Scripted, drive
 
 

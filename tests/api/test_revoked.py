@@ -13,8 +13,20 @@ from airflow_provider_cloudsync.api.key_guard import LOCK_TIME
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
-from tests.api.sites import BEGIN, BOTH, EACH_WAY, READ, REFUSED, WAYS, agency, cloud, kinds, looks, nobody
-from tests.stage import START, THREADS, answer, process
+from tests.support.scripted_network import START, THREADS, answer, process
+from tests.support.sites import (
+    BEGIN,
+    BOTH,
+    EACH_WAY,
+    READ,
+    REFUSED,
+    WAYS,
+    agency,
+    cloud,
+    kinds,
+    looks,
+    nobody,
+)
 
 pytestmark = pytest.mark.usefixtures("no_chance")
 

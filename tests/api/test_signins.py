@@ -17,18 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.key_guard import LOCK_TIME
 from airflow_provider_cloudsync.api.messages import HttpRequest, Response
 from airflow_provider_cloudsync.api.model import Stage as TicketStage
 from airflow_provider_cloudsync.api.model import Ticket
-from airflow_provider_cloudsync.api.polling import until_done
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
-from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC
-from airflow_provider_cloudsync.api.signins.leases import SignIn, temporary_keys
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC
+from airflow_provider_cloudsync.api.signins.refreshable import SignIn, temporary_keys
+from airflow_provider_cloudsync.api.waiting.polling import until_done
+from airflow_provider_cloudsync.connection.token_file import TokenFile
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -38,8 +38,9 @@ from airflow_provider_cloudsync.exceptions import (
     UnreadableReply,
     WaitTimedOut,
 )
-from airflow_provider_cloudsync.hooks.token_file import TokenFile
-from tests.api.sites import (
+from airflow_provider_cloudsync.transport import drivers
+from tests.support.scripted_network import START, Stage, answer, iso, process
+from tests.support.sites import (
     BEGIN,
     BOTH,
     COC,
@@ -55,7 +56,6 @@ from tests.api.sites import (
     nobody,
     password,
 )
-from tests.stage import START, Stage, answer, iso, process
 
 pytestmark = pytest.mark.usefixtures("no_chance")
 
@@ -97,7 +97,7 @@ class TestWire:
     def test_password_each_scope_has_its_token(self, stage, site):
         """One for each project, one for all that is of the account, whatever the order."""
         for request, project in ((READ, "p1"), (COC, "p1"), (READ, "p2"), (READ, "p1"), (COC, "p2")):
-            transport.run(call(cloud(stage, project_id=project), request))
+            drivers.run(call(cloud(stage, project_id=project), request))
         assert site.sign_ins == 3
         assert [each.headers["X-Auth-Token"] for each in site.served] == [
             "token-1",
@@ -177,7 +177,7 @@ class TestWire:
     def test_metadata_that_refuses_a_token_is_not_asked_without(self, stage, site, status):
         site.wrong = lambda request: answer(status, b"no") if request.method == "PUT" else None
         with pytest.raises(ApiError) as caught:
-            transport.run(call(cloud(stage, "ecs").once(), READ))
+            drivers.run(call(cloud(stage, "ecs").once(), READ))
         assert not is_uncertain(caught.value)
         assert {each.method for each in stage.sent} == {"PUT"}
         assert str(status) in caught.value.message
@@ -193,7 +193,7 @@ class TestWire:
 
         site.wrong = reply
         with pytest.raises(InvalidConnection, match="no agency"):
-            transport.run(call(cloud(stage, "ecs"), READ))
+            drivers.run(call(cloud(stage, "ecs"), READ))
         assert len(stage.sent) == 2
 
     @BOTH
@@ -215,7 +215,7 @@ class TestWire:
         credentials = WAYS[way](nobody(stage), derived_for_region="cn-north-4")
         site.valid.add("")  # the header has another form
         for request, region in ((READ, "cn-north-4/mrs"), (COC, "globe/coc")):
-            transport.run(call(cloud(stage, credentials), request))
+            drivers.run(call(cloud(stage, credentials), request))
             assert stage.sent[-1].headers["Authorization"].startswith("V11-HMAC-SHA256 Credential=AK")
             assert f"/20261121/{region}, SignedHeaders=" in stage.sent[-1].headers["Authorization"]
 
@@ -234,19 +234,19 @@ class TestConcealed:
             return served(request)
 
         stage.answer = reply
-        transport.run(call(cloud(stage, way), READ))
+        drivers.run(call(cloud(stage, way), READ))
         finals = {each for each in site.secrets if not each.startswith(("unscoped", "metadata"))}
         assert finals
         assert finals <= known[0]
 
     @pytest.mark.parametrize("way", ["oidc", "ecs"])
     def test_what_is_on_the_way(self, stage, site, way):
-        transport.run(call(cloud(stage, way), READ))
+        drivers.run(call(cloud(stage, way), READ))
         assert set(site.secrets) <= set(stage.concealed)
 
     @pytest.mark.parametrize("way", ["oidc", "sts"])
     def test_the_id_token(self, stage, site, way):
-        transport.run(call(cloud(stage, way), READ))
+        drivers.run(call(cloud(stage, way), READ))
         assert "an.id.token" in stage.concealed
 
 
@@ -272,7 +272,7 @@ class TestOnTopOfEachOther:
     def test_the_base_s_token_is_for_the_account(self, stage, site):
         """The call that assumes an agency names no project."""
         ask = nobody(stage)
-        transport.run(call(cloud(stage, agency(replace(ask, credentials=password(ask)))), READ))
+        drivers.run(call(cloud(stage, agency(replace(ask, credentials=password(ask)))), READ))
         assert body(stage.sent[0])["auth"]["scope"] == {"domain": {"name": "acct"}}
 
     @BOTH
@@ -302,7 +302,7 @@ class TestOnTopOfEachOther:
         site.wrong = lambda request: answer(401, {"error": {"code": 401, "message": "wrong"}})
         for _ in range(5):
             with pytest.raises(CredentialsRejected, match="password"):
-                transport.run(call(cloud(stage, credentials), READ))
+                drivers.run(call(cloud(stage, credentials), READ))
         assert len(stage.sent) == 1
 
 
@@ -561,14 +561,14 @@ def test_a_sign_in_that_fails_for_a_moment_is_made_again(stage, site, way, fault
     site.wrong = lambda request: script.pop() if script and request.method != "PUT" else None
     # The metadata service is asked once for each attempt of the request itself.
     request = READ if way == "ecs" else BEGIN
-    assert isinstance(transport.run(call(cloud(stage, way), request)), Reply)
+    assert isinstance(drivers.run(call(cloud(stage, way), request)), Reply)
     assert len(stage.sent) <= 8
 
 
 def test_a_start_whose_sign_in_fails_for_a_moment_is_made_again(stage, site):
     script = [FAILURES["503, empty"]]
     site.wrong = lambda request: script.pop() if script and request.method != "PUT" else None
-    assert isinstance(transport.run(call(cloud(stage, "ecs"), BEGIN)), Reply)
+    assert isinstance(drivers.run(call(cloud(stage, "ecs"), BEGIN)), Reply)
 
 
 @BOTH
@@ -659,7 +659,7 @@ def test_each_connection_signs_as_it_says(stage, site, way):
     derived = cloud(stage, WAYS[way](nobody(stage), derived_for_region="cn-north-4"))
     elsewhere = cloud(stage, WAYS[way](nobody(stage), derived_for_region="eu-west-101"))
     for each in (plain, derived, elsewhere):
-        transport.run(call(each, READ))
+        drivers.run(call(each, READ))
     first, second, third = (each.headers["Authorization"] for each in site.served)
     assert first.startswith("SDK-HMAC-SHA256 ")
     assert "/cn-north-4/mrs," in second
@@ -725,7 +725,7 @@ SPLITS = ["a\r\nX-Evil: 1", "a\nb", "a\x00b", "a\tb", "a\x7f", "é\r\n"]
 def test_keys_that_can_not_stand_in_a_header(stage, site, name, text):
     site.wrong = lambda request: answer(200, {"credential": {**GOOD, name: text}})
     with pytest.raises(CloudSyncError):
-        transport.run(call(cloud(stage, "agency").once(), READ))
+        drivers.run(call(cloud(stage, "agency").once(), READ))
     assert site.served == []
 
 
@@ -742,7 +742,7 @@ def test_tokens_that_can_not_stand_in_a_header(stage, site, way, text):
 
     site.wrong = reply
     with pytest.raises(UnreadableReply, match="no token"):
-        transport.run(call(cloud(stage, way).once(), READ))
+        drivers.run(call(cloud(stage, way).once(), READ))
     assert site.served == []
 
 
@@ -750,14 +750,14 @@ def test_tokens_that_can_not_stand_in_a_header(stage, site, way, text):
 def test_no_token_in_the_reply(stage, site, way):
     site.wrong = lambda request: answer(201, {"token": {"expires_at": FUTURE}})
     with pytest.raises(UnreadableReply, match="no token"):
-        transport.run(call(cloud(stage, way).once(), READ))
+        drivers.run(call(cloud(stage, way).once(), READ))
 
 
 @pytest.mark.parametrize("value", BAD_TIMES, ids=repr)
 def test_a_token_without_an_end(stage, site, value):
     site.wrong = lambda request: answer(201, {"token": {"expires_at": value}}, x_subject_token="t")
     with pytest.raises(UnreadableReply, match="how long"):
-        transport.run(call(cloud(stage).once(), READ))
+        drivers.run(call(cloud(stage).once(), READ))
     assert site.served == []
 
 
@@ -765,7 +765,7 @@ def test_a_token_without_an_end(stage, site, value):
 def test_a_token_without_a_body(stage, site, reply):
     site.wrong = lambda request: answer(201, reply, x_subject_token="t")
     with pytest.raises(UnreadableReply):
-        transport.run(call(cloud(stage).once(), READ))
+        drivers.run(call(cloud(stage).once(), READ))
     assert site.served == []
 
 
@@ -786,7 +786,7 @@ def test_a_proof_for_ever(stage, site):
     )
     site.valid.add("t")
     for _ in range(3):
-        transport.run(call(cloud(stage), READ))
+        drivers.run(call(cloud(stage), READ))
         stage.now += 10 * 365 * 86400
     assert site.sign_ins == 1
 
@@ -824,14 +824,14 @@ def test_a_metadata_service_that_shows_keys_with_an_odd_status(stage, site):
         None if request.method == "PUT" else answer(500, b"internal error: no such thing")
     )
     with pytest.raises(ApiError, match="no such thing"):
-        transport.run(call(cloud(stage, "ecs").once(), READ))
+        drivers.run(call(cloud(stage, "ecs").once(), READ))
 
 
 def test_nothing_of_keys_is_quoted(stage, site):
     keys = {"credential": {**GOOD, "secret": "S3CR3T"}}
     site.wrong = lambda request: None if request.method == "PUT" else answer(203, keys)
     with pytest.raises(CloudSyncError) as caught:
-        transport.run(call(cloud(stage, "ecs").once(), READ))
+        drivers.run(call(cloud(stage, "ecs").once(), READ))
     assert "S3CR3T" not in caught.value.message
 
 
@@ -853,21 +853,21 @@ def test_the_clock_of_this_machine_is_off(stage, site, way, off):
     else:
         credentials = WAYS[way](ask)
     mine = replace(nobody(stage), clock=ours, credentials=credentials)
-    transport.run(call(mine, READ))
+    drivers.run(call(mine, READ))
     assert site.sign_ins == 1
     stage.now += 2870
-    transport.run(call(mine, READ))
+    drivers.run(call(mine, READ))
     assert site.sign_ins == 1
     stage.now += 20
-    transport.run(call(mine, READ))
+    drivers.run(call(mine, READ))
     assert site.sign_ins == 2
 
 
 def test_without_a_date_in_the_reply_ours_has_to_do(stage, site):
     site.dated = False
-    transport.run(call(cloud(stage), READ))
+    drivers.run(call(cloud(stage), READ))
     stage.now += 2879
-    transport.run(call(cloud(stage), READ))
+    drivers.run(call(cloud(stage), READ))
     assert site.sign_ins == 1
 
 
@@ -921,12 +921,12 @@ class TestIdTokenFile:
 
     def test_what_is_in_it_at_each_sign_in(self, stage, site, way, file):
         credentials = WAYS[way](nobody(stage), read=TokenFile(str(file)))
-        transport.run(call(cloud(stage, credentials), READ))
+        drivers.run(call(cloud(stage, credentials), READ))
         file.write_text("  second.id.token  ")
-        transport.run(call(cloud(stage, credentials), READ))
+        drivers.run(call(cloud(stage, credentials), READ))
         assert self.sent(stage) == ["first.id.token"]
         stage.now += 3000
-        transport.run(call(cloud(stage, credentials), READ))
+        drivers.run(call(cloud(stage, credentials), READ))
         assert self.sent(stage) == ["first.id.token", "second.id.token"]
 
     @pytest.mark.parametrize(
@@ -953,7 +953,7 @@ class TestIdTokenFile:
         file.unlink() if content is None else file.write_bytes(content)
         credentials = WAYS[way](nobody(stage), read=TokenFile(str(file)))
         with pytest.raises(InvalidConnection) as caught:
-            transport.run(call(cloud(stage, credentials), BEGIN))
+            drivers.run(call(cloud(stage, credentials), BEGIN))
         assert str(file) in caught.value.message
         assert says in caught.value.message
         assert stage.sent == []
@@ -980,7 +980,7 @@ class TestIdTokenFile:
 
         def read() -> None:
             try:
-                transport.run(call(cloud(stage, credentials), READ))
+                drivers.run(call(cloud(stage, credentials), READ))
             except CloudSyncError as error:
                 caught.append(error)
 
@@ -995,16 +995,16 @@ class TestIdTokenFile:
         file.unlink()
         credentials = WAYS[way](nobody(stage), read=TokenFile(str(file)))
         with pytest.raises(InvalidConnection):
-            transport.run(call(cloud(stage, credentials), READ))
+            drivers.run(call(cloud(stage, credentials), READ))
         file.write_text("first.id.token")
-        assert isinstance(transport.run(call(cloud(stage, credentials), READ)), Reply)
+        assert isinstance(drivers.run(call(cloud(stage, credentials), READ)), Reply)
 
     def test_it_goes_while_the_old_proof_is_good(self, stage, site, way, file):
         credentials = WAYS[way](nobody(stage), read=TokenFile(str(file)))
-        transport.run(call(cloud(stage, credentials), READ))
+        drivers.run(call(cloud(stage, credentials), READ))
         file.unlink()
         stage.now += 2900
-        assert isinstance(transport.run(call(cloud(stage, credentials), READ)), Reply)
+        assert isinstance(drivers.run(call(cloud(stage, credentials), READ)), Reply)
         assert site.sign_ins == 1
 
 
@@ -1014,7 +1014,7 @@ class TestIdTokenFile:
 def test_who_gives_up_a_sign_in_takes_nobody_along(stage, site):
     async def main():
         stage.gate = asyncio.Event()
-        tasks = [asyncio.create_task(transport.arun(call(cloud(stage), READ))) for _ in range(20)]
+        tasks = [asyncio.create_task(drivers.arun(call(cloud(stage), READ))) for _ in range(20)]
         for _ in range(20):
             await asyncio.sleep(0)
         tasks[0].cancel()

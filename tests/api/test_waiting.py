@@ -13,7 +13,7 @@ from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Pause, Shared
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
-from airflow_provider_cloudsync.api.polling import WaitState, next_pause, observe, poll, until_done
+from airflow_provider_cloudsync.api.waiting.polling import WaitState, next_pause, observe, poll, until_done
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     InvalidEvent,

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from playwright.sync_api import Locator, Page, expect
 
-from airflow_provider_cloudsync.connection_form import RELABELING
+from airflow_provider_cloudsync.connection.fields import RELABELING
 
 
 class ConnectionForm(ABC):

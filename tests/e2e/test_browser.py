@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from playwright.sync_api import Locator, expect
 
-from airflow_provider_cloudsync.connection_form import FIELDS, RELABELING
+from airflow_provider_cloudsync.connection.fields import FIELDS, RELABELING
 from airflow_provider_cloudsync.emulator.scenario import default_scenario
 from airflow_provider_cloudsync.links import XCOM_KEY, ConsoleLink
 from tests.e2e.airflow_site import AirflowSite, Run

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.api.model import Stage, Ticket
-from airflow_provider_cloudsync.api.services.mrs import IAM_SYNC, iam_sync_target
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_sync_target
 from tests.e2e.airflow_site import AirflowSite
 from tests.e2e.emulator_process import EmulatorProcess
 

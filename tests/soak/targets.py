@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_cloudsync.api.model import Stage, Ticket
-from airflow_provider_cloudsync.api.services.coc import resources_target, resources_watch_target
-from airflow_provider_cloudsync.api.services.dataarts import member_sync_target
-from airflow_provider_cloudsync.api.services.hss import events_watch_target
-from airflow_provider_cloudsync.api.services.mrs import iam_sync_target, iam_watch_target
+from airflow_provider_cloudsync.api.services.coc.resource_sync import resources_target, resources_watch_target
+from airflow_provider_cloudsync.api.services.dataarts.member_sync import member_sync_target
+from airflow_provider_cloudsync.api.services.hss.event_sync import events_watch_target
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_sync_target, iam_watch_target
 from tests.soak.plan import NEVER, Draw, Plan, Window
 from tests.soak.settings import Settings
 

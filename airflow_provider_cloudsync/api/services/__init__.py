@@ -12,15 +12,15 @@ from airflow_provider_cloudsync.exceptions import InvalidEvent
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.model import Probe, Service
-    from airflow_provider_cloudsync.api.services import coc as coc
-    from airflow_provider_cloudsync.api.services import coc_calls as coc_calls
-    from airflow_provider_cloudsync.api.services import csms as csms
-    from airflow_provider_cloudsync.api.services import csms_calls as csms_calls
-    from airflow_provider_cloudsync.api.services import dataarts as dataarts
-    from airflow_provider_cloudsync.api.services import hss as hss
-    from airflow_provider_cloudsync.api.services import mrs as mrs
-    from airflow_provider_cloudsync.api.services import mrs_calls as mrs_calls
-    from airflow_provider_cloudsync.api.services import mrs_runs as mrs_runs
+    from airflow_provider_cloudsync.api.services.coc import calls as calls
+    from airflow_provider_cloudsync.api.services.coc import resource_sync as resource_sync
+    from airflow_provider_cloudsync.api.services.csms import calls as calls
+    from airflow_provider_cloudsync.api.services.csms import changes as changes
+    from airflow_provider_cloudsync.api.services.dataarts import member_sync as member_sync
+    from airflow_provider_cloudsync.api.services.hss import event_sync as event_sync
+    from airflow_provider_cloudsync.api.services.mrs import calls as calls
+    from airflow_provider_cloudsync.api.services.mrs import iam_sync as iam_sync
+    from airflow_provider_cloudsync.api.services.mrs import runs as runs
 
     PROBES: dict[str, Probe]
     SERVICES: dict[str, Service[Any]]

@@ -9,8 +9,8 @@ from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, Shared
 from airflow_provider_cloudsync.api.page_rows import Listing
 from airflow_provider_cloudsync.api.pages import complete_list
+from airflow_provider_cloudsync.api.parameters import is_id
 from airflow_provider_cloudsync.api.replies import Reply
-from airflow_provider_cloudsync.api.services.parameters import is_id
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
 
 #: Project and account stay the same; they are looked up anew once in a while all the same (seconds).

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.messages import Flow, Request
-from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, refused, temporary_keys
+from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, refused, temporary_keys
 from airflow_provider_cloudsync.exceptions import ApiError
 
 #: Seconds that the keys are asked for.

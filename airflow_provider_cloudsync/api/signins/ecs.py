@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
 from airflow_provider_cloudsync.api.redaction import NO_SECRETS, Secrets, secrets_of
 from airflow_provider_cloudsync.api.replies import date_of, said
-from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, temporary_keys
+from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, temporary_keys
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, Throttled, UnreadableReply
 
 #: A link-local address: nothing that is sent there leaves the machine.

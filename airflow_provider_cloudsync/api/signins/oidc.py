@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from airflow_provider_cloudsync.api.credentials import Token
 from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.messages import Conceal, Flow, Request
-from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, refused, temporary_keys
+from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, refused, temporary_keys
 from airflow_provider_cloudsync.exceptions import CredentialsRejected, UnreadableReply
 
 #: Seconds that keys are asked for.

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_cloudsync.api.credentials import Token, fingerprint
 from airflow_provider_cloudsync.api.flows import call
 from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Request
-from airflow_provider_cloudsync.api.signins.leases import Obtained, SignIn, life, refused
+from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, life, refused
 from airflow_provider_cloudsync.exceptions import CredentialsRejected, UnreadableReply
 
 

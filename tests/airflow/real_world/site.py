@@ -17,10 +17,10 @@ from airflow.exceptions import AirflowException
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
-from airflow_provider_cloudsync import transport
 from airflow_provider_cloudsync.exceptions import CloudSyncError
+from airflow_provider_cloudsync.transport import drivers
 from tests.airflow.real_world.cloud import Cloud
-from tests.airflow.stepped_clock import use_stepped_clock
+from tests.support.stepped_clock import use_stepped_clock
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Site:
         use_stepped_clock(
             monkeypatch, now=self._now, advance=cloud.advance, monotonic=lambda: cloud.at + 1000.0
         )
-        monkeypatch.setattr(transport, "conceal", lambda secret: None)
+        monkeypatch.setattr(drivers, "conceal", lambda secret: None)
         monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", cloud.connection)
         self.run_started = self._now()
         random.seed(0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_cloudsync.api.services.mrs import IamSync
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import IamSync
 from airflow_provider_cloudsync.operators.mrs import MrsSyncIamUsersOperator
 
 

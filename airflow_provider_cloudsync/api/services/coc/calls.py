@@ -1,0 +1,152 @@
+"""COC: the calls for resources of other clouds and for the accounts there. One service for the whole account."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import logging
+from typing import Any, TypedDict
+
+from airflow_provider_cloudsync.api.clocks import ServiceClock
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.page_rows import Listing, text_of
+from airflow_provider_cloudsync.api.pages import complete_list
+from airflow_provider_cloudsync.api.parameters import checked_text, number_as_text
+from airflow_provider_cloudsync.exceptions import InvalidParameter
+
+log = logging.getLogger(__name__)
+
+SERVICE = "coc"
+VENDORS = ("RMS", "AWS", "AZURE", "ALI", "VMWARE", "OPENSTACK", "HCS", "OTHER")
+#: The count knows these vendors only.
+COUNTED_VENDORS = ("AWS", "AZURE", "ALI", "HCS")
+_ACCOUNTS = Listing("data", "id", "accounts", 500, marked=True)
+
+
+class VendorAccount(TypedDict, total=False):
+    """An account of another cloud as the service sends it, but without its access key (``ak``)."""
+
+    id: str
+    vendor: str
+    account_id: str
+    account_name: str
+    domain_id: str
+    sync_status: str
+    sync_date: str
+    failure_msg: str
+    create_time: str
+    update_time: str
+
+
+class SyncTask(TypedDict):
+    """The reply to a start: the id of a task that no call can be asked about."""
+
+    data: str
+
+
+def checked_vendor(vendor: Any) -> str:
+    """A vendor as the service writes it. One that is not known here is let through with a warning."""
+    name = checked_text(vendor, "vendor", 64)
+    if name not in VENDORS:
+        _warn_of(name)
+    return name
+
+
+@functools.cache  # once a process: a task checks its parameters more often than once
+def _warn_of(vendor: str) -> None:
+    near = difflib.get_close_matches(vendor.upper(), VENDORS, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    log.warning("The vendor %s is not one of %s.%s It is sent as it is.", vendor, ", ".join(VENDORS), hint)
+
+
+def checked_account(account_id: Any) -> str | None:
+    """The vendor's own id of an account; None stands for every account."""
+    return None if account_id is None else checked_text(number_as_text(account_id), "account_id", 64)
+
+
+def sync_resources(cloud: Cloud, vendor: str, account_id: str | None) -> Flow[tuple[SyncTask, str]]:
+    """Start a synchronization (SyncMultiCloudResource) of one account or of all, and the request id."""
+    body = {"vendor": vendor} | ({"account_id": account_id} if account_id is not None else {})
+    path = "/v1/multicloud-resources/sync"
+    reply = yield from call(
+        cloud, Request("POST", SERVICE, "SyncMultiCloudResource", path, repeatable=False, json=body)
+    )
+    return {"data": str(reply.field("data", (str, int)))}, reply.request_id
+
+
+def list_vendor_accounts(
+    cloud: Cloud, vendor: str | None = None, account_id: str | None = None
+) -> Flow[list[VendorAccount]]:
+    """The accounts (ListVendorAccount), all pages, without their access keys."""
+    accounts, _ = yield from look_at_accounts(cloud, vendor, account_id)
+    return accounts
+
+
+def look_at_accounts(
+    cloud: Cloud, vendor: str | None = None, account_id: str | None = None
+) -> Flow[tuple[list[VendorAccount], ServiceClock]]:
+    """The same, with the service's own clock at the first page.
+
+    Whether the service takes ``account_id`` as a whole or as a beginning is not documented; here it is the whole.
+    """
+    filters = (("vendor", vendor), ("account_id", account_id))
+    query = tuple((name, value) for name, value in filters if value is not None)
+    request = Request("GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=query)
+    listed = yield from complete_list(cloud, request, _ACCOUNTS)
+    rows = [_normalized(row_id, row, vendor) for row_id, row in listed.rows.items()]
+    accounts = [
+        row
+        for row in rows
+        if (vendor is None or str(row.get("vendor")).upper() == vendor.upper())
+        and account_id in (None, row.get("account_id"))
+    ]
+    return accounts, listed.clock
+
+
+def _normalized(row_id: str, row: dict[str, Any], vendor: str | None) -> VendorAccount:
+    """A row without its keys, with its ids as text, and its vendor as the service documents it.
+
+    :param vendor: what the list was filtered by; a row without a vendor is of this one.
+    """
+    account = _without_keys(row)
+    account["id"] = row_id
+    if "account_id" in account:
+        account["account_id"] = text_of(row, "account_id") or ""
+    own = row.get("vendor")
+    name = own.strip() if isinstance(own, str) else ""
+    name = name.upper() if name.upper() in VENDORS else name or vendor or ""
+    if name or "vendor" in account:
+        account["vendor"] = name
+    return account
+
+
+def _without_keys(row: dict[str, Any]) -> VendorAccount:
+    """Without the keys themselves, and without their mention in a text such as ``failure_msg``."""
+    keys = [row[name] for name in ("ak", "sk") if isinstance(row.get(name), str) and row[name]]
+    kept: dict[str, Any] = {}
+    for name, value in row.items():
+        for key in keys:
+            value = value.replace(key, "***") if isinstance(value, str) else value
+        if name not in ("ak", "sk"):
+            kept[name] = value
+    account: Any = kept
+    return account  # type: ignore[no-any-return]
+
+
+def count_resources(cloud: Cloud, vendor: str, resource_type: str | None = None) -> Flow[int]:
+    """How many resources COC holds of a vendor (CountMultiCloudResources).
+
+    :raises InvalidParameter: for the vendors that the service can't count.
+    """
+    if vendor in VENDORS and vendor not in COUNTED_VENDORS:
+        raise InvalidParameter(f"COC counts resources of {', '.join(COUNTED_VENDORS)} only, not of {vendor}.")
+    kind = None if resource_type is None else checked_text(resource_type, "resource_type", 256)
+    filters = (("vendor", vendor), ("type", kind))
+    query = tuple((name, value) for name, value in filters if value is not None)
+    path = "/v1/multicloud-resources/count"
+    reply = yield from call(
+        cloud, Request("GET", SERVICE, "CountMultiCloudResources", path, repeatable=True, query=query)
+    )
+    count: int = reply.field("data", int)
+    return count

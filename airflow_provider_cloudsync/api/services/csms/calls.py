@@ -1,0 +1,149 @@
+"""CSMS: the calls for event notifications, and what a request may hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
+from airflow_provider_cloudsync.api.page_rows import Listing, text_of
+from airflow_provider_cloudsync.api.pages import complete_list
+from airflow_provider_cloudsync.api.replies import Reply, is_missing, may_be_missing, not_proven_missing
+from airflow_provider_cloudsync.api.services.csms.settings import EVENT_TYPES as EVENT_TYPES
+from airflow_provider_cloudsync.api.services.csms.settings import NOTHING_TO_CHANGE
+from airflow_provider_cloudsync.api.services.csms.settings import STATES as STATES
+from airflow_provider_cloudsync.api.services.csms.settings import Notification as Notification
+from airflow_provider_cloudsync.api.services.csms.settings import checked_name as checked_name
+from airflow_provider_cloudsync.api.services.csms.settings import checked_settings as checked_settings
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter
+
+log = logging.getLogger(__name__)
+
+SERVICE = "csms"
+NO_SUCH_EVENT = "CSMS.0005"
+_PATH = "/v1/{project_id}/csms/events"
+#: 50 is the default number of events per page; the highest one is not documented.
+_EVENTS = Listing("events", "name", "events", 50, total="", position="")
+
+
+class Event(TypedDict, total=False):
+    """An event notification as the service sends it; times are milliseconds, whatever its documentation says."""
+
+    name: str
+    event_id: str
+    event_types: list[str]
+    state: str
+    create_time: int
+    update_time: int
+    notification: Notification
+
+
+class NotificationRecord(TypedDict, total=False):
+    """One message that was sent, or not: ``notification_status`` is SUCCESS, FAIL, or INVALID for a bad topic."""
+
+    event_name: str
+    trigger_event_type: str
+    create_time: int
+    secret_name: str
+    secret_type: str
+    notification_target_name: str
+    notification_target_id: str
+    notification_content: str
+    notification_status: str
+
+
+def _request(method: str, operation: str, path: str, json: Any = None) -> Request:
+    # Repeatable, all of them: a name can't be created or deleted twice, and an update says how it is to be.
+    return Request(method, SERVICE, operation, path, repeatable=True, json=json)
+
+
+def _event(reply: Reply) -> Event:
+    event: Event = reply.field("event", dict)
+    return event
+
+
+def create_event(cloud: Cloud, name: str, settings: Mapping[str, Any]) -> Flow[Event]:
+    """Create an event notification (CreateSecretEvent). The service does not look whether the topic exists."""
+    body = {"name": checked_name(name), **settings}
+    return _event((yield from call(cloud, _request("POST", "CreateSecretEvent", _PATH, body))))
+
+
+def get_event(cloud: Cloud, name: str) -> Flow[Event]:
+    """One event notification (ShowSecretEvent)."""
+    path = f"{_PATH}/{checked_name(name)}"
+    return _event((yield from call(cloud, _request("GET", "ShowSecretEvent", path))))
+
+
+def find_event(cloud: Cloud, name: str) -> Flow[Event | None]:
+    """The same; None if there is no event of that name, by the service's own code or by the complete list of events.
+
+    :raises ApiError: for a 404 that may be of a gateway, if the list has the event or cannot be read.
+    """
+    try:
+        return (yield from get_event(cloud, name))
+    except ApiError as error:
+        if is_missing(error, NO_SUCH_EVENT):
+            return None
+        if not may_be_missing(error):
+            raise
+        try:
+            listed = yield from list_events(cloud)
+        except CloudSyncError as unread:
+            raise not_proven_missing(error, f"The list of events cannot be read either: {unread}") from unread
+        if any(text_of(event, "name") == name for event in listed):
+            raise not_proven_missing(error, f'The list of events contains "{name}".') from None
+        return None
+
+
+def list_events(cloud: Cloud) -> Flow[list[Event]]:
+    """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
+    request = _request("GET", "ListSecretEvents", _PATH)
+    listed = yield from complete_list(cloud, request, _EVENTS)
+    return list(listed.rows.values())
+
+
+def update_event(cloud: Cloud, name: str, settings: Mapping[str, Any]) -> Flow[Event]:
+    """Change what is named, and leave the rest as it is (UpdateSecretEvent)."""
+    if not settings:
+        raise InvalidParameter(NOTHING_TO_CHANGE)
+    path = f"{_PATH}/{checked_name(name)}"
+    return _event((yield from call(cloud, _request("PUT", "UpdateSecretEvent", path, dict(settings)))))
+
+
+def delete_event(cloud: Cloud, name: str) -> Flow[None]:
+    """Delete an event notification (DeleteSecretEvent), for good. Refused while a secret subscribes to it."""
+    yield from call(cloud, _request("DELETE", "DeleteSecretEvent", f"{_PATH}/{checked_name(name)}"))
+
+
+def list_subscribers(cloud: Cloud, name: str) -> Flow[list[str]]:
+    """The names of the secrets that subscribe to an event (ListSecrets), the first page of them."""
+    request = Request(
+        "GET",
+        SERVICE,
+        "ListSecrets",
+        "/v1/{project_id}/secrets",
+        repeatable=True,
+        query=(("event_name", checked_name(name)),),
+        max_reply=MAX_LIST_REPLY,
+    )
+    reply = yield from call(cloud, request)
+    secrets = reply.field("secrets", list)
+    return [each["name"] for each in secrets if isinstance(each, dict) and isinstance(each.get("name"), str)]
+
+
+def list_notification_records(cloud: Cloud) -> Flow[list[NotificationRecord]]:
+    """The messages of the last three months (ListNotificationRecords): one page, since the call takes no other."""
+    path = "/v1/{project_id}/csms/notification-records"
+    request = replace(_request("GET", "ListNotificationRecords", path), max_reply=MAX_LIST_REPLY)
+    reply = yield from call(cloud, request)
+    records: list[NotificationRecord] = reply.field("records", list)
+    page = reply.data.get("page_info")
+    if isinstance(page, Mapping) and page.get("next_marker"):
+        log.warning(
+            "There are more notification records than the %d shown, and the service has no way to ask for them.",
+            len(records),
+        )
+    return records

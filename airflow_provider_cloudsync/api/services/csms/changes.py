@@ -1,0 +1,360 @@
+"""CSMS: bringing an event notification into the state that is asked for, and making sure that it is.
+
+The service answers at once, so there is nothing to wait for. What there is to get wrong: a write that is taken and not
+carried out, one whose reply is lost, and what an event was like before it was changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+from airflow_provider_cloudsync.api.consoles import Console
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow, Pause, Request
+from airflow_provider_cloudsync.api.model import Probe
+from airflow_provider_cloudsync.api.replies import is_missing, may_be_missing, not_proven_missing
+from airflow_provider_cloudsync.api.retries import is_uncertain
+from airflow_provider_cloudsync.api.services.csms.calls import (
+    NO_SUCH_EVENT,
+    SERVICE,
+    Event,
+    create_event,
+    delete_event,
+    find_event,
+    list_subscribers,
+    update_event,
+)
+from airflow_provider_cloudsync.api.services.csms.settings import NOTHING_TO_CHANGE
+from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.api.times import ms_or_none
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, InvalidParameter, SyncFailed
+
+log = logging.getLogger(__name__)
+
+CONSOLE = Console("the console of DEW", SERVICE, "dew")
+#: A write is read back so often, so many seconds apart, until it shows.
+_READS, _BETWEEN_READS = 3, 1.0
+
+Settings = Mapping[str, Any]
+
+
+class Change(TypedDict):
+    """What became of an event: its settings before and after, None where it did not exist."""
+
+    changed: bool
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a try leaves behind for the next: what the event was like before it was changed.
+
+    :param before: its settings; None: it did not exist.
+    :param then: its ``update_time`` then.
+    :param wrote: its ``update_time`` after the write; None: that was not seen.
+    """
+
+    before: dict[str, Any] | None
+    then: int | None
+    wrote: int | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Memory:
+        """Read it from plain JSON.
+
+        :raises ValueError: if it is something else.
+        """
+        before, stamps = data["before"], (data["then"], data["wrote"])
+        if not (before is None or isinstance(before, dict)) or any(
+            not (each is None or isinstance(each, int)) for each in stamps
+        ):
+            raise ValueError("not what a try remembers")
+        return cls(before, *stamps)
+
+
+def settings_of(event: Event) -> dict[str, Any]:
+    """Of an event, what can be set."""
+    return {name: event.get(name) for name in ("state", "event_types", "notification")}
+
+
+def create(
+    cloud: Cloud,
+    name: str,
+    wanted: Settings,
+    *,
+    memory: Memory | None = None,
+    remember: Callable[[Memory | None], None] = lambda memory: None,
+    since: float | None = None,
+) -> Flow[Change]:
+    """Create an event, or find that it is there as asked.
+
+    :param memory: what an earlier try remembered.
+    :param remember: called before the write is sent; with None if nothing came of it.
+    :param since: one created at that time or later (seconds since the epoch) may be of a try that could not remember.
+    :raises SyncFailed: if one of that name is there and different; it is not changed.
+    """
+    event = yield from find_event(cloud, name)
+    if event is not None:
+        there = settings_of(event)
+        different = _different(there, wanted)
+        if different:
+            raise SyncFailed(
+                f"{described(name)} exists already, with another {' and '.join(different)}. Nothing was changed: use "
+                "CsmsUpdateEventOperator to change it, or delete it first."
+            )
+        if memory is not None:
+            return {"changed": True, "before": None, "after": there}  # an earlier try has created it
+        if since is not None and _is_since(event, since):
+            return {"changed": False, "before": None, "after": there}  # perhaps it has
+        log.info("%s is there already, as asked.", described(name))
+        return {"changed": False, "before": there, "after": there}
+    remember(Memory(before=None, then=None))
+    problem: CloudSyncError | None = None
+    try:
+        yield from create_event(cloud, name, wanted)
+    except CloudSyncError as error:
+        # Its reply may be lost, or the name be taken by an attempt whose reply was: the event itself tells.
+        if not (is_uncertain(error) or (isinstance(error, ApiError) and error.status in (400, 409))):
+            remember(None)
+            raise
+        problem = error
+    after, _ = yield from _read_back(cloud, name, wanted)
+    if after is None or _different(after, wanted):
+        raise problem or _not_taken(name, None, after, wanted)
+    return {"changed": True, "before": None, "after": after}
+
+
+def update(
+    cloud: Cloud,
+    name: str,
+    wanted: Settings,
+    *,
+    memory: Memory | None = None,
+    remember: Callable[[Memory | None], None] = lambda memory: None,
+    since: float | None = None,
+) -> Flow[Change]:
+    """Change of an event what is not as asked, and nothing if all is.
+
+    :param memory: what an earlier try remembered. It counts while the event is as that try left it.
+    :param remember: called before the write is sent, and again when it shows; with None if nothing came of it.
+    :param since: a write at that time or later (seconds since the epoch) may be of a try that could not remember. Where
+        it is all that there is to see, ``before`` is None: what it overwrote is not known.
+    :raises InvalidParameter: if nothing is asked.
+    :raises SyncFailed: if there is no such event, or it is not as asked afterwards.
+    """
+    if not wanted:
+        raise InvalidParameter(NOTHING_TO_CHANGE)
+    event = yield from find_event(cloud, name)
+    if event is None:
+        raise _missing(cloud, name)
+    there, stamp = settings_of(event), _stamp(event)
+    if memory is not None and not _is_as_left(name, memory, there, stamp, wanted):
+        memory = None
+    before = (memory and memory.before) or there
+    different = _different(there, wanted)
+    if not different:
+        log.info("%s is as asked already; nothing is written.", described(name))
+        if memory is None and since is not None and _is_since(event, since):
+            log.warning(
+                "It was changed during this run, perhaps by an earlier try of this task: what it was like before is "
+                "not known, so it can't be restored."
+            )
+            return {"changed": False, "before": None, "after": there}
+        return {"changed": bool(_different(before, there)), "before": before, "after": there}
+    ours = memory or Memory(before=before, then=stamp)
+    # In the log before anything is changed, so that whoever has to repair it by hand knows what to repair it to.
+    log.info("%s is about to be changed; before, it was: %s", described(name), one_line(repr(before), 600))
+    remember(ours)
+    expected = {**there, **wanted}
+    problem: CloudSyncError | None = None
+    try:
+        yield from update_event(cloud, name, {key: wanted[key] for key in different})
+    except CloudSyncError as error:
+        if not is_uncertain(error):
+            remember(memory)
+            raise
+        problem = error  # it may have been carried out all the same: the event itself tells
+    after, wrote = yield from _read_back(cloud, name, expected)
+    if after is None or _different(after, expected):
+        raise problem or _not_taken(name, before, after, expected)
+    remember(replace(ours, wrote=wrote))
+    return {"changed": bool(_different(before, after)), "before": before, "after": after}
+
+
+def delete(
+    cloud: Cloud,
+    name: str,
+    *,
+    ignore_missing: bool,
+    memory: Memory | None = None,
+    remember: Callable[[Memory | None], None] = lambda memory: None,
+    retried: bool = False,
+) -> Flow[Change]:
+    """Delete an event, and see that it is gone.
+
+    :param memory: what an earlier try remembered: it was there, and was about to be deleted.
+    :param remember: called before it is deleted.
+    :param retried: whether there was an earlier try, for the error.
+    :raises SyncFailed: if there is none, unless that is ignored; and if it is still there afterwards.
+    """
+    event = yield from find_event(cloud, name)
+    if event is None:
+        if memory is not None:
+            log.info("%s is gone; an earlier try has deleted it.", described(name))
+            return {"changed": True, "before": memory.before, "after": None}
+        if not ignore_missing:
+            raise _missing(
+                cloud, name, " An earlier try of this task may have deleted it." if retried else ""
+            )
+        log.info("%s does not exist; there is nothing to delete.", described(name))
+        return {"changed": False, "before": None, "after": None}
+    before = settings_of(event)
+    log.info("%s is about to be deleted; it was: %s", described(name), one_line(repr(before), 600))
+    remember(Memory(before=before, then=_stamp(event)))
+    try:
+        yield from delete_event(cloud, name)
+    except CloudSyncError as error:
+        if is_uncertain(error):
+            if not (yield from _is_gone(cloud, name)):
+                raise
+        # Missing now: an attempt whose reply was lost has deleted it.
+        elif isinstance(error, ApiError) and may_be_missing(error):
+            if not is_missing(error, NO_SUCH_EVENT) and (yield from find_event(cloud, name)) is not None:
+                raise not_proven_missing(error, f'The event "{name}" still exists.') from None
+        elif not isinstance(error, ApiError) or not is_missing(error, NO_SUCH_EVENT):
+            remember(None)
+            raise (yield from _with_subscribers(cloud, name, error)) from None
+    for attempt in range(_READS):
+        if attempt:
+            yield Pause(_BETWEEN_READS)
+        if (yield from find_event(cloud, name)) is None:
+            return {"changed": True, "before": before, "after": None}
+    raise SyncFailed(f"{described(name)}: the service accepted the deletion, but the event is still there.")
+
+
+def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
+    """Return whether it certainly is; where that can't be told, the error of the deletion is the one to tell."""
+    try:
+        return (yield from find_event(cloud, name)) is None
+    except CloudSyncError:
+        return False
+
+
+def _is_as_left(
+    name: str, memory: Memory, there: dict[str, Any], stamp: int | None, wanted: Settings
+) -> bool:
+    """Return whether an event is as an earlier try left it, so that what that try found is what was there before.
+
+    :raises SyncFailed: if it is neither as that try found it nor as it should have left it.
+    """
+    found = memory.before or {}
+    wrong = _different(there, {**found, **wanted})
+    if memory.wrote is not None:
+        return stamp == memory.wrote and not wrong  # else somebody has changed it since
+    if stamp == memory.then and not _different(there, found):
+        return False  # the write never came
+    if wrong:
+        shown = "; ".join(f"{key} is {one_line(repr(there.get(key)), 300)}" for key in wrong)
+        raise SyncFailed(
+            f"{described(name)}: an earlier try of this task was about to write, and now {shown}, which it did not ask "
+            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in {CONSOLE}, "
+            "then clear the task."
+        )
+    return True
+
+
+def _is_since(event: Event, since: float) -> bool:
+    stamp = _stamp(event)
+    return stamp is None or stamp >= since * 1000
+
+
+def _with_subscribers(cloud: Cloud, name: str, error: CloudSyncError) -> Flow[CloudSyncError]:
+    """The refusal of a deletion, with the secrets that are in its way where that is what it is."""
+    if not isinstance(error, ApiError) or error.status not in (400, 409):
+        return error
+    try:
+        secrets = yield from list_subscribers(cloud, name)
+    except CloudSyncError:
+        return error  # the user may have no permission to list secrets
+    if not secrets:
+        return error
+    return SyncFailed(
+        f"{described(name)} can't be deleted while secrets subscribe to it: {', '.join(secrets[:10])}"
+        f"{' and more' if len(secrets) > 10 else ''}. Take the event off them first. ({error.message})"
+    )
+
+
+def _read_back(cloud: Cloud, name: str, expected: Settings) -> Flow[tuple[dict[str, Any] | None, int | None]]:
+    """The settings as the service has them, and its stamp; asked for a few times if they are not as expected."""
+    found: dict[str, Any] | None = None
+    stamp: int | None = None
+    for attempt in range(_READS):
+        if attempt:
+            yield Pause(_BETWEEN_READS)
+        event = yield from find_event(cloud, name)
+        found, stamp = (None, None) if event is None else (settings_of(event), _stamp(event))
+        if found is not None and not _different(found, expected):
+            break
+    return found, stamp
+
+
+def _stamp(event: Event) -> int | None:
+    """When it was changed last, in ms: tells whether somebody has changed it since."""
+    return ms_or_none(event.get("update_time"))
+
+
+def _different(there: Settings, wanted: Settings) -> list[str]:
+    """The names of the settings that are not as wanted. The order of event types means nothing."""
+    return [name for name, value in wanted.items() if not _is_as(there.get(name), value)]
+
+
+def _is_as(there: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        return all(there.get(name) == value for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(there, list):
+        return sorted(map(str, there)) == sorted(map(str, wanted))
+    return bool(there == wanted)
+
+
+def described(name: str) -> str:
+    """An event, in a sentence."""
+    return f'CSMS event notification "{name}"'
+
+
+def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
+    return SyncFailed(
+        f"There is no {described(name)} in region {cloud.region or 'unnamed'}, project "
+        f"{cloud.project_id or 'of the region'}. Check the name, the region and the project.{perhaps}"
+    )
+
+
+def _not_taken(name: str, before: Settings | None, after: Settings | None, expected: Settings) -> SyncFailed:
+    """The service said yes, and the event is not as asked."""
+    if after is None:
+        return SyncFailed(f"{described(name)}: the service accepted the write, but there is no such event.")
+    wrong = "; ".join(
+        f"{key} is {one_line(repr(after.get(key)), 300)}, not {one_line(repr(expected[key]), 300)}"
+        for key in _different(after, expected)
+    )
+    was = "" if before is None else f" Before the write it was: {one_line(repr(dict(before)), 600)}."
+    return SyncFailed(
+        f"{described(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in "
+        f"{CONSOLE} if it matters, and give the service's support the time of this task."
+    )
+
+
+PROBE = Probe(
+    Request(
+        "GET",
+        SERVICE,
+        "ListSecretEvents",
+        "/v1/{project_id}/csms/events",
+        repeatable=True,
+        query=(("limit", "1"),),
+    ),
+    needs="csms:event:list and csms:event:get to look; csms:event:create, :update and :delete to change",
+)

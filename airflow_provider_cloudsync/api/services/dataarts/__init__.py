@@ -1,0 +1,1 @@
+"""Calls, polls and verdicts of one service."""

@@ -1,0 +1,357 @@
+"""DataArts Studio: member sync tasks, which bring the members of a workspace into an MRS or DWS cluster.
+
+They can only be watched: runs start from the task's schedule or from the console, and no API starts one. A task shows
+the state and the start time of its last run, so an old success looks like a new one but for ``sync_time``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict, Unpack
+
+from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, is_fresh, lag_left, learn_clock
+from airflow_provider_cloudsync.api.consoles import Console
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, MAX_REPLY, Flow, Quota, Request
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    CONFIRM_SUCCESS,
+    RAN_KEY,
+    STATE_LAG,
+    Phase,
+    Probe,
+    Progress,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.page_rows import POSITION_REFUSED, Listing, row_count, rows_of, text_of
+from airflow_provider_cloudsync.api.pages import complete_list
+from airflow_provider_cloudsync.api.parameters import flag, identifier, one_of
+from airflow_provider_cloudsync.api.text import one_line
+from airflow_provider_cloudsync.api.times import (
+    ServiceTime,
+    as_text,
+    epoch_ms,
+    is_unreadable,
+    iso,
+    read_service_time,
+)
+from airflow_provider_cloudsync.exceptions import (
+    ApiError,
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidParameter,
+    Throttled,
+    UnreadableReply,
+)
+
+log = logging.getLogger(__name__)
+
+SERVICE = "dataartsstudio"
+_CONSOLE = Console("the workspace in the DataArts Studio console", SERVICE, "dayu", parameters=("workspace",))
+_PATH = "/v1/{project_id}/security/member-sync-tasks"
+_PAGE = 100
+_TASKS = Listing("tasks", "id", "member sync tasks", _PAGE)
+_ENDED = ("SYNC_SUCCESS", "SYNC_FAIL")
+#: Of each of the two reads, for a user; as documented for the others of this family.
+_QUOTA = Quota(40, 10.0)
+
+
+class MemberSyncFilters(TypedDict, total=False):
+    """What a list of member sync tasks can be narrowed and ordered by; None leaves one out."""
+
+    cluster_type: str | None
+    cluster_name: str | None
+    sync_status: str | None
+    schedule_status: str | None
+    order_by: str | None
+    order_by_asc: bool | None
+
+
+class MemberSyncTask(TypedDict, total=False):
+    """A member sync task as the service sends it; times are milliseconds since the epoch."""
+
+    id: str
+    project_id: str
+    domain_id: str
+    instance_id: str
+    data_connection_id: str
+    data_connection_name: str
+    data_connection_workspace: str
+    cluster_id: str
+    cluster_name: str
+    cluster_type: str
+    schedule_start_hour: int
+    schedule_end_hour: int
+    schedule_period: str
+    schedule_interval: int
+    schedule_status: str
+    sync_status: str
+    sync_msg: str
+    sync_time: int
+    create_time: int
+    create_user: str
+    update_time: int
+    update_user: str
+
+
+def member_sync_target(
+    workspace: str,
+    sync_task_id: str,
+    *,
+    synced_after: Any,
+    if_unscheduled: str = "warn",
+    settle: float = STATE_LAG,
+) -> dict[str, Any]:
+    """What to watch, checked.
+
+    :param synced_after: only a run that started then or later counts; None: the last one, whenever it was.
+    :param if_unscheduled: ``warn`` or ``fail`` where the task's schedule is off, so that no run comes by itself.
+    :param settle: seconds by which ``sync_status`` may lag behind ``sync_time``.
+    """
+    return {
+        "workspace": identifier(workspace, "workspace"),
+        "sync_task_id": identifier(sync_task_id, "sync_task_id"),
+        "synced_after": None if synced_after is None else epoch_ms(synced_after, "synced_after"),
+        "if_unscheduled": one_of(if_unscheduled, "if_unscheduled", ("warn", "fail")),
+        "settle": settle,
+    }
+
+
+def _request(
+    operation: str, workspace: str, path: str = "", query: tuple[tuple[str, str], ...] = ()
+) -> Request:
+    headers = {"workspace": identifier(workspace, "workspace")}
+    return Request(
+        "GET",
+        SERVICE,
+        operation,
+        _PATH + path,
+        repeatable=True,
+        query=query,
+        headers=headers,
+        quota=_QUOTA,
+        max_reply=MAX_REPLY if path else MAX_LIST_REPLY,
+    )
+
+
+def get_member_sync_task(cloud: Cloud, workspace: str, task_id: str) -> Flow[MemberSyncTask]:
+    """One task (ShowSecurityMemberSyncTask)."""
+    task, _ = yield from _get(cloud, workspace, task_id)
+    return task
+
+
+def _get(cloud: Cloud, workspace: str, task_id: str) -> Flow[tuple[MemberSyncTask, ServiceClock]]:
+    path = f"/{identifier(task_id, 'task_id')}"
+    reply = yield from call(cloud, _request("ShowSecurityMemberSyncTask", workspace, path))
+    reply.field("sync_status", str)
+    task: MemberSyncTask = reply.data
+    return task, reply.clock
+
+
+def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, MemberSyncSeen], int, int]]:
+    """Return the tasks on a page, its number of rows, and the number of pages that follow, as far as it states that.
+
+    A row that cannot be read, or comes with two contents, is left out.
+    """
+    query = (("limit", str(_PAGE)), ("offset", str(offset)))
+    reply = yield from call(cloud, _request("ListSecurityMemberSyncTasks", workspace, query=query))
+    page = rows_of(reply, _TASKS)
+    found: dict[str, MemberSyncSeen] = {}
+    unclear: set[str] = set()
+    for row in page:
+        task_id = text_of(row, "id")
+        if task_id is not None and isinstance(row.get("sync_status"), str):
+            seen = _seen(row, reply.clock, cloud.service_zone_ms)
+            if found.setdefault(task_id, seen) != seen:
+                unclear.add(task_id)
+    total = row_count(reply, "total")
+    left = len(page) if total is None else max(total - offset - len(page), 0)
+    pages_left = -(-left // len(page)) if page else 0
+    return {key: seen for key, seen in found.items() if key not in unclear}, len(page), pages_left
+
+
+def list_member_sync_tasks(
+    cloud: Cloud, workspace: str, **filters: Unpack[MemberSyncFilters]
+) -> Flow[list[MemberSyncTask]]:
+    """All tasks of a workspace, or those that the filters leave (ListSecurityMemberSyncTasks)."""
+    known = tuple(MemberSyncFilters.__annotations__)
+    unknown = sorted(set(filters) - set(known))
+    if unknown:
+        raise InvalidParameter(
+            f"list_member_sync_tasks has no filter {unknown[0]!r}; it has: {', '.join(known)}."
+        )
+    if filters.get("order_by_asc") is not None:
+        flag(filters["order_by_asc"], "order_by_asc")
+    query = tuple(
+        (name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, value in filters.items()
+        if value is not None
+    )
+    request = _request("ListSecurityMemberSyncTasks", workspace, query=query)
+    listed = yield from complete_list(cloud, request, _TASKS)
+    return list(listed.rows.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSyncSeen:
+    """State of a task at one poll.
+
+    :param sync_status: in capitals.
+    :param sync_time: start of the last run; see `airflow_provider_cloudsync.api.times.ServiceTime`.
+    :param clock: the service's.
+    """
+
+    sync_status: str
+    sync_time: ServiceTime = None
+    sync_msg: str = ""
+    scheduled: bool = True
+    clock: ServiceClock = NO_CLOCK
+
+
+def _seen(task: Mapping[str, Any], clock: ServiceClock, zone_ms: int | None = None) -> MemberSyncSeen:
+    message = task.get("sync_msg")
+    status = task["sync_status"].strip().upper()
+    if message and status == "SYNC_FAIL":
+        log.debug("sync_msg of %s: %r", task.get("id"), message)
+    return MemberSyncSeen(
+        sync_status=status,
+        sync_time=read_service_time(task.get("sync_time"), zone_ms),
+        sync_msg=message if isinstance(message, str) else "",
+        scheduled=str(task.get("schedule_status")).strip().upper() != "NOT_SCHEDULE",
+        clock=clock,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSync:
+    """A member sync task, as something to wait for."""
+
+    name: str = "dataarts"
+    floor: float = 2.0
+    console: Console = _CONSOLE
+
+    def describe(self, target: Target) -> str:
+        return f"Member sync task {target['sync_task_id']} of DataArts workspace {target['workspace']}"
+
+    def group(self, target: Target) -> Hashable:
+        return str(target["workspace"])
+
+    def key(self, target: Target) -> Hashable:
+        return str(target["sync_task_id"])
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[MemberSyncSeen]:
+        task, clock = yield from _get(cloud, target["workspace"], target["sync_task_id"])
+        return _seen(task, clock, cloud.service_zone_ms)
+
+    def observe_all(
+        self, cloud: Cloud, group: str, keys: Sequence[str]
+    ) -> Flow[dict[str, MemberSyncSeen | CloudSyncError]]:
+        """By pages of the list, as long as these are fewer calls than to ask for each task."""
+        found: dict[str, MemberSyncSeen | CloudSyncError] = {}
+        missing = list(keys)
+        read, pages_left = 0, 1
+        while 0 < pages_left < len(missing):
+            try:
+                seen, rows, pages_left = yield from _page(cloud, group, offset=read)
+            except ApiError as error:
+                if not read or error.status not in POSITION_REFUSED:
+                    raise
+                break  # The offset is behind the last row, and no total said so.
+            if not seen.keys() - found.keys():
+                break  # The service repeats itself, or the page has no usable row.
+            read += rows
+            found |= seen
+            missing = [key for key in missing if key not in found]
+        for key in missing:
+            try:
+                task, clock = yield from _get(cloud, group, key)
+                found[key] = _seen(task, clock, cloud.service_zone_ms)
+            except (ApiError, UnreadableReply) as error:
+                if isinstance(error, Throttled | CredentialsRejected):
+                    raise  # it is about all of them
+                found[key] = error
+        return found
+
+    def learn(self, ticket: Ticket, seen: MemberSyncSeen) -> Ticket:
+        """The run that was seen under way, and what its time is compared with."""
+        baseline, time = ticket.baseline, seen.sync_time
+        if seen.sync_status == "SYNCING" and time is not None and baseline.get(RAN_KEY) != time:
+            baseline = {**baseline, RAN_KEY: time}
+        baseline = learn_clock(baseline, ticket.target["synced_after"], {"": time}, seen.clock)
+        return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
+
+    def judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
+        return self._judge(ticket, seen, now).of_run(seen.sync_time)
+
+    def _judge(self, ticket: Ticket, seen: MemberSyncSeen, now: float) -> Progress:
+        status, after = seen.sync_status, ticket.target["synced_after"]
+        if status == "SYNCING":
+            return Progress(Phase.RUNNING, f"A run is under way{_since(seen)}.")
+        if status not in (*_ENDED, "NOT_SYNC"):
+            odd = one_line(status, 40) or "(empty)"
+            return Progress(
+                Phase.RUNNING,
+                f"Unrecognized state {odd}.",
+                warning=f"Unrecognized state {odd}. The wait goes on until its deadline.",
+            )
+        fresh = is_fresh(ticket.baseline, after, seen.sync_time, seen.clock)
+        warning = fresh.warning
+        if is_unreadable(seen.sync_time):
+            warning = (
+                f"The sync_time {as_text(seen.sync_time)}, so it cannot be told when the last run started."
+            )
+        if fresh.counts is None:
+            return Progress(
+                Phase.FAILED,
+                f"{warning} Cannot tell whether a run is after {iso(after)}. Set the clock.",
+                confirm_for=CONFIRM_FAILURE,
+            )
+        if status in _ENDED and fresh.counts:
+            lag = float(ticket.target.get("settle", STATE_LAG))
+            # A run that was seen under way has written its state since.
+            ran = seen.sync_time is not None and ticket.baseline.get(RAN_KEY) == seen.sync_time
+            settled = ran or seen.sync_time is None
+            hold = 0.0 if settled else lag_left(lag, seen.sync_time, seen.clock, now)
+            if status == "SYNC_SUCCESS":
+                why = f"The last run succeeded{_since(seen)}."
+                return Progress(Phase.SUCCEEDED, why, warning, confirm_for=max(hold, CONFIRM_SUCCESS))
+            said = one_line(seen.sync_msg, 500, tail=True) or "no message"
+            of = "" if seen.sync_time is None else f" (of the run started {_text(seen)})"
+            why = f"The service says: {said}{of}"
+            return Progress(Phase.FAILED, why, warning, confirm_for=max(hold, CONFIRM_FAILURE))
+        if status == "NOT_SYNC" or seen.sync_time is None:
+            why = f"The task has never run ({status})."
+        else:
+            why = f"Last run: {_text(seen)}, {status}."
+        if after is not None:
+            why = f"Waiting for a run that starts at {iso(after)} or later. {why}"
+        if seen.scheduled:
+            return Progress(Phase.RUNNING, why, warning)
+        nothing = (
+            "The schedule of the task is off (NOT_SCHEDULE), so no run starts by itself. Switch the schedule on or "
+            "start a run in the DataArts Studio console."
+        )
+        if ticket.target["if_unscheduled"] == "fail":
+            return Progress(Phase.FAILED, f"{nothing} {why}", confirm_for=CONFIRM_FAILURE)
+        return Progress(Phase.RUNNING, why, warning=f"{nothing} {warning}".strip())
+
+
+def _since(seen: MemberSyncSeen) -> str:
+    return "" if seen.sync_time is None else f" (started {_text(seen)})"
+
+
+def _text(seen: MemberSyncSeen) -> str:
+    return as_text(seen.sync_time)
+
+
+MEMBER_SYNC = MemberSync()
+
+PROBE = Probe(
+    # There is no workspace of this id, and the service says so.
+    _request("ListSecurityMemberSyncTasks", "0", query=(("limit", "1"), ("offset", "0"))),
+    needs="read access to the workspace (a role in it, or DAYU User)",
+    unsure=("DLS.6036",),
+)

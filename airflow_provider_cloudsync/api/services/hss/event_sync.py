@@ -1,0 +1,290 @@
+"""HSS: synchronizing the protection events of container clusters.
+
+The service says no more of a synchronization than that its task was created (``synched``, spelled so). The one trace
+that it leaves is ``last_update_time`` of the list of events, which moves even where no event came. That list bears five
+calls a minute from one user or one address, so each look is one short page, and all looks of a process take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+from airflow_provider_cloudsync.api.clocks import (
+    NO_CLOCK,
+    ServiceClock,
+    has_moved_since,
+    is_fresh,
+    learn_clock,
+)
+from airflow_provider_cloudsync.api.consoles import Console
+from airflow_provider_cloudsync.api.flows import Cloud, call
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    Phase,
+    Probe,
+    Progress,
+    Stage,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.page_rows import Listing
+from airflow_provider_cloudsync.api.pages import complete_list
+from airflow_provider_cloudsync.api.parameters import identifier
+from airflow_provider_cloudsync.api.times import (
+    ServiceTime,
+    as_text,
+    epoch_ms,
+    instant_ms,
+    is_unreadable,
+    iso,
+    read_service_time,
+)
+from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
+
+SERVICE = "hss"
+_CONSOLE = Console("the HSS console, under Container Clusters", SERVICE, "hss2")
+#: Documented for each API of HSS: 5 calls a minute of one user or one IP.
+QUOTA = Quota(5, 60.0, by_address=True)
+#: Fewest events per page that the service accepts; it returns at most 200.
+_SHORT_PAGE = 10
+#: Newest first. ``total_num`` never exceeds 10,000.
+_EVENTS = Listing(
+    "data_list", "event_id", "events", 200, _SHORT_PAGE, "total_num", most_counted=10_000, is_log=True
+)
+#: Nothing shows a run, so a start whose reply was lost is not looked for.
+_SETTLE = 0.0
+
+
+class ClusterEvent(TypedDict, total=False):
+    """A protection event as the service sends it; times are milliseconds since the epoch."""
+
+    event_id: str
+    event_name: str
+    event_class_id: str
+    event_content: str
+    event_type: int
+    cluster_id: str
+    cluster_name: str
+    project_id: str
+    enterprise_project_id: str
+    policy_id: str
+    policy_name: str
+    action: str
+    handle_status: str
+    create_time: int
+    update_time: int
+    resource_info: dict[str, Any]
+
+
+class SyncCreated(TypedDict):
+    """The reply to a start: whether a synchronization task was created."""
+
+    synched: bool
+
+
+def events_target(
+    *, cluster_id: str | None = None, enterprise_project_id: str | None = None
+) -> dict[str, Any]:
+    """What to synchronize, checked.
+
+    :param cluster_id: None: every cluster of the enterprise project.
+    :param enterprise_project_id: None: the connection's; ``0`` is the default one, ``all_granted_eps`` stands for all.
+    """
+    return {
+        "cluster_id": None if cluster_id is None else identifier(cluster_id, "cluster_id"),
+        "enterprise_project_id": None
+        if enterprise_project_id is None
+        else identifier(enterprise_project_id, "enterprise_project_id"),
+    }
+
+
+def events_watch_target(
+    *, cluster_id: str | None = None, enterprise_project_id: str | None = None, updated_after: Any
+) -> dict[str, Any]:
+    """What to watch, checked.
+
+    :param updated_after: only an update at that time or later counts; None: any.
+    """
+    after = None if updated_after is None else epoch_ms(updated_after, "updated_after")
+    return {
+        **events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id),
+        "updated_after": after,
+    }
+
+
+def _request(cloud: Cloud, method: str, operation: str, path: str, target: Target) -> Request:
+    project = target["enterprise_project_id"] or cloud.enterprise_project_id
+    scope = (("cluster_id", target["cluster_id"]), ("enterprise_project_id", project))
+    return Request(
+        method,
+        SERVICE,
+        operation,
+        "/v5/{project_id}" + path,
+        repeatable=method == "GET",
+        query=tuple((name, value) for name, value in scope if value is not None),
+        quota=QUOTA,
+    )
+
+
+def _list_request(cloud: Cloud, target: Target) -> Request:
+    request = _request(cloud, "GET", "ListClusterEvents", "/cluster-protect/events", target)
+    return replace(request, max_reply=MAX_LIST_REPLY)
+
+
+def sync_events(cloud: Cloud, target: Target) -> Flow[tuple[SyncCreated, str]]:
+    """Ask for a synchronization (SyncClusterProtectionEvent), and the request id. ``synched`` may be false."""
+    path = "/container/clusters/protection-event-sync"
+    reply = yield from call(cloud, _request(cloud, "POST", "SyncClusterProtectionEvent", path, target))
+    return {"synched": reply.field("synched", bool)}, reply.request_id
+
+
+def list_cluster_events(cloud: Cloud, target: Target) -> Flow[list[ClusterEvent]]:
+    """All events (ListClusterEvents), 200 a page; from the fifth page on they come at five pages a minute."""
+    listed = yield from complete_list(cloud, _list_request(cloud, target), _EVENTS)
+    return list(listed.rows.values())
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSeen:
+    """State of the list of events at one poll.
+
+    :param time: of the last update; see `airflow_provider_cloudsync.api.times.ServiceTime`.
+    :param clock: the service's.
+    """
+
+    time: ServiceTime = None
+    clock: ServiceClock = NO_CLOCK
+
+
+def get_last_update_time(cloud: Cloud, target: Target) -> Flow[int | None]:
+    """When the events were updated last, in ms; None where they never were (ListClusterEvents, its first page)."""
+    return instant_ms((yield from _last_update(cloud, target)).time)
+
+
+def _last_update(cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
+    request = _list_request(cloud, target)
+    query = (*request.query, ("limit", str(_SHORT_PAGE)), ("offset", "0"))
+    reply = yield from call(cloud, replace(request, query=query))
+    reply.field("data_list", list)
+    return UpdateSeen(
+        read_service_time(reply.data.get("last_update_time"), cloud.service_zone_ms), reply.clock
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventSync:
+    """Synchronizing protection events, as something to start and to wait for."""
+
+    name: str = "hss"
+    #: Five looks a minute would bear 12 s; somebody else may look, too.
+    floor: float = 15.0
+    console: Console = _CONSOLE
+
+    def describe(self, target: Target) -> str:
+        cluster = target["cluster_id"]
+        return f"Protection event sync of {f'HSS cluster {cluster}' if cluster else 'all HSS clusters'}"
+
+    def key(self, target: Target) -> Hashable:
+        return (target["cluster_id"], target["enterprise_project_id"])
+
+    def settle(self, target: Target) -> float:
+        return _SETTLE
+
+    def split(self, target: Target) -> list[Target]:
+        return [target]
+
+    def essence(self, target: Target) -> Target:
+        return target
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
+        return (yield from _last_update(cloud, target))
+
+    def admit(self, target: Target, seen: UpdateSeen) -> Progress:
+        return Progress(
+            Phase.SUCCEEDED, "The service does not show whether a sync is running; ours can start."
+        )
+
+    def covers(self, target: Target, seen: UpdateSeen) -> bool:
+        return False  # the service does not show what runs
+
+    def baseline(self, target: Target, seen: UpdateSeen) -> Mapping[str, Any]:
+        return {"last_update_time": seen.time, "date": seen.clock.now}
+
+    def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
+        created, request_id = yield from sync_events(cloud, target)
+        if not created["synched"]:
+            raise SyncFailed(
+                f"{self.describe(target)} was not started: HSS created no task for it (synched: false, request id "
+                f"{request_id or 'unknown'}) and gives no reason. Check that the cluster is protected by HSS and "
+                "reachable for it, in the HSS console under Container Clusters."
+            )
+        return {"request_id": request_id}
+
+    def is_busy(self, error: CloudSyncError) -> bool:
+        return False
+
+    def evidence(self, ticket: Ticket, seen: UpdateSeen) -> bool:
+        return False  # the list moves by itself, too: that it moved does not show that a start was accepted
+
+    def leaves_trace(self, ticket: Ticket) -> bool:
+        return False
+
+    def learn(self, ticket: Ticket, seen: UpdateSeen) -> Ticket:
+        if ticket.stage is not Stage.WATCHING:
+            return ticket
+        after = ticket.target["updated_after"]
+        baseline = learn_clock(ticket.baseline, after, {"": seen.time}, seen.clock)
+        return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
+
+    def judge(self, ticket: Ticket, seen: UpdateSeen, now: float) -> Progress:
+        return self._judge(ticket, seen).of_run(seen.time)
+
+    def _judge(self, ticket: Ticket, seen: UpdateSeen) -> Progress:
+        shown = "was never updated" if seen.time is None else f"was updated last at {as_text(seen.time)}"
+        warning = ""
+        if seen.time is None:
+            warning = (
+                "HSS returned no time of the last update (last_update_time is null, 0 or missing). An update shows "
+                "only when it returns one."
+            )
+        elif is_unreadable(seen.time):
+            warning = f"The last_update_time {as_text(seen.time)}, so an update is hard to tell."
+        if ticket.stage is Stage.WATCHING:
+            return self._judge_watched(ticket, seen, shown, warning)
+        before, taken = ticket.baseline.get("last_update_time"), ticket.baseline.get("date")
+        if has_moved_since(before, seen.time, taken) and not is_unreadable(seen.time):
+            why = f"The list of events {shown}, after the sync was started."
+            return Progress(Phase.SUCCEEDED, why, warning)
+        return Progress(Phase.RUNNING, f"The list of events {shown}, as before the start.", warning)
+
+    def _judge_watched(self, ticket: Ticket, seen: UpdateSeen, shown: str, warning: str) -> Progress:
+        after = ticket.target["updated_after"]
+        fresh = is_fresh(ticket.baseline, after, seen.time, seen.clock)
+        warning = warning or fresh.warning
+        if fresh.counts is None:
+            why = f"{warning} Cannot tell whether a list of events is new since {iso(after)}. Set the clock."
+            return Progress(Phase.FAILED, why, confirm_for=CONFIRM_FAILURE)
+        if fresh.counts and seen.time is not None and not is_unreadable(seen.time):
+            return Progress(Phase.SUCCEEDED, f"The list of events {shown}.", warning)
+        wanted = f" Waiting for an update at {iso(after)} or later." if after is not None else ""
+        return Progress(Phase.RUNNING, f"The list of events {shown}.{wanted}", warning)
+
+
+EVENT_SYNC = EventSync()
+
+PROBE = Probe(
+    Request(
+        "GET",
+        SERVICE,
+        "ListClusterEvents",
+        "/v5/{project_id}/cluster-protect/events",
+        repeatable=True,
+        query=(("limit", str(_SHORT_PAGE)), ("offset", "0")),
+        quota=QUOTA,
+    ),
+    needs="read access to HSS, and to synchronize container clusters (such as HSS Administrator)",
+    denied=("HSS.0010", "HSS.0013", "00000010"),
+)

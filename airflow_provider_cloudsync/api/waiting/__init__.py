@@ -1,0 +1,1 @@
+"""Starting a sync, polling it until it ends, and watching for ended runs."""

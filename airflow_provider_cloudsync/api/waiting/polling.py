@@ -1,0 +1,379 @@
+"""Polling: the flows that turn a service's `observe` and `judge` into the end of a wait.
+
+Blocking tasks, rescheduled sensors and triggers all run these same flows. A single poll never decides an end that
+cannot be undone: `Progress.confirm_for` says for how long an end has to show, and `Confirmation` keeps count.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airflow_provider_cloudsync.api.flows import ANSWER_TIME, Cloud
+from airflow_provider_cloudsync.api.messages import Flow, Pause
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_SUCCESS,
+    Phase,
+    Progress,
+    Service,
+    Stage,
+    Startable,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.redaction import Secrets
+from airflow_provider_cloudsync.api.retries import delay_for, is_held_back
+from airflow_provider_cloudsync.api.waiting.observation import Looks, look_in_time
+from airflow_provider_cloudsync.api.waiting.progress_log import Story
+from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
+
+log = logging.getLogger(__name__)
+
+#: However long a wait has been, it polls at least this often (seconds).
+LONGEST_PAUSE = 60.0
+#: What begins together does not stay together: of its pause, the first poll comes somewhere in this part (but not later
+#: than so many seconds), and an adaptive pause may be so much shorter.
+_FIRST_PART, _MOST_SPREAD, _JITTER = 0.5, 5.0, 0.05
+#: A wait that was handed over polls first after at most so many seconds, whatever the clock of the other machine said.
+_LONGEST_HEAD_START = 10.0
+#: A failure that is being confirmed is polled at least this often (seconds).
+_CONFIRM_PAUSE = 5.0
+#: A poll that comes earlier than planned by less than this counts as in time (seconds): timers are not exact.
+_EARLY = 0.05
+#: A poke stays for at most so many seconds until an end is confirmed.
+LONGEST_HOLD = 60.0
+#: After so many lost polls in a row the connection is worth reading again.
+LOST_POLLS = 5
+
+
+def next_pause(waited: float, floor: float, poll_interval: float | None = None) -> float:
+    """Seconds until the next poll: a tenth of the time already waited, so that short syncs end soon and long ones
+    cost little.
+
+    :param waited: seconds since the start.
+    :param floor: seconds between two polls that the service's quota asks for at the least.
+    :param poll_interval: the user's own choice; the floor still holds.
+    """
+    if poll_interval is not None:
+        return max(poll_interval, floor)
+    return max(floor, min(waited / 10.0, LONGEST_PAUSE))
+
+
+def judge(
+    cloud: Cloud, service: Service[Any], ticket: Ticket, seen: Any, now: float, waited: float = math.inf
+) -> Progress:
+    """The verdict at the ticket's stage: a queued one waits until it can start, all others for the end.
+
+    :param now: when the poll began, not when it ended: a slow poll must not make an early flag look settled.
+    :param waited: seconds for which this process has waited. A queued ticket is held back for some of them.
+    """
+    if ticket.stage is not Stage.QUEUED:
+        return redacted(cloud, service.judge(ticket, seen, now))
+    startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
+    admitted = redacted(cloud, startable.admit(ticket.target, seen))
+    if admitted.phase is Phase.SUCCEEDED and waited < ticket.hold:
+        return Progress(Phase.RUNNING, "Another run was in the way a moment ago; ours is held back a little.")
+    return admitted
+
+
+def redacted(cloud: Cloud, progress: Progress) -> Progress:
+    """Return a verdict whose texts show no secret of the connection. Names are judged as they came."""
+    clean = Secrets(tuple(cloud.credentials.secrets)).redact_text
+    why, warning = clean(progress.why), clean(progress.warning)
+    if (why, warning) == (progress.why, progress.warning):
+        return progress
+    return replace(progress, why=why, warning=warning)
+
+
+@dataclass(slots=True)
+class Confirmation:
+    """Counts for how long an end has shown, poll after poll.
+
+    :ivar end: phase and run of the end that shows; None while there is none.
+    :ivar since: when a poll showed it first.
+    :ivar certain_at: from when on another poll that shows it makes it certain.
+    """
+
+    end: tuple[Phase, int | None] | None = None
+    since: float = 0.0
+    certain_at: float = math.inf
+
+    @property
+    def is_pending(self) -> bool:
+        """Return whether an end shows that is not certain yet."""
+        return self.end is not None
+
+    def take(self, progress: Progress, at: float) -> Progress:
+        """The progress of a poll: RUNNING while its end is not certain.
+
+        :param at: when the poll began, seconds since the epoch by the clock of this process.
+        """
+        end = progress.phase, progress.run
+        if progress.phase is Phase.RUNNING or progress.confirm_for <= 0:
+            self.end = None
+            return progress
+        if end != self.end or at < self.since:  # another end; or the clock was set
+            self.end, self.since, self.certain_at = end, at, at + progress.confirm_for
+        elif at >= self.certain_at - _EARLY:
+            self.end = None
+            return progress
+        else:
+            self.certain_at = min(self.certain_at, at + progress.confirm_for)
+        return replace(
+            progress, phase=Phase.RUNNING, why=f"{progress.why} Confirming.", confirm_for=0.0, absent=False
+        )
+
+    def pause(self, at: float, floor: float, between: float) -> float:
+        """Seconds until the next poll while an end is pending.
+
+        :param at: now.
+        :param between: seconds between polls otherwise.
+        """
+        left = self.certain_at - at
+        if self.end is not None and self.end[0] is Phase.SUCCEEDED:
+            # One more poll is enough. A longer time leaves room to see the run itself.
+            pause = left if left <= CONFIRM_SUCCESS else min(max(between, CONFIRM_SUCCESS), left)
+        else:
+            pause = min(between, _CONFIRM_PAUSE, left)
+        return max(pause, floor)
+
+
+def observe(
+    cloud: Cloud, service: Service[Any], target: Target, *, started: bool = False
+) -> Flow[tuple[float, Any]]:
+    """One poll, and when it began. Faults that may pass are tolerated until ``cloud.give_up_at``, when the last one is.
+
+    :param started: whether a run of this task may be under way, for the error.
+    :raises WaitTimedOut: if they did not pass in time.
+    :raises CloudSyncError: for a fault that will not pass by itself.
+    """
+    misses = 0
+    cause: CloudSyncError | None = None
+    while True:
+        try:
+            return (yield from look_in_time(cloud, service, target))
+        except CloudSyncError as error:
+            # To be held back by our own queue says less than the fault before it.
+            held_back = is_held_back(error)
+            misses += not held_back
+            cause = error if cause is None or not held_back else cause
+            delay = delay_for(error, max(misses, 1))
+            if delay is None:
+                raise
+            if cloud.give_up_at is None:
+                if misses >= cloud.attempts or held_back:
+                    raise cause from None
+            else:
+                left = cloud.give_up_at - cloud.clock()
+                if left <= 0:
+                    raise timed_out(
+                        service, target, "could not be polled", str(cause), started=started
+                    ) from error
+                delay = min(delay, left)
+            log.info("%s Again in %.1f s.", error, delay)
+            yield Pause(delay, retry_of=service.name)
+
+
+def poll(
+    cloud: Cloud,
+    service: Service[Any],
+    ticket: Ticket,
+    *,
+    hold: float = LONGEST_HOLD,
+    confirmation: Confirmation | None = None,
+) -> Flow[tuple[Ticket, Progress]]:
+    """Poll once and judge; an end is confirmed by further polls. The ticket comes back with what was learned.
+
+    A fault that may pass is RUNNING: there will be another poll.
+
+    :param hold: seconds to stay until an end is confirmed; where it takes longer, or past ``cloud.give_up_at`` or
+        ``cloud.answer_by``, it is RUNNING until then.
+    :param confirmation: of the polls before, in the same process.
+    :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
+    """
+    confirmation = Confirmation() if confirmation is None else confirmation
+    until = cloud.elapsed() + hold
+    while True:
+        try:
+            at, seen = yield from look_in_time(cloud, service, ticket.target)
+        except CloudSyncError as error:
+            if delay_for(error, 1) is None:
+                raise
+            return ticket, _missed(error)
+        ticket = service.learn(ticket, seen)
+        progress = confirmation.take(judge(cloud, service, ticket, seen, at), at)
+        left = confirmation.certain_at - at
+        if not confirmation.is_pending or cloud.elapsed() + left > until:
+            return ticket, progress
+        if not (yield from _wait_to_confirm(cloud, confirmation, service)):
+            return ticket, progress
+
+
+def poll_until_certain(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress]]:
+    """The same for a ticket of an earlier try, where a poll has to succeed: see `observe`."""
+    confirmation = Confirmation()
+    while True:
+        at, seen = yield from observe(cloud, service, ticket.target, started=True)
+        ticket = service.learn(ticket, seen)
+        progress = confirmation.take(judge(cloud, service, ticket, seen, at), at)
+        if not confirmation.is_pending or not (yield from _wait_to_confirm(cloud, confirmation, service)):
+            return ticket, progress
+
+
+def _wait_to_confirm(cloud: Cloud, confirmation: Confirmation, service: Service[Any]) -> Flow[bool]:
+    """Pause until the poll that confirms an end; False where there is no time for it."""
+    now = cloud.clock()
+    pause = confirmation.pause(now, service.floor, _CONFIRM_PAUSE)
+    if cloud.give_up_at is not None and now + pause > cloud.give_up_at:
+        return False
+    if cloud.answer_by is not None and cloud.elapsed() + pause > cloud.answer_by:
+        return False
+    yield Pause(pause)
+    return True
+
+
+@dataclass(slots=True)
+class WaitState:
+    """What a wait knows so far; for a caller that interrupts it to read the connection again.
+
+    :param ticket: with what was learned.
+    """
+
+    ticket: Ticket
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    #: Outcome of the last poll that brought something, and of the last one at all.
+    known: Progress | None = None
+    told: Progress | None = None
+    misses: int = 0
+    story: Story | None = None
+    #: Seconds until the poll that was due when the wait was interrupted.
+    pause: float | None = None
+    #: When the wait began and when it has to end, by a clock that never goes back.
+    began: float | None = None
+    limit: float = math.inf
+
+
+def until_done(
+    cloud: Cloud,
+    service: Service[Any],
+    ticket: Ticket,
+    *,
+    deadline: float,
+    poll_interval: float | None = None,
+    not_before: float = 0.0,
+    pause_at: float | None = None,
+    state: WaitState | None = None,
+) -> Flow[Progress]:
+    """Poll until the wait is over. Faults that may pass are tolerated until the deadline.
+
+    :param deadline: seconds since the epoch. Absolute, so that a wait that moves to another process does not start
+        over. There is a last poll when it comes, which is answered within `ANSWER_TIME` or lost. A clock that
+        is set back meanwhile does not extend it.
+    :param poll_interval: seconds between polls; None: adaptive, see `next_pause`.
+    :param not_before: seconds since the epoch before which there is no poll. The first one comes soon after that, and
+        not at once: a thousand waits may come with it, or with a triggerer that was restarted.
+    :param pause_at: seconds since the epoch at which the caller wants to go on with the connection read again: RUNNING
+        is returned then, and after `LOST_POLLS` lost polls in a row.
+    :param state: of the same wait before it was interrupted so.
+    :return: SUCCEEDED or FAILED; or RUNNING, see `pause_at`.
+    :raises WaitTimedOut: when the deadline came first.
+    :raises CloudSyncError: for a fault that will not pass by itself.
+    """
+    state = state or WaitState(ticket)
+    story = state.story = state.story or Story(service, ticket.target)
+    looks = Looks(cloud, service, ticket.target)
+    now = cloud.clock()
+    if state.began is None:
+        state.began = cloud.elapsed()
+        state.limit = state.began + max(deadline - now, 0.0)
+    began, limit = state.began, state.limit
+    if not_before > now and state.pause is None:
+        # A pause of its own, since a shared poll may come sooner than asked for.
+        yield Pause(max(min(not_before - now, deadline - now, _LONGEST_HEAD_START), 0.0))
+        now = cloud.clock()
+    wait = state.pause or 0.0
+    if not_before > 0 and state.pause is None:
+        first = next_pause(now - ticket.started_at, service.floor, poll_interval)
+        wait = random.uniform(0.0, min(first * _FIRST_PART, _MOST_SPREAD))
+    lost = 0
+    while True:
+        left = max(min(deadline - now, limit - cloud.elapsed()), 0.0)
+        fault: CloudSyncError | None = None
+        delay = 0.0
+        held_back = False
+        try:
+            at, seen = yield looks.after(min(wait, left), last=wait >= left, limit=left + ANSWER_TIME)
+        except CloudSyncError as error:
+            fault = error
+            held_back = is_held_back(error)
+            state.misses += not held_back
+            lost += not held_back
+            again = delay_for(error, max(state.misses, 1))
+            if again is None:
+                raise
+            delay = again
+            # To be held back is the outcome of the poll before.
+            progress = state.told if held_back and state.told is not None else _missed(error, state.known)
+            now = cloud.clock()
+        else:
+            state.misses = lost = 0
+            now = cloud.clock()
+            state.ticket = service.learn(state.ticket, seen)
+            verdict = judge(cloud, service, state.ticket, seen, at, cloud.elapsed() - began)
+            progress = state.known = state.confirmation.take(verdict, at)
+        if not held_back:
+            state.told = progress
+            story.tell(progress, now, fault)
+        if progress.phase is not Phase.RUNNING:
+            return progress
+        if now >= deadline or cloud.elapsed() >= limit:
+            waited = f"not done when the time was up, {max(now - ticket.started_at, 0.0):.0f} s after the wait began"
+            last_seen = f"{progress.in_full} Throttled: {fault}" if held_back else progress.in_full
+            raise timed_out(service, ticket.target, waited, last_seen, started=_may_run(ticket))
+        # Intervals are between polls that took place.
+        between = (
+            0.0 if held_back else next_pause(max(now - ticket.started_at, 0.0), service.floor, poll_interval)
+        )
+        if between > service.floor and poll_interval is None:
+            between = max(between * random.uniform(1.0 - _JITTER, 1.0), service.floor)
+        if state.confirmation.is_pending and fault is None:
+            between = state.confirmation.pause(now, service.floor, between)
+        wait = max(delay, between)
+        if pause_at is not None and (lost >= LOST_POLLS or now + wait >= pause_at):
+            state.pause = wait
+            return progress
+
+
+def _may_run(ticket: Ticket) -> bool:
+    return ticket.stage in (Stage.STARTED, Stage.STARTING, Stage.WATCHING)
+
+
+def timed_out(
+    service: Service[Any], target: Target, how: str, last_seen: str, *, started: bool = True
+) -> WaitTimedOut:
+    """The error of a wait whose deadline came first.
+
+    :param started: whether a run may be under way.
+    """
+    goes_on = "Whatever runs in the cloud goes on there; allow" if started else "Nothing was started. Allow"
+    return WaitTimedOut(
+        f"{service.describe(target)}: {how}. Last seen: {last_seen} {goes_on} more time (timeout, execution_timeout) "
+        f"or look at {service.console}.",
+        last_seen=last_seen,
+    )
+
+
+def left_behind(service: Service[Any], target: Target) -> str:
+    """Return what goes on without a wait that is stopped from outside, for the log."""
+    return (
+        f"{service.describe(target)} goes on in the cloud, since no call stops it: look at {service.console}. A retry "
+        "takes it up again."
+    )
+
+
+def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
+    before = f" Before that: {known.in_full}" if known else ""
+    return Progress(Phase.RUNNING, f"The last look failed: {error}{before}", lost=True)

@@ -1,0 +1,407 @@
+"""Watching without an end: which runs of others have ended since the last report, and how to look for the next one.
+
+What has ended is for each service's own `judge` to say. What was reported is the memory of a watch: small and plain
+JSON, so that whoever goes on with the watch elsewhere reports nothing twice and leaves nothing out. A service shows its
+last run only: of several that end between two looks, the last one is seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from airflow_provider_cloudsync.api.clocks import OWN_TIME_KEY
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow
+from airflow_provider_cloudsync.api.model import (
+    CONFIRM_FAILURE,
+    CONFIRM_SUCCESS,
+    Phase,
+    Progress,
+    Service,
+    Stage,
+    Target,
+    Ticket,
+)
+from airflow_provider_cloudsync.api.redaction import Secrets
+from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
+from airflow_provider_cloudsync.api.services.coc.resource_sync import (
+    RESOURCE_SYNC,
+    Seen,
+    resources_watch_target,
+)
+from airflow_provider_cloudsync.api.services.dataarts.member_sync import MEMBER_SYNC, member_sync_target
+from airflow_provider_cloudsync.api.services.hss.event_sync import EVENT_SYNC, events_watch_target
+from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
+from airflow_provider_cloudsync.api.services.mrs.iam_sync import (
+    IAM_SYNC,
+    IamSync,
+    IamSyncSeen,
+    iam_watch_target,
+)
+from airflow_provider_cloudsync.api.times import iso
+from airflow_provider_cloudsync.api.waiting.observation import Looks
+from airflow_provider_cloudsync.api.waiting.polling import LOST_POLLS
+from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, SyncFailed, Throttled
+
+log = logging.getLogger(__name__)
+
+Memory = Mapping[str, int]
+
+#: The first look waits so long (seconds), for a hundred watches that begin together are to have one.
+_GATHER = 2.0
+#: After so many looks in a row that failed it is more than a fault that passes.
+_TOO_MANY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended.
+
+    :param ids: what was synchronized.
+    :param run: tells it from all other runs of that, whoever sees it: the service's own time of the run; where the
+        service tells none, when it was first seen.
+    :param outcome: ``succeeded``, ``failed``, or ``ended`` where the service does not say.
+    :param confirm_for: seconds for which it has to show before it is reported.
+    :param part: the key in the memory that it changes, and
+    :param before: what the memory has there until it is reported.
+    """
+
+    ids: Mapping[str, Any]
+    run: str
+    outcome: str
+    why: str
+    confirm_for: float = 0.0
+    part: str = ""
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a look comes to.
+
+    :param memory: from now on.
+    :param ended: the news.
+    :param trouble: why nothing can ever end there; empty where something can.
+    :param confirm_for: seconds for which the trouble has to show.
+    :param warnings: what the user should know although it decides nothing, each with what it is about.
+    """
+
+    memory: Memory
+    ended: tuple[Ended, ...] = ()
+    trouble: str = ""
+    confirm_for: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+class Watch(Protocol):
+    """What is watched, and how to read it."""
+
+    @property
+    def service(self) -> Service[Any]:
+        """How to look."""
+
+    @property
+    def target(self) -> Target:
+        """Where to look."""
+
+    def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
+        """What is new. Pure.
+
+        :param memory: None where nothing was ever seen: what has ended before the first look is no news.
+        :param at: when the look began, in seconds since the epoch.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWatch:
+    """Where the service tells a time of the last run. The memory is that of the last one reported, in ms.
+
+    :param target: its `bound` is not used.
+    :param bound: the field of the target with the time from which on a run counts.
+    :param catchup: whether the last run is news even if it had ended before the first look.
+    """
+
+    service: Service[Any]
+    target: Target
+    bound: str
+    catchup: bool = False
+
+    def parts(self, seen: Any) -> Mapping[str, Target]:
+        """Each target that has runs of its own, by its name in the memory."""
+        return {"": self.target}
+
+    def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
+        known = dict(memory or {})
+        ended: list[Ended] = []
+        warnings: list[str] = []
+        trouble, confirm_for = "", 0.0
+        for name, target in (self.parts(seen) or {"": self.target}).items():
+            if name not in known:
+                # Of what came after the first look, everything is news.
+                known[name] = self._before(target, seen, at) if memory is None else 0
+            progress = self._judge(target, known[name] + 1, seen, at)
+            if progress.warning:
+                warnings.append(f"{self.service.describe(target)}: {progress.warning}")
+            run, shown = progress.run, progress.run_text
+            if progress.phase is not Phase.RUNNING and run is not None and shown and run > known[name]:
+                outcome, hold = progress.phase.value, progress.confirm_for
+                ended.append(
+                    Ended(
+                        self._ids(target),
+                        shown,
+                        outcome,
+                        progress.why,
+                        confirm_for=hold,
+                        part=name,
+                        before=known[name],
+                    )
+                )
+                known[name] = run
+            elif progress.phase is Phase.FAILED:
+                trouble, confirm_for = progress.why, progress.confirm_for
+        return Reading(known, tuple(ended), trouble, confirm_for, tuple(warnings))
+
+    def _before(self, target: Target, seen: Any, at: float) -> int:
+        """The run that counts as reported at the first look: the last one, unless it goes on."""
+        progress = self._judge(target, None, seen, at)
+        if progress.run is None:
+            return 0
+        usual = CONFIRM_SUCCESS if progress.phase is Phase.SUCCEEDED else CONFIRM_FAILURE
+        # Where it takes longer to confirm, the state may still be that of the run before.
+        ended = progress.phase is not Phase.RUNNING and progress.confirm_for <= usual
+        return progress.run if ended and not self.catchup else progress.run - 1
+
+    def _judge(self, target: Target, bound: int | None, seen: Any, at: float) -> Progress:
+        # The bound is a time that the service itself has told.
+        baseline = {OWN_TIME_KEY: True}
+        watching = Ticket(self.service.name, {**target, self.bound: bound}, Stage.WATCHING, at, baseline)
+        return self.service.judge(watching, seen, at)
+
+    def _ids(self, target: Target) -> dict[str, Any]:
+        how = (self.bound, "if_unscheduled", "settle")
+        return {name: value for name, value in target.items() if name not in how}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsWatch(TimedWatch):
+    """The accounts of another cloud, each by itself."""
+
+    def parts(self, seen: Seen) -> Mapping[str, Target]:
+        if self.target["account_id"] is not None:
+            return {self.target["account_id"]: self.target}
+        return {account: {**self.target, "account_id": account} for account in seen.accounts}
+
+
+@dataclass(frozen=True, slots=True)
+class IamFlag(IamSync):
+    """A cluster's flag and no more of it: one call a look, for who looks for ever."""
+
+    name: str = "mrs-flag"
+
+    def observe(self, cloud: Cloud, target: Target) -> Flow[IamSyncSeen]:
+        cluster_id = target["cluster_id"]
+        try:
+            flag = yield from is_iam_synchronizing(cloud, cluster_id)
+        except ApiError as error:
+            if error.status not in (400, 404):
+                raise
+            problem = yield from self._known_problem(cloud, cluster_id)
+            if not problem:
+                raise
+            return IamSyncSeen(problem=problem)
+        # What the flag of a cluster shows that is gone is not documented.
+        problem = yield from self._known_problem(cloud, cluster_id)
+        return IamSyncSeen(problem=problem, is_synchronizing=flag)
+
+
+_SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagWatch:
+    """Where the service shows no more than whether a run is under way. The memory is since when one is, in ms."""
+
+    target: Target
+    service: Service[Any] = field(default_factory=IamFlag)
+
+    def read(self, memory: Memory | None, seen: IamSyncSeen, at: float) -> Reading:
+        since = (memory or {}).get(_SINCE, 0)
+        progress = IAM_SYNC.admit(self.target, seen)
+        if progress.phase is Phase.FAILED:
+            return Reading({_SINCE: 0}, trouble=progress.why, confirm_for=progress.confirm_for)
+        if progress.phase is Phase.RUNNING:
+            return Reading({_SINCE: since or round(at * 1000)})
+        if not since:
+            return Reading({_SINCE: 0})
+        ids = {"cluster_id": self.target["cluster_id"]}
+        why = f"The IAM user sync that was under way at {iso(since)} has ended."
+        # A flag that is down in one poll may be up in the next.
+        ended = Ended(ids, iso(since, exactly=True), "ended", why, CONFIRM_SUCCESS, _SINCE, since)
+        return Reading({_SINCE: 0}, (ended,))
+
+
+def member_sync(workspace: str, sync_task_id: str, *, catchup: bool) -> Watch:
+    """Runs of a member sync task of DataArts Studio."""
+    target = member_sync_target(workspace, sync_task_id, synced_after=None)
+    return TimedWatch(MEMBER_SYNC, target, "synced_after", catchup)
+
+
+def vendor_accounts(vendor: str, account_id: str | None, *, catchup: bool) -> Watch:
+    """Syncs of an account of another cloud in COC, or of each."""
+    target = resources_watch_target(vendor, account_id=account_id, synced_after=None)
+    return AccountsWatch(RESOURCE_SYNC, target, "synced_after", catchup)
+
+
+def cluster_events(cluster_id: str | None, enterprise_project_id: str | None, *, catchup: bool) -> Watch:
+    """Updates of the protection events of a container cluster in HSS, or of all."""
+    target = events_watch_target(
+        cluster_id=cluster_id, enterprise_project_id=enterprise_project_id, updated_after=None
+    )
+    return TimedWatch(EVENT_SYNC, target, "updated_after", catchup)
+
+
+def iam_users(cluster_id: str) -> Watch:
+    """IAM user syncs of an MRS cluster."""
+    return FlagWatch(iam_watch_target(cluster_id))
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to report, or to remember.
+
+    :param due: when the next look is, in seconds since the epoch.
+    """
+
+    ended: tuple[Ended, ...]
+    memory: Memory
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """No news yet; the connection is to be read again, and the watch to be continued.
+
+    :param due: when the next look is, in seconds since the epoch.
+    :param misses: lost polls in a row.
+    """
+
+    due: float
+    misses: int
+
+
+def next_news(
+    cloud: Cloud,
+    watch: Watch,
+    memory: Memory | None,
+    *,
+    poll_interval: float,
+    due: float | None = None,
+    looked: Callable[[], object] = lambda: None,
+    pause_at: float | None = None,
+    misses: int = 0,
+    pending: PendingEnds | None = None,
+) -> Flow[News | Paused]:
+    """Poll until there are news, which further polls confirm. Faults that may pass are tolerated without an end.
+
+    :param memory: of the watch; None: it begins.
+    :param poll_interval: seconds between looks; what the service's quota asks for still holds.
+    :param due: when the next look is; None: soon.
+    :param looked: called after each look that brought something good.
+    :param pause_at: seconds since the epoch after which it returns `Paused`; sooner if several polls in a row are lost.
+        None: never.
+    :param misses: lost polls in a row before, from `Paused`.
+    :param pending: ends that an earlier call has seen and not yet confirmed.
+    :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
+    :raises CloudSyncError: for a fault that will not pass by itself.
+    """
+    looks = Looks(cloud, watch.service, watch.target)
+    pause = max(poll_interval, watch.service.floor)
+    subject = watch.service.describe(watch.target)
+    if due is None:
+        due = cloud.clock() + _GATHER
+    pending = PendingEnds() if pending is None else pending
+    while True:
+        try:
+            # A clock that is set back does not stop the watch.
+            at, seen = yield looks.after(min(max(due - cloud.clock(), 0.0), max(pause, LONGEST)))
+        except CloudSyncError as error:
+            waits_for_turn = isinstance(error, Throttled) and not error.status
+            misses += not waits_for_turn
+            delay = delay_for(error, max(misses, 1))
+            if delay is None:
+                raise
+            if misses in (1, _TOO_MANY) and not waits_for_turn:
+                log.log(
+                    logging.INFO if misses == 1 else logging.WARNING,
+                    "%s could not be looked at, %d times by now; the watch goes on. %s",
+                    subject,
+                    misses,
+                    error,
+                )
+            due = cloud.clock() + (delay if waits_for_turn else max(delay, pause))
+            many = not waits_for_turn and misses % LOST_POLLS == 0
+            if pause_at is not None and (many or cloud.clock() >= pause_at):
+                return Paused(due, misses)
+            continue
+        misses = 0
+        due = cloud.clock() + pause
+        reading = _redacted(cloud, watch.read(memory, seen, at))
+        for warning in reading.warnings:
+            _warn(warning)
+        reading = pending.confirmed(reading, at)
+        if pending.certain_at is not None:
+            due = min(due, max(pending.certain_at, cloud.clock() + watch.service.floor))
+        if reading.trouble:
+            raise SyncFailed(f"{subject}: {reading.trouble}")
+        looked()
+        if reading.ended or reading.memory != memory:
+            return News(reading.ended, reading.memory, due)
+        if pause_at is not None and pending.certain_at is None and cloud.clock() >= pause_at:
+            return Paused(due, 0)
+
+
+class PendingEnds:
+    """Ended runs that another poll has to confirm: from when on it makes them certain.
+
+    :ivar certain_at: the earliest of these times; None: nothing is pending.
+    """
+
+    def __init__(self) -> None:
+        self._certain_at: dict[tuple[Any, ...], float] = {}
+        self.certain_at: float | None = None
+
+    def confirmed(self, reading: Reading, at: float) -> Reading:
+        """The reading without what is not certain yet; its memory is as before there."""
+        shown: dict[tuple[str, ...], float] = {
+            (each.part, each.run, each.outcome): each.confirm_for for each in reading.ended
+        }
+        if reading.trouble:
+            shown["trouble", reading.trouble] = reading.confirm_for
+        before, self._certain_at = self._certain_at, {}
+        for key, confirm_for in shown.items():
+            certain_at = min(before.get(key, at + confirm_for), at + confirm_for)
+            if at < certain_at:
+                self._certain_at[key] = certain_at
+        self.certain_at = min(self._certain_at.values(), default=None)
+        open_ = [each for each in reading.ended if (each.part, each.run, each.outcome) in self._certain_at]
+        trouble = "" if ("trouble", reading.trouble) in self._certain_at else reading.trouble
+        memory = {**reading.memory, **{each.part: each.before for each in open_}}
+        return Reading(memory, tuple(each for each in reading.ended if each not in open_), trouble)
+
+
+def _redacted(cloud: Cloud, reading: Reading) -> Reading:
+    """Return a reading whose texts show no secret of the connection."""
+    clean = Secrets(tuple(cloud.credentials.secrets)).redact_text
+    ended = tuple(replace(each, why=clean(each.why)) for each in reading.ended)
+    return replace(
+        reading, ended=ended, trouble=clean(reading.trouble), warnings=tuple(map(clean, reading.warnings))
+    )
+
+
+@functools.lru_cache(maxsize=1000)  # once a process: a hundred watches may be of one thing, and have no end
+def _warn(warning: str) -> None:
+    log.warning("%s", warning)

@@ -1,0 +1,1 @@
+"""An Airflow connection, read into what the calls to the cloud need."""

@@ -1,0 +1,1 @@
+"""Parts that operators and sensors share."""

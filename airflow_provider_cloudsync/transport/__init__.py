@@ -1,0 +1,1 @@
+"""Input and output: HTTP, shared results, rate limits, timeouts."""
