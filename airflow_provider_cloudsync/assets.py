@@ -7,7 +7,7 @@ The helpers make an asset of Airflow 3 and a dataset of Airflow 2.11. Whatever e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
 
 SCHEME = "cloudsync"
-#: What an asset may stand for -> its URI after the scheme. The names are those of the helpers below.
-PATHS: dict[str, str] = {
-    "mrs_iam_users": "mrs/{region}/clusters/{cluster_id}/iam-users",
-    "dataarts_member_sync_task": "dataarts/{region}/workspaces/{workspace}/member-sync-tasks/{sync_task_id}",
-    # COC is one service for a whole site, so there is no region in it.
-    "coc_vendor": "coc/vendors/{vendor}",
-    "coc_vendor_account": "coc/vendors/{vendor}/accounts/{account_id}",
-    "hss_cluster_events": "hss/{region}/clusters/{cluster_id}/events",
-    "hss_events": "hss/{region}/events",
-    "csms_event": "csms/{region}/events/{name}",
-}
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -78,67 +67,66 @@ def csms_event(region: str, name: str, **options: Any) -> Asset:
 
 
 def create_asset(*, kind: str, extra: Any = None, **ids: Any) -> Asset:
-    """What Airflow calls to make an asset of this scheme, for the lineage of hooks.
+    """Return an asset of a kind. Airflow calls it for the lineage of hooks.
 
-    :param kind: what it stands for: one of `PATHS`.
+    :param kind: name of one of the functions above.
     :param ids: what is in its URI.
     """
     return _asset(kind, {"extra": extra}, **ids)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """What Airflow calls to normalize a URI of this scheme: one way to write each asset.
+    """Return the normal form of a URI of this scheme. Airflow calls it for each asset.
 
-    Service and region become lower case, and what stands in an id but letters, digits and ``-._~`` percent-encoded.
+    Service and region become lower case. In an ID everything but letters, digits and ``-._~`` is percent-encoded.
 
-    :raises InvalidParameter: for a URI that is of no asset here, or has an id that can't be.
+    :raises InvalidParameter: for a URI that stands for nothing here, or holds an invalid ID.
     """
     normal = urlsplit(make_uri(*read_uri(uri)))
     return uri._replace(scheme=normal.scheme, netloc=normal.netloc, path=normal.path, query="", fragment="")
 
 
 def make_uri(kind: str, ids: Mapping[str, Any]) -> str:
-    """The URI of an asset.
+    """Return the URI of an asset.
 
     :param ids: not encoded.
-    :raises InvalidParameter: for a kind that there is none of, and for ids that can't be.
+    :raises InvalidParameter: for an unknown kind, and for invalid IDs.
     """
-    path = PATHS.get(kind)
-    if path is None:
-        raise InvalidParameter(f"There is no kind {shown(kind)} of assets; there are {', '.join(PATHS)}.")
-    wanted = re.findall(r"{(\w+)}", path)
-    if set(ids) != set(wanted):
-        raise InvalidParameter(f"An asset of the kind {kind} is made of {' and '.join(wanted)}.")
-    encoded = {name: quote(_CHECKS[name](ids[name]), safe="") for name in wanted}
-    return f"{SCHEME}://{path.format(**encoded)}"
+    if kind not in (kinds := uri_paths()):
+        raise InvalidParameter(f"Unknown kind of asset {shown(kind)}. Known kinds: {', '.join(kinds)}.")
+    names = _names_in(kinds[kind])
+    if set(ids) != set(names):
+        raise InvalidParameter(f"An asset of the kind {kind} needs exactly {' and '.join(names)}.")
+    encoded = {name: quote(_checked(kind, name, ids[name]), safe="") for name in names}
+    return f"{SCHEME}://{kinds[kind].format(**encoded)}"
 
 
 def read_uri(uri: SplitResult) -> tuple[str, dict[str, str]]:
-    """What a URI stands for, and the ids in it, not encoded.
+    """Return the kind of asset that a URI stands for, and the IDs in it, not encoded.
 
-    :raises InvalidParameter: if that is nothing here.
+    :raises InvalidParameter: if it stands for nothing here.
     """
     if uri.query:
-        raise InvalidParameter(f"A {SCHEME} URI has nothing behind its path, as {shown(uri.geturl())} has.")
+        raise InvalidParameter(f"A {SCHEME} URI takes no query string: {shown(uri.geturl())}.")
     segments = [uri.netloc.lower(), *uri.path.strip("/").split("/")]
-    for kind, path in PATHS.items():
+    for kind, path in uri_paths().items():
         pattern = path.split("/")
         if len(pattern) == len(segments) and all(
             part.startswith("{") or part == segment for part, segment in zip(pattern, segments, strict=True)
         ):
             found = zip(pattern, segments, strict=True)
             ids = {part.strip("{}"): _decoded(segment) for part, segment in found if part.startswith("{")}
-            return kind, {name: _CHECKS[name](value) for name, value in ids.items()}
-    forms = ", ".join(f"{SCHEME}://{path}" for path in PATHS.values())
-    raise InvalidParameter(f"{shown(uri.geturl())} is no asset of this provider. These are: {forms}.")
+            return kind, {name: _checked(kind, name, value) for name, value in ids.items()}
+    forms = ", ".join(f"{SCHEME}://{path}" for path in uri_paths().values())
+    raise InvalidParameter(f"Not an asset of this provider: {shown(uri.geturl())}. Known forms: {forms}.")
 
 
 def stands_for(uri: str, service: str, target: Mapping[str, Any], region: str | None) -> bool:
-    """Return whether a URI is that of what a task synchronizes.
+    """Return whether a URI stands for the target of a task.
 
     :param service: the service's name, as in a ticket.
     :param target: as in a ticket.
-    :param region: None: not known, so that the ids alone tell.
+    :param region: None: not known, so only the IDs are compared.
     """
     parts = urlsplit(uri)
     if parts.scheme != SCHEME:
@@ -154,29 +142,25 @@ def stands_for(uri: str, service: str, target: Mapping[str, Any], region: str | 
 
 
 def identify(service: str, target: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The kind of asset that stands for the target of a service, and its ids but the region, which no target has.
+    """Return the kind of asset that stands for a target, and its IDs without the region, which no target has.
 
-    :return: None where nothing stands for it.
+    :param service: the service's name, as in a ticket.
+    :return: None if nothing stands for it.
     """
-    if service == "coc":
-        kind = "coc_vendor" if target["account_id"] is None else "coc_vendor_account"
-    elif service == "hss":
-        kind = "hss_events" if target["cluster_id"] is None else "hss_cluster_events"
-    elif service in _KINDS:
-        kind = _KINDS[service]
-    else:
+    entry = services.find_entry(service)
+    kind = None if entry is None else entry.asset_of(target)
+    if kind is None:
         return None
-    names = re.findall(r"{(\w+)}", PATHS[kind])
-    return kind, {name: target[name] for name in names if name != "region"}
+    return kind, {name: target[name] for name in _names_in(uri_paths()[kind]) if name != "region"}
 
 
-#: Service of a ticket -> what its target is, where that is always the same.
-_KINDS = {
-    "mrs": "mrs_iam_users",
-    "mrs-cancel": "mrs_iam_users",
-    "dataarts": "dataarts_member_sync_task",
-    "csms": "csms_event",
-}
+def uri_paths() -> dict[str, str]:
+    """Return the path of the URI, without the scheme, of each kind of asset."""
+    return {kind: path for entry in services.entries().values() for kind, path in entry.asset_paths.items()}
+
+
+def _names_in(path: str) -> list[str]:
+    return re.findall(r"{(\w+)}", path)
 
 
 def _asset(kind: str, options: Mapping[str, Any], **ids: Any) -> Asset:
@@ -194,29 +178,16 @@ def _decoded(segment: str) -> str:
         raise InvalidParameter(f"{shown(segment)} is not percent-encoded UTF-8.") from None
 
 
-def _region(value: Any) -> str:
-    return identifier(value, "region").lower()
-
-
-def _account(value: Any) -> str:
+def _checked(kind: str, name: str, value: Any) -> str:
+    """Return an ID of a URI, checked by its service."""
     if value is None:
-        raise InvalidParameter("account_id is None; for all accounts there is coc_vendor.")
-    return _no_dots(services.coc_calls.checked_account(value) or "", "account_id")
-
-
-def _no_dots(value: str, name: str) -> str:
-    """Programs that read URIs take these for steps in a path, whether encoded or not."""
-    if value in (".", ".."):
-        raise InvalidParameter(f"{name} can't be {value!r}.")
-    return value
-
-
-_CHECKS: dict[str, Callable[[Any], str]] = {
-    "region": _region,
-    "cluster_id": lambda value: identifier(value, "cluster_id"),
-    "workspace": lambda value: identifier(value, "workspace"),
-    "sync_task_id": lambda value: identifier(value, "sync_task_id"),
-    "vendor": lambda value: _no_dots(services.coc_calls.checked_vendor(value), "vendor"),
-    "account_id": _account,
-    "name": lambda value: services.csms_calls.checked_name(value),
-}
+        raise InvalidParameter(f"{name} is None. An asset of the kind {kind} needs it.")
+    if name == "region":
+        return identifier(value, "region").lower()
+    entry = next(each for each in services.entries().values() if kind in each.asset_paths)
+    reference = entry.asset_checks.get(name)
+    checked: str = identifier(value, name) if reference is None else entry.load(reference)(value)
+    if checked in (".", ".."):
+        # Programs that read URIs take these for steps in a path, encoded or not.
+        raise InvalidParameter(f"{name} cannot be {checked!r} in a URI.")
+    return checked

@@ -15,16 +15,24 @@ _DESCRIPTION = (
     "each service whether its user may read there. Sends harmless reads only. The exit status is 0 if all that was "
     "asked for is in order, 1 if something is not."
 )
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "--conn-id": {"default": "cloudsync_default", "help": "the Airflow connection (default: %(default)s)"},
-    "--service": {
-        "action": "append",
-        "choices": ("mrs", "dataarts", "hss", "coc", "csms"),
-        "help": "a service to look at; may be given several times (default: all)",
-    },
-    "--region": {"help": "instead of the connection's"},
-    "--project-id": {"help": "instead of the connection's"},
-}
+
+
+def _options() -> dict[str, dict[str, Any]]:
+    from airflow_provider_cloudsync.api.services import NAMES
+
+    return {
+        "--conn-id": {
+            "default": "cloudsync_default",
+            "help": "the Airflow connection (default: %(default)s)",
+        },
+        "--service": {
+            "action": "append",
+            "choices": NAMES,
+            "help": "a service to check; can be given several times (default: all)",
+        },
+        "--region": {"help": "overrides the connection's region"},
+        "--project-id": {"help": "overrides the connection's project ID"},
+    }
 
 
 def get_commands() -> list[Any]:
@@ -36,7 +44,7 @@ def get_commands() -> list[Any]:
         help="show where a connection leads and what is allowed there",
         description=_DESCRIPTION,
         func=lazy_load_command(f"{__name__}.check"),
-        args=[Arg((name,), **options) for name, options in _OPTIONS.items()],  # type: ignore[no-untyped-call]
+        args=[Arg((name,), **options) for name, options in _options().items()],  # type: ignore[no-untyped-call]
     )
     return [GroupCommand(name="cloudsync", help="Huawei Cloud Sync", subcommands=(check,))]
 
@@ -48,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_cloudsync")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("check", help="see where a connection leads", description=_DESCRIPTION)
-    for name, options in _OPTIONS.items():
+    for name, options in _options().items():
         command.add_argument(name, **options)
     return _check(parser.parse_args(arguments))
 
@@ -64,7 +72,7 @@ def _check(arguments: argparse.Namespace) -> int:
     # Airflow 3 looks connections up in its database for a server only; `airflow connections test` does the same.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow_provider_cloudsync.api.checkup import Finding, examine
-    from airflow_provider_cloudsync.api.services import PROBES
+    from airflow_provider_cloudsync.api.services import NAMES
     from airflow_provider_cloudsync.exceptions import CloudSyncError
     from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
@@ -77,7 +85,7 @@ def _check(arguments: argparse.Namespace) -> int:
         cloud = hook.cloud
         tell(Finding("connection", None, arguments.conn_id))
         tell(Finding("region", None, cloud.region or "none"))
-        findings = hook.run(examine(cloud, arguments.service or tuple(PROBES), tell))
+        findings = hook.run(examine(cloud, arguments.service or NAMES, tell))
     except CloudSyncError as error:
         tell(Finding("connection", False, error.message))
         return 1

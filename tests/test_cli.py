@@ -317,9 +317,9 @@ def test_help(capsys):
 
 
 def test_the_services_that_can_be_named_are_those_with_a_probe():
-    from airflow_provider_cloudsync.api.services import PROBES
+    from airflow_provider_cloudsync.api.services import NAMES
 
-    assert set(cli._OPTIONS["--service"]["choices"]) == set(PROBES)
+    assert set(cli._options()["--service"]["choices"]) == set(NAMES)
 
 
 def test_of_airflow_s_command_the_status_is_what_it_exits_with(start):
@@ -344,7 +344,7 @@ class TestAirflowsCommand:
         (command,) = group.subcommands
         assert isinstance(command, ActionCommand)
         assert command.name == "check"
-        assert [argument.flags[0] for argument in command.args] == list(cli._OPTIONS)
+        assert [argument.flags[0] for argument in command.args] == list(cli._options())
 
     def test_airflow_s_parser_takes_it(self):
         from airflow.cli.cli_parser import AirflowHelpFormatter, _add_command

@@ -12,7 +12,7 @@ from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import Probe
 from airflow_provider_cloudsync.api.redaction import redact
 from airflow_provider_cloudsync.api.replies import MOST_SKEW, ODD_SKEW, apart
-from airflow_provider_cloudsync.api.services import PROBES
+from airflow_provider_cloudsync.api.services import NAMES, find_probe
 from airflow_provider_cloudsync.api.services.iam import OWN_PROJECTS, find_domain, projects_in
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import (
@@ -44,7 +44,7 @@ Tell = Callable[[Finding], None]
 def examine(cloud: Cloud, services: Iterable[str], tell: Tell = lambda finding: None) -> Flow[list[Finding]]:
     """Look at everything that a task needs of a connection.
 
-    :param services: names in `airflow_provider_cloudsync.api.services.PROBES`.
+    :param services: names in `airflow_provider_cloudsync.api.services.NAMES`.
     :param tell: called with each finding as soon as there is one.
     """
     findings: list[Finding] = []
@@ -77,7 +77,7 @@ def examine(cloud: Cloud, services: Iterable[str], tell: Tell = lambda finding: 
         yield from _account(cloud, note)
         cloud = _project(cloud, projects, note)
     for name in services:
-        yield from _service(cloud, name, PROBES[name], note)
+        yield from _service(cloud, name, find_probe(name), note)
     return findings
 
 
@@ -176,11 +176,11 @@ def _verdict(error: ApiError, probe: Probe, where: str) -> tuple[bool | None, st
 def verdict(findings: Iterable[Finding]) -> tuple[bool, str]:
     """All in one line, for a form: good unless signing in or the project fails. Hardly anybody needs all services."""
     found = list(findings)
-    before = [each for each in found if each.step not in PROBES]
+    before = [each for each in found if each.step not in NAMES]
     failed = next((each for each in before if each.ok is False), None)
     if failed is not None:
         return False, f"{failed.step}: {failed.text}"
-    services = [each for each in found if each.step in PROBES]
+    services = [each for each in found if each.step in NAMES]
     allowed = ", ".join(each.step for each in services if each.ok) or "none"
     others = "".join(f" {each.step}: {one_line(each.text, 200)}" for each in services if not each.ok)
     told = "; ".join(f"{each.step}: {each.text}" for each in before)

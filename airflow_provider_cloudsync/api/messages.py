@@ -1,8 +1,8 @@
 """What a flow yields, and what it is sent back.
 
 A flow is a generator that holds all the logic of a conversation with the cloud and does no input or output itself.
-It yields one of the messages below; a driver (`airflow_provider_cloudsync.transport.drivers`) carries it out, blocking or
-under asyncio, and sends the result back, or throws the error into the flow.
+It yields one of the messages below. A driver (`airflow_provider_cloudsync.transport.drivers`) carries it out, blocking
+or under asyncio, and sends the result back, or throws the error into the flow.
 
 ======================  ================================================================
 a flow yields           and is sent

@@ -14,7 +14,6 @@ from weakref import WeakValueDictionary
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_cloudsync import api
 from airflow_provider_cloudsync.api.parameters import flag
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.connection.fields import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
@@ -238,6 +237,7 @@ class CloudSyncHook(BaseHook):
         :raises TransportError: by the session's calls, without sending, if the probe request of another task for the
             same key is not answered in time.
         """
+        from airflow_provider_cloudsync.api import endpoints, signing
         from airflow_provider_cloudsync.api.credentials import KeyPair, carries
         from airflow_provider_cloudsync.api.replies import rejects_proof
         from airflow_provider_cloudsync.api.signins.password import Password
@@ -247,16 +247,16 @@ class CloudSyncHook(BaseHook):
 
         def authorize(bare: HttpRequest) -> HttpRequest:
             parts = urlsplit(bare.url)
-            api.endpoints.check_url(
+            endpoints.check_url(
                 f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.wiring.allow_http
             )
-            if not api.endpoints.is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
+            if not endpoints.is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
                 raise InvalidConnection(
                     f"{shown(parts.netloc)} is none of Huawei Cloud's hosts, and the connection does not name it: it "
                     "is not to see a token or a signature. If it is meant, name it in the connection's endpoints."
                 )
             # What is signed is the canonical query, so that is what has to be sent.
-            query = api.signing.canonical_query(parse_qsl(parts.query, keep_blank_values=True))
+            query = signing.canonical_query(parse_qsl(parts.query, keep_blank_values=True))
             url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
             headers = {**bare.headers, "Host": parts.netloc}
             project_id = cloud.project_id
@@ -264,7 +264,7 @@ class CloudSyncHook(BaseHook):
                 project_id = drivers.run(cloud.find_project(cloud))  # its tokens are for one project
             if project_id in parts.path.split("/"):
                 headers.setdefault("X-Project-Id", project_id)
-            service = api.endpoints.service_at(parts.netloc, cloud.endpoints)
+            service = endpoints.service_at(parts.netloc, cloud.endpoints)
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
             return drivers.run(cloud.credentials.authorize(prepared, cloud.clock()))
 
@@ -319,6 +319,8 @@ class CloudSyncHook(BaseHook):
         :return: the JSON of the reply, None where it has no body.
         :raises ApiError: if the service answers with an error.
         """
+        from airflow_provider_cloudsync.api import flows, messages
+
         if not _PATH.fullmatch(path) or any(part in (".", "..") for part in unquote(path).split("/")):
             raise InvalidParameter(
                 f"path must be absolute, percent-encoded and without dots, not {shown(path)}."
@@ -327,7 +329,7 @@ class CloudSyncHook(BaseHook):
             raise InvalidParameter(f"method must be one of HTTP, such as GET, not {shown(method)}.")
         if repeatable is not None:
             flag(repeatable, "repeatable")
-        request = api.messages.Request(
+        request = messages.Request(
             method=method.upper(),
             service=service,
             operation=f"{method.upper()} {path}",
@@ -336,10 +338,10 @@ class CloudSyncHook(BaseHook):
             query=tuple(_pairs(query or {})),
             headers=dict(headers or {}),
             json=json,
-            max_reply=api.messages.MAX_LIST_REPLY,
+            max_reply=messages.MAX_LIST_REPLY,
             verbatim=True,
         )
-        return self.run(api.flows.call(self.cloud, request)).data
+        return self.run(flows.call(self.cloud, request)).data
 
     def test_connection(self) -> tuple[bool, str]:
         """Where the connection leads and what is allowed there, for the button in Airflow's form: harmless reads only.
@@ -348,7 +350,7 @@ class CloudSyncHook(BaseHook):
         anybody needs all.
         """
         from airflow_provider_cloudsync.api.checkup import examine, verdict
-        from airflow_provider_cloudsync.api.services import PROBES
+        from airflow_provider_cloudsync.api.services import NAMES
 
         try:
             cloud = self.cloud
@@ -357,7 +359,7 @@ class CloudSyncHook(BaseHook):
                 connect_timeout=min(cloud.wiring.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
                 read_timeout=min(cloud.wiring.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
             )
-            findings = self.run(examine(dataclasses.replace(cloud, wiring=wiring), PROBES))
+            findings = self.run(examine(dataclasses.replace(cloud, wiring=wiring), NAMES))
         except CloudSyncError as error:
             return False, error.message
         return verdict(findings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_cloudsync.api import services
+from airflow_provider_cloudsync.api.services.coc import calls
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class CocHook(CloudSyncHook):
         :param account_id: the vendor's own id of the account; None: every account of the vendor.
         """
         task, _ = self.run(
-            services.coc_calls.sync_resources(
+            calls.sync_resources(
                 self.cloud,
-                services.coc_calls.checked_vendor(vendor),
-                services.coc_calls.checked_account(account_id),
+                calls.checked_vendor(vendor),
+                calls.checked_account(account_id),
             )
         )
         return task
@@ -42,10 +42,10 @@ class CocHook(CloudSyncHook):
         :param account_id: only accounts of exactly this id.
         """
         return self.run(
-            services.coc_calls.list_vendor_accounts(
+            calls.list_vendor_accounts(
                 self.cloud,
-                None if vendor is None else services.coc_calls.checked_vendor(vendor),
-                services.coc_calls.checked_account(account_id),
+                None if vendor is None else calls.checked_vendor(vendor),
+                calls.checked_account(account_id),
             )
         )
 
@@ -55,8 +55,4 @@ class CocHook(CloudSyncHook):
         :param vendor: ``AWS``, ``AZURE``, ``ALI`` or ``HCS``; the others can't be counted.
         :param resource_type: only this type.
         """
-        return self.run(
-            services.coc_calls.count_resources(
-                self.cloud, services.coc_calls.checked_vendor(vendor), resource_type
-            )
-        )
+        return self.run(calls.count_resources(self.cloud, calls.checked_vendor(vendor), resource_type))

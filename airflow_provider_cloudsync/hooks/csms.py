@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_cloudsync.api import services
+from airflow_provider_cloudsync.api.services.csms import calls
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
@@ -34,18 +34,16 @@ class CsmsHook(CloudSyncHook):
         :param notification: ``target_type`` (``SMN``), ``target_id`` (the topic's URN) and ``target_name``.
         :param state: ``ENABLED`` or ``DISABLED``; only an enabled one fires.
         """
-        settings = services.csms_calls.checked_settings(
-            state=state, event_types=event_types, notification=notification
-        )
-        return self.run(services.csms_calls.create_event(self.cloud, name, settings))
+        settings = calls.checked_settings(state=state, event_types=event_types, notification=notification)
+        return self.run(calls.create_event(self.cloud, name, settings))
 
     def get_event(self, name: str) -> Event:
         """One event notification (ShowSecretEvent); its times are milliseconds since the epoch."""
-        return self.run(services.csms_calls.get_event(self.cloud, name))
+        return self.run(calls.get_event(self.cloud, name))
 
     def list_events(self) -> list[Event]:
         """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
-        return self.run(services.csms_calls.list_events(self.cloud))
+        return self.run(calls.list_events(self.cloud))
 
     def update_event(
         self,
@@ -59,15 +57,13 @@ class CsmsHook(CloudSyncHook):
 
         To write only what differs and see that it was taken, use `CsmsUpdateEventOperator`.
         """
-        settings = services.csms_calls.checked_settings(
-            state=state, event_types=event_types, notification=notification
-        )
-        return self.run(services.csms_calls.update_event(self.cloud, name, settings))
+        settings = calls.checked_settings(state=state, event_types=event_types, notification=notification)
+        return self.run(calls.update_event(self.cloud, name, settings))
 
     def delete_event(self, name: str) -> None:
         """Delete an event notification, for good (DeleteSecretEvent). Refused while a secret subscribes to it."""
-        self.run(services.csms_calls.delete_event(self.cloud, name))
+        self.run(calls.delete_event(self.cloud, name))
 
     def list_notification_records(self) -> list[NotificationRecord]:
         """The messages of the last three months, one page (ListNotificationRecords)."""
-        return self.run(services.csms_calls.list_notification_records(self.cloud))
+        return self.run(calls.list_notification_records(self.cloud))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from airflow_provider_cloudsync.api import services
+from airflow_provider_cloudsync.api.services.dataarts import member_sync
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class DataArtsHook(CloudSyncHook):
         :param workspace: id of the workspace.
         :param task_id: id of the task.
         """
-        return self.run(services.dataarts.get_member_sync_task(self.cloud, workspace, task_id))
+        return self.run(member_sync.get_member_sync_task(self.cloud, workspace, task_id))
 
     def list_member_sync_tasks(
         self, workspace: str, **filters: Unpack[MemberSyncFilters]
@@ -31,4 +31,4 @@ class DataArtsHook(CloudSyncHook):
         :param filters: ``cluster_type``, ``cluster_name``, ``sync_status``, ``schedule_status``, ``order_by``,
             ``order_by_asc``, as the service defines them.
         """
-        return self.run(services.dataarts.list_member_sync_tasks(self.cloud, workspace, **filters))
+        return self.run(member_sync.list_member_sync_tasks(self.cloud, workspace, **filters))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_cloudsync.api import services
+from airflow_provider_cloudsync.api.services.hss import event_sync
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
@@ -27,26 +27,20 @@ class HssHook(CloudSyncHook):
 
         :return: ``synched``: whether the service created a task for it, and no more. False comes without an error.
         """
-        target = services.hss.events_target(
-            cluster_id=cluster_id, enterprise_project_id=enterprise_project_id
-        )
-        created, _ = self.run(services.hss.sync_events(self.cloud, target))
+        target = event_sync.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
+        created, _ = self.run(event_sync.sync_events(self.cloud, target))
         return created
 
     def list_cluster_events(
         self, *, cluster_id: str | None = None, enterprise_project_id: str | None = None
     ) -> list[ClusterEvent]:
         """All protection events (ListClusterEvents), 200 a page. Over 1,000 events it takes a minute per 1,000."""
-        target = services.hss.events_target(
-            cluster_id=cluster_id, enterprise_project_id=enterprise_project_id
-        )
-        return self.run(services.hss.list_cluster_events(self.cloud, target))
+        target = event_sync.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
+        return self.run(event_sync.list_cluster_events(self.cloud, target))
 
     def get_cluster_events_update_time(
         self, *, cluster_id: str | None = None, enterprise_project_id: str | None = None
     ) -> int | None:
         """When the events were updated last, in milliseconds since the epoch; None: never (ListClusterEvents)."""
-        target = services.hss.events_target(
-            cluster_id=cluster_id, enterprise_project_id=enterprise_project_id
-        )
-        return self.run(services.hss.get_last_update_time(self.cloud, target))
+        target = event_sync.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
+        return self.run(event_sync.get_last_update_time(self.cloud, target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_cloudsync.api import services
+from airflow_provider_cloudsync.api.services.mrs import calls, iam_sync, runs
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class MrsHook(CloudSyncHook):
         :param sync_all: everything, instead of names.
         :raises InvalidParameter: unless it is either names or all.
         """
-        target = services.mrs.iam_sync_target(
+        target = iam_sync.iam_sync_target(
             cluster_id, user_names=user_names, group_names=group_names, sync_all=sync_all
         )
-        return self.run(services.mrs_runs.send_all(self.cloud, services.mrs.IAM_SYNC, target))
+        return self.run(runs.send_all(self.cloud, iam_sync.IAM_SYNC, target))
 
     def cancel_iam_sync(
         self,
@@ -49,21 +49,21 @@ class MrsHook(CloudSyncHook):
         group_names: Sequence[str] | None = None,
     ) -> SyncState:
         """Remove synchronized users and groups from the cluster (CancelSyncIamUser); it stops no running sync."""
-        target = services.mrs.iam_cancel_target(cluster_id, user_names=user_names, group_names=group_names)
-        return self.run(services.mrs_runs.send_all(self.cloud, services.mrs.IAM_CANCEL, target))
+        target = iam_sync.iam_cancel_target(cluster_id, user_names=user_names, group_names=group_names)
+        return self.run(runs.send_all(self.cloud, iam_sync.IAM_CANCEL, target))
 
     def is_iam_synchronizing(self, cluster_id: str) -> bool:
         """Return whether a synchronization runs in the cluster, whoever started it (ListClusterSyncTaskStatus)."""
-        return self.run(services.mrs_calls.is_iam_synchronizing(self.cloud, cluster_id))
+        return self.run(calls.is_iam_synchronizing(self.cloud, cluster_id))
 
     def is_iam_synchronous(self, cluster_id: str) -> bool:
         """Return whether the cluster is in line with IAM (ListClusterSyncStatus), perhaps from an earlier sync."""
-        return self.run(services.mrs_calls.is_iam_synchronous(self.cloud, cluster_id))
+        return self.run(calls.is_iam_synchronous(self.cloud, cluster_id))
 
     def get_synced_iam_users(self, cluster_id: str) -> SyncedIamUsers:
         """The users and groups that the cluster has from IAM (ShowSyncIamUser)."""
-        return self.run(services.mrs_calls.get_synced_iam_users(self.cloud, cluster_id))
+        return self.run(calls.get_synced_iam_users(self.cloud, cluster_id))
 
     def get_cluster(self, cluster_id: str) -> Cluster:
         """The cluster (ShowClusterDetails). A deleted one still answers, with ``clusterState`` ``terminated``."""
-        return self.run(services.mrs_calls.get_cluster(self.cloud, cluster_id))
+        return self.run(calls.get_cluster(self.cloud, cluster_id))

@@ -45,14 +45,18 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
         self.settle_time = seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
+        from airflow_provider_cloudsync.api.services.coc.resource_sync import resources_target
+
         account_id = given(self.account_id, "account_id", otherwise="every account would be synchronized")
-        return services.coc.resources_target(self.vendor, account_id=account_id, settle=self.settle_time)
+        return resources_target(self.vendor, account_id=account_id, settle=self.settle_time)
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
+        from airflow_provider_cloudsync.api.services.coc.resource_sync import accounts_before
+
         return {
             "vendor": target["vendor"],
             "account_id": target["account_id"],
             # Not known of a run that was taken up without a ticket.
-            "accounts": len(services.coc.accounts_before(ticket) or ()) or None,
+            "accounts": len(accounts_before(ticket) or ()) or None,
             **super().result(target, ticket),
         }

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.parameters import flag, literal_id
 from airflow_provider_cloudsync.api.services.csms import settings
 from airflow_provider_cloudsync.api.times import iso
@@ -71,14 +70,18 @@ class CsmsEventOperator(CloudOperator):
         """The flow that changes the event."""
 
     def subject(self) -> str:
-        return services.csms.described(self.name)
+        from airflow_provider_cloudsync.api.services.csms import changes
+
+        return changes.described(self.name)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the event, and tell what it was like before and is now."""
+        from airflow_provider_cloudsync.api.services.csms import changes
+
         with self.clear_errors():
             self.name = settings.checked_name(self.name)
             wanted = self.wanted()
-            self.show_console(context, services.csms.CONSOLE, {"name": self.name})
+            self.show_console(context, changes.CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
             of = json.dumps([type(self).__name__, self.name, wanted, *where])
 
@@ -96,12 +99,14 @@ class CsmsEventOperator(CloudOperator):
         return dict(change)
 
     def _recall(self, context: Context, of: str) -> Memory | None:
+        from airflow_provider_cloudsync.api.services.csms import changes
+
         stored = recall(context, BEFORE_KEY)
         if stored is None:
             return None
         try:
             left = json.loads(stored)
-            memory = services.csms.Memory.of(left["memory"]) if left["of"] == of else None
+            memory = changes.Memory.of(left["memory"]) if left["of"] == of else None
             mark = TryMark.from_json(left.get("try"))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             self.log.warning("What an earlier try stored can't be read, and is not used: %r", error)
@@ -176,7 +181,9 @@ class CsmsCreateEventOperator(CsmsEventOperator):
         return wanted
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return services.csms.create(
+        from airflow_provider_cloudsync.api.services.csms import changes
+
+        return changes.create(
             self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
         )
 
@@ -228,7 +235,9 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
         )
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return services.csms.update(
+        from airflow_provider_cloudsync.api.services.csms import changes
+
+        return changes.update(
             self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
         )
 
@@ -249,7 +258,9 @@ class CsmsDeleteEventOperator(CsmsEventOperator):
         return {}
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        return services.csms.delete(
+        from airflow_provider_cloudsync.api.services.csms import changes
+
+        return changes.delete(
             self.hook.cloud,
             self.name,
             ignore_missing=self.ignore_missing,

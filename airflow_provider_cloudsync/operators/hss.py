@@ -46,7 +46,9 @@ class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
         self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
 
     def target(self) -> Target:
-        return services.hss.events_target(
+        from airflow_provider_cloudsync.api.services.hss.event_sync import events_target
+
+        return events_target(
             cluster_id=given(self.cluster_id, "cluster_id", otherwise="every cluster would be synchronized"),
             enterprise_project_id=given(
                 self.enterprise_project_id,

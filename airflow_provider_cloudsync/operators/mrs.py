@@ -69,7 +69,9 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
         self.settle_time = waiter.seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
-        return services.mrs.iam_sync_target(
+        from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_sync_target
+
+        return iam_sync_target(
             self.cluster_id,
             user_names=waiter.given(self.user_names, "user_names", otherwise=_NO_USERS),
             group_names=waiter.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
@@ -125,7 +127,9 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
         self.group_names = literal_names(group_names, "group_names")
 
     def target(self) -> Target:
-        return services.mrs.iam_cancel_target(
+        from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_cancel_target
+
+        return iam_cancel_target(
             self.cluster_id,
             user_names=waiter.given(self.user_names, "user_names", otherwise=_NO_USERS),
             group_names=waiter.given(self.group_names, "group_names", otherwise=_NO_GROUPS),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cloudsync import api, metrics
+from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.parameters import flag, one_of
 from airflow_provider_cloudsync.api.text import shown
@@ -149,53 +149,51 @@ class CloudSyncOperator(CloudOperator):
 
     def on_kill(self) -> None:
         """Say what goes on without the task: no call of the service stops a run."""
+        from airflow_provider_cloudsync.api.waiting import polling
+
         if self._sent:
-            self.log.warning("The task was ended. %s", api.polling.left_behind(self.service, self.target()))
+            self.log.warning("The task was ended. %s", polling.left_behind(self.service, self.target()))
 
     def _follow(
         self, context: Context, ticket: Ticket, deadline: float, progress: Progress | None = None
     ) -> dict[str, Any] | None:
-        """Follow a ticket to the end, start what comes after it, or leave the wait to the triggerer.
+        """Carry the steps of the sync out, or leave a wait to the triggerer.
 
         :param progress: where the ticket stands, if that is known.
         """
-        while True:
-            if ticket.stage is Stage.QUEUED and (progress is None or progress.phase is Phase.SUCCEEDED):
-                ticket, progress = self._begin(context, ticket, deadline), None
-            started = ticket.stage is Stage.STARTED
-            if started and not self.wait_for_completion and not ticket.later:
-                return self._conclude(context, ticket)
-            if progress is None or progress.phase is Phase.RUNNING:
-                progress = self._wait(context, ticket, deadline)
-            described = self.service.describe(ticket.target)
-            if progress.phase is Phase.FAILED and not progress.absent:
-                # The next start is that of this part, and not of those before it, which are done.
-                queued = self._queued(ticket.target, ticket.later, ticket.restarted)
-                if started and not ticket.receipt and not ticket.restarted:
-                    self.log.warning(
-                        "%s This task has no reply to a start of its own, so the run may have been another's. "
-                        "Starting the sync again, once.",
-                        progress.why,
-                    )
-                    ticket, progress = replace(queued, restarted=True), None
-                    self._remember(context, ticket)
-                    continue
-                self._remember_if_possible(context, queued)
-            if progress.phase is Phase.FAILED:
-                # Where the target was not found, the ticket stays: the next try polls before it starts.
-                raise SyncFailed(f"{described} failed. {progress.why}")
-            if started and not ticket.later:
-                self.log.info("%s: done. %s", described, progress.why)
-                return self._conclude(context, ticket)
-            if started:
-                ticket = self._queued(ticket.later[0], ticket.later[1:], ticket.restarted)
-                progress = None
+        from airflow_provider_cloudsync.api.waiting.sequence import Start, Wait, sequence
 
-    def _queued(self, target: Target, later: tuple[Target, ...], restarted: bool = False) -> Ticket:
-        return Ticket(self.service.name, target, Stage.QUEUED, time.time(), later=later, restarted=restarted)
+        steps = sequence(
+            self.service, ticket, progress, wait_for_last=self.wait_for_completion, clock=time.time
+        )
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                ticket, progress = end.value
+                break
+            answer = None
+            if isinstance(step, Start):
+                answer = self._begin(context, step.ticket, deadline)
+            elif isinstance(step, Wait):
+                answer = self._wait(context, step.ticket, deadline)
+            elif step.must:
+                self._remember(context, step.ticket)
+            else:
+                self._remember_if_possible(context, step.ticket)
+        if progress is not None:
+            self.log.info("%s: done. %s", self.service.describe(ticket.target), progress.why)
+        return self._conclude(context, ticket)
+
+    def _queued(self, parts: list[Target]) -> Ticket:
+        from airflow_provider_cloudsync.api.waiting.sequence import queued
+
+        return queued(self.service, tuple(parts), time.time())
 
     def _begin(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
-        begin = api.waiting.begin  # imported before anything is said to be sent
+        from airflow_provider_cloudsync.api.waiting.starting import begin
+
         self._sent = True
 
         def keep(ticket: Ticket) -> None:
@@ -244,14 +242,14 @@ class CloudSyncOperator(CloudOperator):
         self, context: Context, parts: list[Target], deadline: float
     ) -> tuple[Ticket, Progress | None]:
         """Where to begin: at the first part, or where the try before was."""
-        first = self._queued(parts[0], tuple(parts[1:]))
+        from airflow_provider_cloudsync.api.waiting import starting
+
+        first = self._queued(parts)
         cloud = self.hook.cloud.until(deadline)
         if not has_memory(context):
             adopted = None
             if self._may_adopt(context):
-                adopted = self.hook.run(
-                    api.waiting.adopt(cloud, self.service, parts[0], later=tuple(parts[1:]))
-                )
+                adopted = self.hook.run(starting.adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
             if adopted is None:
                 if self.is_retry(context):
                     self.log.warning(
@@ -272,13 +270,15 @@ class CloudSyncOperator(CloudOperator):
         self, context: Context, left: StoredTicket, parts: list[Target], deadline: float
     ) -> tuple[Ticket, Progress | None]:
         """Return where to go on after a try that left a ticket."""
-        first = self._queued(parts[0], tuple(parts[1:]))
+        from airflow_provider_cloudsync.api.waiting import starting
+
+        first = self._queued(parts)
         if left.end is End.COMPLETED or (left.end is not None and not self.wait_for_completion):
             return left.ticket, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
         retry = self.is_retry(context, left.mark)
         try:
             ticket, found = self.hook.run(
-                api.waiting.resume(self.hook.cloud.until(deadline), self.service, left.ticket)
+                starting.resume(self.hook.cloud.until(deadline), self.service, left.ticket)
             )
         except InvalidEvent as error:
             if retry:

@@ -54,7 +54,9 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
         self.settle_time = seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
-        return services.coc.resources_watch_target(
+        from airflow_provider_cloudsync.api.services.coc.resource_sync import resources_watch_target
+
+        return resources_watch_target(
             self.vendor,
             account_id=given(self.account_id, "account_id", otherwise="every account would be waited for"),
             synced_after=rendered(

@@ -59,10 +59,12 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
         self.settle_time = seconds(settle_time, "settle_time")
 
     def target(self) -> Target:
+        from airflow_provider_cloudsync.api.services.dataarts.member_sync import member_sync_target
+
         after = rendered(
             self.synced_after, "synced_after", left_out=self.any_run, otherwise="any old run would count"
         )
-        return services.dataarts.member_sync_target(
+        return member_sync_target(
             self.workspace,
             self.sync_task_id,
             synced_after=after,

@@ -47,7 +47,9 @@ class HssClusterEventsSensor(CloudSyncSensor):
         self.enterprise_project_id = literal_id(enterprise_project_id, "enterprise_project_id")
 
     def target(self) -> Target:
-        return services.hss.events_watch_target(
+        from airflow_provider_cloudsync.api.services.hss.event_sync import events_watch_target
+
+        return events_watch_target(
             cluster_id=given(self.cluster_id, "cluster_id", otherwise="an update of any cluster would count"),
             enterprise_project_id=given(
                 self.enterprise_project_id,

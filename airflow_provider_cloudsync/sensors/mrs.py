@@ -48,7 +48,9 @@ class MrsIamSyncSensor(CloudSyncSensor):
         self.group_names = literal_names(group_names, "group_names")
 
     def target(self) -> Target:
-        return services.mrs.iam_watch_target(
+        from airflow_provider_cloudsync.api.services.mrs.iam_sync import iam_watch_target
+
+        return iam_watch_target(
             self.cluster_id,
             user_names=given(self.user_names, "user_names", otherwise="no user would be waited for"),
             group_names=given(self.group_names, "group_names", otherwise="no group would be waited for"),

@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_cloudsync import api, metrics
+from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.clocks import handed_over
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
@@ -78,7 +78,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
     #: With what the polls of this process have learned.
     _learned: Ticket | None = None
     #: An end that polls of this process have shown and not yet confirmed.
-    _confirmation: api.polling.Confirmation | None = None
+    _confirmation: polling.Confirmation | None = None
     #: Lost polls in a row.
     _lost = 0
     #: When the wait of this process began, by the monotonic clock; None: not yet.
@@ -124,9 +124,11 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
 
     def _read_connection(self, context: Context) -> None:
         """Read the connection at the first poke, then each 10 minutes and after several lost polls in a row."""
+        from airflow_provider_cloudsync.api.waiting import polling
+
         hook = self.hook
         hook.was_found_before = hook.was_found_before or self._was_rescheduled(context)
-        many_lost = self._lost > 0 and self._lost % api.polling.LOST_POLLS == 0
+        many_lost = self._lost > 0 and self._lost % polling.LOST_POLLS == 0
         hook.refresh(0.0 if many_lost else REFRESH_INTERVAL)
 
     def _was_rescheduled(self, context: Context) -> bool:
@@ -153,7 +155,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
         if not self.deferrable:
-            self._began, self._confirmation = None, api.polling.Confirmation()
+            self._began, self._confirmation = None, polling.Confirmation()
             try:
                 return super().execute(context)
             except AirflowSensorTimeout:
@@ -224,7 +226,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
             self.show_console(context, self.service.console, target)
         if self._learned is not None and self._learned.target == target:
             return self._learned
-        self._confirmation = api.polling.Confirmation()
+        self._confirmation = polling.Confirmation()
         fresh = Ticket(self.service.name, target, Stage.WATCHING, time.time())
         return replace(fresh, baseline=self._recalled(context, target)) if self._is_poke_of_many else fresh
 
@@ -278,13 +280,14 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         :param deadline: seconds since the epoch at which it is too late to go on.
         :param answered_by: the same for a sensor that pokes, where an end may still be confirmed soon after.
         """
+        from airflow_provider_cloudsync.api.waiting import polling
 
         def flow(cloud: Cloud) -> Flow[tuple[Ticket, Progress]]:
             within = cloud if answered_by is None else cloud.answered_by(answered_by)
             within = within if deadline is None else within.until(deadline)
-            longest = api.polling.LONGEST_HOLD + float(ticket.target.get("settle", 0.0))
+            longest = polling.LONGEST_HOLD + float(ticket.target.get("settle", 0.0))
             seconds = longest if hold is None else hold
-            return api.polling.poll(
+            return polling.poll(
                 within, self.service, ticket, hold=seconds, confirmation=self._confirmation
             )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_cloudsync import api, assets
+from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.api.model import Phase
 from airflow_provider_cloudsync.api.parameters import filled, listed, literal
 from airflow_provider_cloudsync.api.text import shown
@@ -234,14 +234,15 @@ class Waiter:
 
         :raises WaitTimedOut: when the deadline comes first.
         """
+        from airflow_provider_cloudsync.api.waiting import polling
         from airflow_provider_cloudsync.connection.lookup import REFRESH_INTERVAL
 
         self.hook.read_until = deadline
-        state = api.polling.WaitState(ticket)
+        state = polling.WaitState(ticket)
         while True:
             progress = self.run_with_present_key(
                 partial(
-                    api.polling.until_done,
+                    polling.until_done,
                     service=service,
                     ticket=ticket,
                     deadline=deadline,

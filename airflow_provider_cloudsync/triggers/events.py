@@ -21,7 +21,6 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_cloudsync.api.parameters import filled, flag, one_of
 from airflow_provider_cloudsync.api.times import iso
-from airflow_provider_cloudsync.api.waiting import watching
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.tasks import waiter
 
@@ -163,8 +162,10 @@ class DataArtsMemberSyncTrigger(CloudSyncEventTrigger):
         super().__init__(**kwargs)
 
     def watch(self) -> Watch:
+        from airflow_provider_cloudsync.api.services.dataarts.watch import watch_task
+
         one_of(self.outcome, "outcome", ("succeeded", "failed", "any"))
-        return watching.member_sync(self.workspace, self.sync_task_id, catchup=self.catchup)
+        return watch_task(self.workspace, self.sync_task_id, catchup=self.catchup)
 
     def wanted(self, outcome: str) -> bool:
         return self.outcome in ("any", outcome)
@@ -208,8 +209,10 @@ class CocVendorAccountSyncTrigger(CloudSyncEventTrigger):
         super().__init__(**kwargs)
 
     def watch(self) -> Watch:
+        from airflow_provider_cloudsync.api.services.coc.watch import watch_accounts
+
         one_of(self.outcome, "outcome", ("succeeded", "failed", "any"))
-        return watching.vendor_accounts(self.vendor, self.account_id, catchup=self.catchup)
+        return watch_accounts(self.vendor, self.account_id, catchup=self.catchup)
 
     def wanted(self, outcome: str) -> bool:
         return self.outcome in ("any", outcome)
@@ -252,7 +255,9 @@ class HssClusterEventsTrigger(CloudSyncEventTrigger):
         super().__init__(**kwargs)
 
     def watch(self) -> Watch:
-        return watching.cluster_events(self.cluster_id, self.enterprise_project_id, catchup=self.catchup)
+        from airflow_provider_cloudsync.api.services.hss.watch import watch_events
+
+        return watch_events(self.cluster_id, self.enterprise_project_id, catchup=self.catchup)
 
     def arguments(self) -> dict[str, Any]:
         return {
@@ -280,7 +285,9 @@ class MrsIamSyncTrigger(CloudSyncEventTrigger):
         super().__init__(**kwargs)
 
     def watch(self) -> Watch:
-        return watching.iam_users(self.cluster_id)
+        from airflow_provider_cloudsync.api.services.mrs.watch import watch_cluster
+
+        return watch_cluster(self.cluster_id)
 
     def arguments(self) -> dict[str, Any]:
         return {"cluster_id": self.cluster_id}

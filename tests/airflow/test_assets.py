@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_cloudsync import assets
-from airflow_provider_cloudsync.api.services import SERVICES
+from airflow_provider_cloudsync.api.services import sync_names
 from airflow_provider_cloudsync.api.services.coc.resource_sync import resources_target
 from airflow_provider_cloudsync.api.services.dataarts.member_sync import member_sync_target
 from airflow_provider_cloudsync.api.services.hss.event_sync import events_target
@@ -126,7 +126,7 @@ def test_airflow_calls_the_sanitizer() -> None:
 
 
 def test_each_kind_has_a_helper_and_can_be_made_by_the_factory() -> None:
-    for kind, path in assets.PATHS.items():
+    for kind, path in assets.uri_paths().items():
         ids = dict.fromkeys(re.findall(r"{(\w+)}", path), "x")
         made = assets.create_asset(kind=kind, **ids)
         assert assets.read_uri(urlsplit(made.uri)) == (kind, ids)
@@ -187,9 +187,9 @@ def test_stands_for(uri, service, target, region, is_it) -> None:
 
 
 def test_every_service_has_an_asset() -> None:
-    assert set(TARGETS) == set(SERVICES)
+    assert set(TARGETS) == set(sync_names())
     for service, target in TARGETS.items():
-        assert assets.identify(service, target)[0] in assets.PATHS
+        assert assets.identify(service, target)[0] in assets.uri_paths()
 
 
 def test_a_service_that_somebody_adds_needs_none() -> None:

@@ -19,7 +19,7 @@ from airflow_provider_cloudsync.sensors.coc import CocVendorAccountSyncSensor
 from airflow_provider_cloudsync.sensors.dataarts import DataArtsMemberSyncTaskSensor
 from airflow_provider_cloudsync.sensors.hss import HssClusterEventsSensor
 from airflow_provider_cloudsync.sensors.mrs import MrsIamSyncSensor
-from tests.airflow.conftest import World
+from tests.support.airflow_world import World
 
 try:
     from airflow.sdk.execution_time.context import OutletEventAccessors

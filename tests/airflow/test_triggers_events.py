@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.triggers.events import (
     HssClusterEventsTrigger,
     MrsIamSyncTrigger,
 )
-from tests.airflow.conftest import World
+from tests.support.airflow_world import World
 from tests.support.idle_clock import Idle
 
 #: 2026-11-21 08:00:00 UTC.

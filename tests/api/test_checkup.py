@@ -15,7 +15,7 @@ from airflow_provider_cloudsync.api.checkup import Finding, examine, verdict
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import HttpRequest
-from airflow_provider_cloudsync.api.services import PROBES
+from airflow_provider_cloudsync.api.services import NAMES, find_probe
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
 from airflow_provider_cloudsync.api.signins.password import Password
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError
@@ -23,7 +23,7 @@ from tests.support.scripted_network import DRIVERS, Stage, answer, http_date
 
 PROJECTS = [{"id": "p1", "name": "cn-north-4"}, {"id": "p2", "name": "cn-north-1"}]
 HOSTS = {"kms": "csms", "dayu": "dataarts"}
-EVERYTHING = tuple(PROBES)
+EVERYTHING = tuple(NAMES)
 ACCESS_KEY, SECRET_KEY = "HPUAAAAAAAAAAAAAWXYZ", "S3CR3Tsk"
 
 pytestmark = pytest.mark.usefixtures("no_chance")
@@ -90,7 +90,7 @@ def look(
 def test_all_is_well(stage, driver):
     site = Site(stage)
     found = look(stage, driver=driver)
-    assert list(found) == ["identity", "sign-in", "clock", "account", "project", *PROBES]
+    assert list(found) == ["identity", "sign-in", "clock", "account", "project", *NAMES]
     assert found["identity"] == Finding("identity", None, "access key HPUA...WXYZ")
     oks = [each.ok for step, each in found.items() if step != "identity"]
     assert oks == [
@@ -104,7 +104,7 @@ def test_all_is_well(stage, driver):
         True,
         True,
     ]  # DataArts shows it with a workspace only
-    assert site.asked == ["projects", "domains", *PROBES]
+    assert site.asked == ["projects", "domains", *NAMES]
     assert {each.method for each in stage.sent} == {"GET"}
     assert "https://kms.cn-north-4.myhuaweicloud.com" in found["csms"].text
 
@@ -160,7 +160,7 @@ def test_signing_in_fails(stage, driver, fault, says, goes_on):
     assert "account" not in found
     assert "project" not in found
     # After a rejected key nothing more is sent: each would be one more failure towards a lock.
-    assert [name for name in site.asked[1:] if name != "domains"] == (list(PROBES) if goes_on else [])
+    assert [name for name in site.asked[1:] if name != "domains"] == (list(NAMES) if goes_on else [])
     works, text = verdict(found.values())
     assert works is False
     assert text == f"sign-in: {found['sign-in'].text}"
@@ -308,8 +308,8 @@ def test_a_service_that_is_denied(stage, service):
     Site(stage, **{service: DENIALS[service]})
     found = look(stage)
     assert found[service].ok is False
-    assert f"Ask for: {PROBES[service].needs}" in found[service].text
-    others = [each.ok for step, each in found.items() if step in PROBES and step != service]
+    assert f"Ask for: {find_probe(service).needs}" in found[service].text
+    others = [each.ok for step, each in found.items() if step in NAMES and step != service]
     assert False not in others
     works, text = verdict(found.values())
     assert works is True  # hardly anybody needs all services
@@ -325,8 +325,8 @@ def test_codes_of_hss_that_mean_denied(stage, code):
 def test_mrs_says_401_for_a_permission(stage):
     Site(stage, mrs=answer(401, {"error_code": "12000136", "error_msg": "no permission"}))
     found = look(stage)
-    assert f"Ask for: {PROBES['mrs'].needs}" in found["mrs"].text
-    assert [found[name].ok for name in PROBES] == [False, None, True, True, True]
+    assert f"Ask for: {find_probe('mrs').needs}" in found["mrs"].text
+    assert [found[name].ok for name in NAMES] == [False, None, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -364,8 +364,8 @@ def test_a_service_that_can_not_be_asked(stage, fault, ok, says):
 def test_a_key_that_is_rejected_in_the_middle(stage):
     Site(stage, hss=answer(401, REFUSED))
     found = look(stage)
-    assert [found[name].ok for name in PROBES] == [True, None, False, False, False]
-    assert sum("401" in found[name].text for name in PROBES) == 1
+    assert [found[name].ok for name in NAMES] == [True, None, False, False, False]
+    assert sum("401" in found[name].text for name in NAMES) == 1
     assert len(stage.sent) == 2 + 3
 
 
@@ -404,7 +404,7 @@ JSON = st.recursive(
 
 @given(
     replies=st.dictionaries(
-        st.sampled_from(["projects", "domains", "caller-identity", *PROBES]),
+        st.sampled_from(["projects", "domains", "caller-identity", *NAMES]),
         st.tuples(st.sampled_from([200, 400, 401, 403, 404, 500]), JSON),
     )
 )

@@ -13,7 +13,7 @@ from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.endpoints import table
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.services import SERVICES
+from airflow_provider_cloudsync.api.services import find_service, sync_names
 from airflow_provider_cloudsync.api.services.csms.changes import CONSOLE
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
@@ -23,7 +23,7 @@ CHINA, INTERNATIONAL, EUROPE = (
     "https://console.eu.huaweicloud.com",
 )
 HOSTS = {urlsplit(site).netloc for site in (CHINA, INTERNATIONAL, EUROPE)}
-CONSOLES = {name: service.console for name, service in SERVICES.items()} | {"csms": CONSOLE}
+CONSOLES = {name: find_service(name).console for name in sync_names()} | {"csms": CONSOLE}
 TARGETS = {
     "mrs": {"cluster_id": "c"},
     "mrs-cancel": {"cluster_id": "c"},

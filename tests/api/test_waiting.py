@@ -261,7 +261,7 @@ def test_one_bad_poke_decides_nothing(clock, error) -> None:
 def test_the_log_has_a_line_for_a_change_and_one_each_ten_minutes(clock, caplog) -> None:
     caplog.set_level(logging.INFO)
     wait(Scripted(clock, ends_after=3600, warning="mind you"), clock)
-    lines = [record for record in caplog.records if record.name.endswith("story")]
+    lines = [record for record in caplog.records if record.name.endswith("progress_log")]
     assert sum(record.levelno == logging.WARNING for record in lines) == 1
     assert 7 <= sum(record.levelno == logging.INFO for record in lines) <= 9
 
@@ -317,7 +317,7 @@ def test_a_timeout_after_failed_looks_says_what_was_seen_before_them(clock) -> N
 
 
 def lines_of(caplog) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.endswith("story")]
+    return [record.getMessage() for record in caplog.records if record.name.endswith("progress_log")]
 
 
 def test_an_outage_is_told_once_whatever_its_request_ids_are(clock, caplog) -> None:

@@ -9,9 +9,13 @@ import pytest
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.services.coc.resource_sync import AccountSeen, Seen
+from airflow_provider_cloudsync.api.services.coc.watch import watch_accounts
 from airflow_provider_cloudsync.api.services.dataarts.member_sync import MemberSyncSeen
+from airflow_provider_cloudsync.api.services.dataarts.watch import watch_task
 from airflow_provider_cloudsync.api.services.hss.event_sync import UpdateSeen
+from airflow_provider_cloudsync.api.services.hss.watch import watch_events
 from airflow_provider_cloudsync.api.services.mrs.iam_sync import IamSyncSeen
+from airflow_provider_cloudsync.api.services.mrs.watch import watch_cluster
 from airflow_provider_cloudsync.api.waiting import watching
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 
@@ -42,13 +46,13 @@ def flag(up: bool, problem: str = "") -> IamSyncSeen:
     return IamSyncSeen(problem=problem, is_synchronizing=up)
 
 
-MEMBER = watching.member_sync("w", "t", catchup=False)
-MEMBER_CATCHUP = watching.member_sync("w", "t", catchup=True)
-ONE = watching.vendor_accounts("AWS", "1", catchup=False)
-ALL = watching.vendor_accounts("AWS", None, catchup=False)
-EVENTS = watching.cluster_events("c", None, catchup=False)
-EVENTS_CATCHUP = watching.cluster_events("c", None, catchup=True)
-MRS = watching.iam_users("c")
+MEMBER = watch_task("w", "t", catchup=False)
+MEMBER_CATCHUP = watch_task("w", "t", catchup=True)
+ONE = watch_accounts("AWS", "1", catchup=False)
+ALL = watch_accounts("AWS", None, catchup=False)
+EVENTS = watch_events("c", None, catchup=False)
+EVENTS_CATCHUP = watch_events("c", None, catchup=True)
+MRS = watch_cluster("c")
 
 S, F, E = "succeeded", "failed", "ended"
 #: id, watch, looks (a minute apart), and what each of them reports: (run in ms, outcome).
@@ -354,11 +358,11 @@ def test_where_nothing_can_end(watch, seen, words, memory) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: watching.member_sync("w/w", "t", catchup=False),
-        lambda: watching.member_sync("w", "", catchup=False),
-        lambda: watching.vendor_accounts("", None, catchup=False),
-        lambda: watching.cluster_events("c/", None, catchup=False),
-        lambda: watching.iam_users("c?"),
+        lambda: watch_task("w/w", "t", catchup=False),
+        lambda: watch_task("w", "", catchup=False),
+        lambda: watch_accounts("", None, catchup=False),
+        lambda: watch_events("c/", None, catchup=False),
+        lambda: watch_cluster("c?"),
     ],
 )
 def test_ids_that_cannot_be(make) -> None:

@@ -488,7 +488,7 @@ def test_derived_signatures_are_the_vendors(emulator, monkeypatch, service) -> N
     from huaweicloudsdkcore.sdk_request import SdkRequest
 
     from airflow_provider_cloudsync.api.flows import call
-    from airflow_provider_cloudsync.api.services import PROBES
+    from airflow_provider_cloudsync.api.services import find_probe
     from airflow_provider_cloudsync.transport import drivers
 
     monkeypatch.setenv(
@@ -510,7 +510,7 @@ def test_derived_signatures_are_the_vendors(emulator, monkeypatch, service) -> N
         drivers, "_send", lambda request, *limit: sent.append(request) or real(request, *limit)
     )
     hook = CloudSyncHook()
-    hook.run(call(hook.cloud, PROBES[service].request))
+    hook.run(call(hook.cloud, find_probe(service).request))
     (ours,) = sent
     _, _, tail = ours.url.partition("://")
     path, _, query = tail[tail.index("/") :].partition("?")

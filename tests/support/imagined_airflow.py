@@ -83,7 +83,13 @@ class Machine(Stage):
         #: Since the process began and the deadline was over: seconds of pauses, and requests.
         self.idled, self.requests = 0.0, 0
         stepped = SimpleNamespace(time=self.clock, monotonic=self.clock, sleep=self.pause)
-        for module in ("waits", "hooks.cloudsync", "operators.sync", "sensors.sync", "connection_lookup"):
+        for module in (
+            "tasks.waiter",
+            "hooks.cloudsync",
+            "operators.sync",
+            "sensors.sync",
+            "connection.lookup",
+        ):
             patch.setattr(f"airflow_provider_cloudsync.{module}.time", stepped)
         patch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", json.dumps(CONNECTION))
 

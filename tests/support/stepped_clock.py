@@ -15,7 +15,14 @@ from airflow_provider_cloudsync.connection import lookup
 from airflow_provider_cloudsync.transport import coalescing, drivers, rate_limits
 from tests.support.virtual_alarms import jumps
 
-_MODULES = ("waits", "connection_lookup", "transport", "hooks.cloudsync", "operators.sync", "sensors.sync")
+_MODULES = (
+    "tasks.waiter",
+    "connection.lookup",
+    "transport.drivers",
+    "hooks.cloudsync",
+    "operators.sync",
+    "sensors.sync",
+)
 
 
 class _SteppedAsyncio:

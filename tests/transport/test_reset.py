@@ -32,9 +32,9 @@ from airflow_provider_cloudsync.transport import blocking, drivers
 
 #: What could be changed and is no state that a test leaves behind, with the reason.
 CONSTANT = {
-    "asending._ready": "whether a library has been imported, which stays so",
-    "transport._count_shared": "a function",
-    "requests_wire.current": "the exchange of each thread, which its next request replaces",
+    "transport.asynchronous._ready": "whether a library has been imported, which stays so",
+    "transport.drivers._count_shared": "a function",
+    "transport.requests_adapter.current": "the exchange of each thread, which its next request replaces",
     "triggers.sync._NONE": "an empty object that nobody writes to",
 }
 #: Types whose objects cannot change, or that hold nothing of a test.
@@ -149,11 +149,11 @@ def fill_gauges() -> None:
 LOOP = asyncio.new_event_loop()
 KEPT: list[Cloud] = []
 STATE: dict[str, tuple[Callable[[], None], Callable[[], int]]] = {
-    "transport._kept": (fill_results, lambda: len(drivers._kept)),
-    "transport._shares": (fill_results, lambda: len(drivers._shares._locks)),
-    "transport._turns": (fill_queues, lambda: len(drivers._turns._queues)),
-    "transport._pools": (fill_pools, lambda: len(drivers._pools)),
-    "sending._threads": (fill_sessions, lambda: len(vars(blocking._threads))),
+    "transport.drivers._kept": (fill_results, lambda: len(drivers._kept)),
+    "transport.drivers._shares": (fill_results, lambda: len(drivers._shares._locks)),
+    "transport.drivers._turns": (fill_queues, lambda: len(drivers._turns._queues)),
+    "transport.drivers._pools": (fill_pools, lambda: len(drivers._pools)),
+    "transport.blocking._threads": (fill_sessions, lambda: len(vars(blocking._threads))),
     "hooks.cloudsync._clouds": (fill_clouds, lambda: len(cloudsync._clouds)),
     "metrics._running": (fill_gauges, lambda: len(metrics._running)),
 }
@@ -216,7 +216,7 @@ def test_function_caches_are_empty() -> None:
         if isinstance(value, FUNCTION_CACHE)
     }
     filled = {name for name, cache in caches.items() if cache.cache_info().currsize}
-    assert {"api.endpoints.table", "api.services.coc_calls._warn_of", "metrics._host"} <= filled
+    assert {"api.endpoints.table", "api.services.coc.calls._warn_of", "metrics._host"} <= filled
     drivers.reset()
     assert {name: cache.cache_info() for name, cache in caches.items() if cache.cache_info().currsize} == {}
 

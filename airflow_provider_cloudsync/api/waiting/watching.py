@@ -28,24 +28,10 @@ from airflow_provider_cloudsync.api.model import (
 )
 from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
-from airflow_provider_cloudsync.api.services.coc.resource_sync import (
-    RESOURCE_SYNC,
-    Seen,
-    resources_watch_target,
-)
-from airflow_provider_cloudsync.api.services.dataarts.member_sync import MEMBER_SYNC, member_sync_target
-from airflow_provider_cloudsync.api.services.hss.event_sync import EVENT_SYNC, events_watch_target
-from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
-from airflow_provider_cloudsync.api.services.mrs.iam_sync import (
-    IAM_SYNC,
-    IamSync,
-    IamSyncSeen,
-    iam_watch_target,
-)
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.api.waiting.observation import Looks
 from airflow_provider_cloudsync.api.waiting.polling import LOST_POLLS
-from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, SyncFailed, Throttled
+from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled
 
 log = logging.getLogger(__name__)
 
@@ -184,89 +170,6 @@ class TimedWatch:
     def _ids(self, target: Target) -> dict[str, Any]:
         how = (self.bound, "if_unscheduled", "settle")
         return {name: value for name, value in target.items() if name not in how}
-
-
-@dataclass(frozen=True, slots=True)
-class AccountsWatch(TimedWatch):
-    """The accounts of another cloud, each by itself."""
-
-    def parts(self, seen: Seen) -> Mapping[str, Target]:
-        if self.target["account_id"] is not None:
-            return {self.target["account_id"]: self.target}
-        return {account: {**self.target, "account_id": account} for account in seen.accounts}
-
-
-@dataclass(frozen=True, slots=True)
-class IamFlag(IamSync):
-    """A cluster's flag and no more of it: one call a look, for who looks for ever."""
-
-    name: str = "mrs-flag"
-
-    def observe(self, cloud: Cloud, target: Target) -> Flow[IamSyncSeen]:
-        cluster_id = target["cluster_id"]
-        try:
-            flag = yield from is_iam_synchronizing(cloud, cluster_id)
-        except ApiError as error:
-            if error.status not in (400, 404):
-                raise
-            problem = yield from self._known_problem(cloud, cluster_id)
-            if not problem:
-                raise
-            return IamSyncSeen(problem=problem)
-        # What the flag of a cluster shows that is gone is not documented.
-        problem = yield from self._known_problem(cloud, cluster_id)
-        return IamSyncSeen(problem=problem, is_synchronizing=flag)
-
-
-_SINCE = "since"
-
-
-@dataclass(frozen=True, slots=True)
-class FlagWatch:
-    """Where the service shows no more than whether a run is under way. The memory is since when one is, in ms."""
-
-    target: Target
-    service: Service[Any] = field(default_factory=IamFlag)
-
-    def read(self, memory: Memory | None, seen: IamSyncSeen, at: float) -> Reading:
-        since = (memory or {}).get(_SINCE, 0)
-        progress = IAM_SYNC.admit(self.target, seen)
-        if progress.phase is Phase.FAILED:
-            return Reading({_SINCE: 0}, trouble=progress.why, confirm_for=progress.confirm_for)
-        if progress.phase is Phase.RUNNING:
-            return Reading({_SINCE: since or round(at * 1000)})
-        if not since:
-            return Reading({_SINCE: 0})
-        ids = {"cluster_id": self.target["cluster_id"]}
-        why = f"The IAM user sync that was under way at {iso(since)} has ended."
-        # A flag that is down in one poll may be up in the next.
-        ended = Ended(ids, iso(since, exactly=True), "ended", why, CONFIRM_SUCCESS, _SINCE, since)
-        return Reading({_SINCE: 0}, (ended,))
-
-
-def member_sync(workspace: str, sync_task_id: str, *, catchup: bool) -> Watch:
-    """Runs of a member sync task of DataArts Studio."""
-    target = member_sync_target(workspace, sync_task_id, synced_after=None)
-    return TimedWatch(MEMBER_SYNC, target, "synced_after", catchup)
-
-
-def vendor_accounts(vendor: str, account_id: str | None, *, catchup: bool) -> Watch:
-    """Syncs of an account of another cloud in COC, or of each."""
-    target = resources_watch_target(vendor, account_id=account_id, synced_after=None)
-    return AccountsWatch(RESOURCE_SYNC, target, "synced_after", catchup)
-
-
-def cluster_events(cluster_id: str | None, enterprise_project_id: str | None, *, catchup: bool) -> Watch:
-    """Updates of the protection events of a container cluster in HSS, or of all."""
-    target = events_watch_target(
-        cluster_id=cluster_id, enterprise_project_id=enterprise_project_id, updated_after=None
-    )
-    return TimedWatch(EVENT_SYNC, target, "updated_after", catchup)
-
-
-def iam_users(cluster_id: str) -> Watch:
-    """IAM user syncs of an MRS cluster."""
-    return FlagWatch(iam_watch_target(cluster_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,132 @@
+"""Sequence of a sync: start its parts one after the other, and wait until the run of each has ended.
+
+The only loop of starts and waits. An operator carries its steps out in the worker or leaves a wait to the triggerer; a
+hook runs all of them in one flow (`run_sequence`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow
+from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
+from airflow_provider_cloudsync.api.waiting.polling import until_done
+from airflow_provider_cloudsync.api.waiting.starting import begin
+from airflow_provider_cloudsync.exceptions import SyncFailed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Step: start the target of a queued ticket. Its answer is the ticket after that, started or still queued."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Step: wait until the run that a ticket describes has ended. Its answer is the `Progress`."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Step: store a ticket for a retry. It has no answer.
+
+    :param must: the sequence must not go on if the ticket cannot be stored.
+    """
+
+    ticket: Ticket
+    must: bool
+
+
+Step = Start | Wait | Store
+Sequence = Generator[Step, Any, tuple[Ticket, Progress | None]]
+
+
+def queued(
+    service: Startable[Any], parts: tuple[Target, ...], at: float, *, restarted: bool = False
+) -> Ticket:
+    """Return a ticket for parts of which none is started.
+
+    :param at: seconds since the epoch.
+    """
+    return Ticket(service.name, parts[0], Stage.QUEUED, at, later=parts[1:], restarted=restarted)
+
+
+def sequence(
+    service: Startable[Any],
+    ticket: Ticket,
+    progress: Progress | None,
+    *,
+    wait_for_last: bool,
+    clock: Callable[[], float],
+) -> Sequence:
+    """Yield the steps that bring a sync to its end.
+
+    :param progress: where the ticket stands; None: not known.
+    :param wait_for_last: wait for the run of the last part, too.
+    :param clock: seconds since the epoch.
+    :return: the last ticket, and the `Progress` of its run if it was waited for.
+    :raises SyncFailed: if a run failed. Unless its target was not found, a ticket for its start was stored.
+    """
+    while True:
+        if ticket.stage is Stage.QUEUED and (progress is None or progress.phase is Phase.SUCCEEDED):
+            ticket, progress = (yield Start(ticket)), None
+        started = ticket.stage is Stage.STARTED
+        if started and not wait_for_last and not ticket.later:
+            return ticket, None
+        if progress is None or progress.phase is Phase.RUNNING:
+            progress = yield Wait(ticket)
+        if progress.phase is Phase.FAILED and not progress.absent:
+            # The next start is that of this part, and not of those before it, which are done.
+            parts = (ticket.target, *ticket.later)
+            again = queued(service, parts, clock(), restarted=ticket.restarted)
+            if started and not ticket.receipt and not ticket.restarted:
+                log.warning(
+                    "%s This task has no reply to a start of its own, so the run may have been another's. "
+                    "Starting the sync again, once.",
+                    progress.why,
+                )
+                ticket, progress = replace(again, restarted=True), None
+                yield Store(ticket, must=True)
+                continue
+            yield Store(again, must=False)
+        if progress.phase is Phase.FAILED:
+            # Where the target was not found, the ticket stays: the next try polls before it starts.
+            raise SyncFailed(f"{service.describe(ticket.target)} failed. {progress.why}")
+        if started and not ticket.later:
+            return ticket, progress
+        if started:
+            ticket, progress = queued(service, ticket.later, clock(), restarted=ticket.restarted), None
+
+
+def run_sequence(cloud: Cloud, service: Startable[Any], target: Target, *, deadline: float) -> Flow[Ticket]:
+    """Start all parts of a sync in one flow. The run of each but the last is waited for.
+
+    :param deadline: seconds since the epoch.
+    :return: the ticket of the last part.
+    :raises SyncFailed: if a run before the last one failed.
+    """
+    first = queued(service, tuple(service.split(target)), cloud.clock())
+    steps = sequence(service, first, None, wait_for_last=False, clock=cloud.clock)
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            ticket: Ticket = end.value[0]
+            return ticket
+        answer = None
+        if isinstance(step, Start):
+            before = step.ticket
+            begun = yield from begin(cloud.until(deadline), service, before.target, later=before.later)
+            answer = replace(begun, restarted=before.restarted)
+        elif isinstance(step, Wait):
+            answer = yield from until_done(cloud, service, step.ticket, deadline=deadline)
