@@ -18,13 +18,14 @@ ROOT = Path(__file__).parents[1]
 #: same for each service.
 TIERS = [
     ["exceptions", "connection.__init__", "connection.fields"],
-    ["api.__init__", "api.text", "api.bodies", "api.redaction"],
+    ["api.__init__", "api.text", "api.bodies", "api.escapes"],
+    ["api.redaction"],
     ["api.throttling", "api.error_bodies"],
     ["__init__", "api.times"],
     ["api.clocks", "api.parameters"],
     ["api.messages"],
-    ["api.signing", "api.endpoints", "api.replies", "api.retries"],
-    ["api.key_guard"],
+    ["api.signing", "api.endpoints", "api.replies", "api.retries", "api.limits"],
+    ["api.key_guard", "api.unfinished", "api.page_rows"],
     ["api.credentials"],
     ["api.consoles", "api.flows"],
     ["api.model"],

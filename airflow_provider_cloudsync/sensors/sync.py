@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_cloudsync.api.flows import Cloud
     from airflow_provider_cloudsync.api.messages import Flow
+    from airflow_provider_cloudsync.api.waiting.polling import Confirmation
 
 
 #: Key in Airflow's task state store (3.3 and later): what the pokes of a rescheduled sensor learn. Never rename it.
@@ -78,7 +79,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
     #: With what the polls of this process have learned.
     _learned: Ticket | None = None
     #: An end that polls of this process have shown and not yet confirmed.
-    _confirmation: polling.Confirmation | None = None
+    _confirmation: Confirmation | None = None
     #: Lost polls in a row.
     _lost = 0
     #: When the wait of this process began, by the monotonic clock; None: not yet.
@@ -154,8 +155,10 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait here, or look once and leave the rest to the triggerer."""
+        from airflow_provider_cloudsync.api.waiting.polling import Confirmation
+
         if not self.deferrable:
-            self._began, self._confirmation = None, polling.Confirmation()
+            self._began, self._confirmation = None, Confirmation()
             try:
                 return super().execute(context)
             except AirflowSensorTimeout:
@@ -224,9 +227,11 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         target = self.target()
         if self._told is None:  # nothing was seen yet, so the button is not there
             self.show_console(context, self.service.console, target)
+        from airflow_provider_cloudsync.api.waiting.polling import Confirmation
+
         if self._learned is not None and self._learned.target == target:
             return self._learned
-        self._confirmation = polling.Confirmation()
+        self._confirmation = Confirmation()
         fresh = Ticket(self.service.name, target, Stage.WATCHING, time.time())
         return replace(fresh, baseline=self._recalled(context, target)) if self._is_poke_of_many else fresh
 
@@ -287,9 +292,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
             within = within if deadline is None else within.until(deadline)
             longest = polling.LONGEST_HOLD + float(ticket.target.get("settle", 0.0))
             seconds = longest if hold is None else hold
-            return polling.poll(
-                within, self.service, ticket, hold=seconds, confirmation=self._confirmation
-            )
+            return polling.poll(within, self.service, ticket, hold=seconds, confirmation=self._confirmation)
 
         ticket, progress = self.run_with_present_key(flow)
         self._lost = self._lost + 1 if progress.lost else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pkgutil
 import tomllib
 import typing
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from airflow_provider_cloudsync import get_provider_info
 from airflow_provider_cloudsync.api import services
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = Path(__file__).with_name("typed_tasks.py")
+SAMPLE = ROOT / "tests/support/typed_tasks.py"
 #: These hand on what a service sends, whatever that is.
 OPEN = {"request", "resource_info"}
 #: Those of Airflow's forms, and of flows.
@@ -35,7 +36,10 @@ NOT_FOR_TASKS = {
 
 #: What hooks import for type checkers only, since DAG files import hooks.
 FOR_TYPE_CHECKERS = {"requests": importlib.import_module("requests")} | {
-    name: value for each in services._WHEN_USED for name, value in vars(getattr(services, each)).items()
+    name: value
+    for service in services.NAMES
+    for found in pkgutil.iter_modules(importlib.import_module(f"{services.__name__}.{service}").__path__)
+    for name, value in vars(importlib.import_module(f"{services.__name__}.{service}.{found.name}")).items()
 }
 
 

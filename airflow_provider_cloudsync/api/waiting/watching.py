@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from airflow_provider_cloudsync.api.clocks import OWN_TIME_KEY
@@ -28,7 +28,6 @@ from airflow_provider_cloudsync.api.model import (
 )
 from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
-from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.api.waiting.observation import Looks
 from airflow_provider_cloudsync.api.waiting.polling import LOST_POLLS
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled
