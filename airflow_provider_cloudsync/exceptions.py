@@ -32,6 +32,9 @@ _STATUS_NUMBER = re.compile(r"^(?:0|[1-5]\d\d)(?!\d)")
 #: what any gateway writes, and so are zeros and negative numbers.
 _NUMERIC_CODE = re.compile(r"(?!0+\Z)\d{4,}\Z", re.ASCII)
 
+#: Attribute -> its name in stored reports, where they differ. Stored: never change one.
+_STORED_NAMES = {"permanent": "lasting"}
+
 
 class CloudSyncError(Exception):
     """The base of all errors of this package.
@@ -39,7 +42,7 @@ class CloudSyncError(Exception):
     :param message: what happened and what to do next, without any secret.
     """
 
-    #: Whether an attempt before the one that ended so may have been carried out.
+    #: True if an attempt before the last one may have been carried out.
     _in_doubt = False
 
     def __init__(self, message: str) -> None:
@@ -48,14 +51,14 @@ class CloudSyncError(Exception):
 
     @property
     def in_doubt(self) -> bool:
-        """Return whether an attempt before the one that ended so may have been carried out."""
+        """True if an attempt before the last one may have been carried out."""
         return self._in_doubt
 
-    def leave_in_doubt(self, doubt: bool = True) -> None:
-        """Say so, or that it is certain."""
+    @in_doubt.setter
+    def in_doubt(self, doubt: bool) -> None:
         self._in_doubt = doubt
 
-    def begin_with(self, subject: str) -> None:
+    def add_prefix(self, subject: str) -> None:
         """Say first what it is about: pages and alerts show the beginning of a message."""
         self.message = f"{subject}: {self.message}"
         self.args = (self.message,)
@@ -71,7 +74,8 @@ class CloudSyncError(Exception):
     def _details(self) -> dict[str, Any]:
         """What beside the message makes this error, as plain JSON."""
         # Python keeps notes that others added under a name of its own; they are not ours to carry.
-        return {name: value for name, value in vars(self).items() if name != "message" and name[0] != "_"}
+        details = {name: value for name, value in vars(self).items() if name != "message" and name[0] != "_"}
+        return {_STORED_NAMES.get(name, name): value for name, value in details.items()}
 
     def to_report(self) -> dict[str, Any]:
         """Describe this error as plain JSON, for the event of a trigger."""
@@ -98,13 +102,13 @@ class TransportError(CloudSyncError):
     """There was no usable reply, so it is not known what the service did.
 
     :param sent: False where the request certainly never left (no address, connection refused).
-    :param lasting: True where trying again can't help, such as a certificate that is not trusted.
+    :param permanent: True where another attempt cannot help, such as a certificate that is not trusted.
     """
 
-    def __init__(self, message: str, *, sent: bool = True, lasting: bool = False) -> None:
+    def __init__(self, message: str, *, sent: bool = True, permanent: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
-        self.lasting = lasting
+        self.permanent = permanent
 
 
 class UnreadableReply(TransportError):
@@ -235,7 +239,12 @@ def _tree(root: type[CloudSyncError]) -> dict[str, type[CloudSyncError]]:
 
 
 def _rebuild(name: str, message: str, details: dict[str, Any]) -> CloudSyncError:
-    return _tree(CloudSyncError)[name](message, **details)
+    return _tree(CloudSyncError)[name](message, **_arguments(details))
+
+
+def _arguments(details: dict[str, Any]) -> dict[str, Any]:
+    names = {stored: name for name, stored in _STORED_NAMES.items()}
+    return {names.get(name, name): value for name, value in details.items()}
 
 
 def from_report(report: dict[str, Any]) -> CloudSyncError:
@@ -248,6 +257,6 @@ def from_report(report: dict[str, Any]) -> CloudSyncError:
     if known is None:
         return CloudSyncError(f"{report.get('error')}: {message}")
     try:
-        return known(message, **(report.get("details") or {}))
+        return known(message, **_arguments(report.get("details") or {}))
     except TypeError:
         return known(message)

@@ -63,12 +63,12 @@ class World:
     ending: int = 0
     asked_running: int = 0
     first_done: float = math.inf
-    looked: dict[str, float] = field(default_factory=dict)
+    polled: dict[str, float] = field(default_factory=dict)
 
     def is_running(self, path: str, now: float) -> bool:
         """Whether what is asked for runs, and note that it was asked for."""
         if path.endswith("/iam-sync"):
-            self.looked[path] = now
+            self.polled[path] = now
         if now < self.ends_at:
             self.asked_running += 1
             return True

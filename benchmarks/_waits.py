@@ -164,8 +164,8 @@ def wait_for(
             await asyncio.sleep(ends_at - time.monotonic())
             used = cpu() - began
             _, late = await asyncio.wait(tasks[:ending], timeout=interval + _PATIENCE)
-        looked = server.report().looked.values()
-        alive = sum(at > time.monotonic() - 2 * interval for at in looked)
+        polled = server.report().polled.values()
+        alive = sum(at > time.monotonic() - 2 * interval for at in polled)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -23,7 +23,7 @@ _STEPS = 20
 _QUOTA, _WINDOW = 5, 60.0
 _HOUR = 3600.0
 #: Before which a trigger does not look, as the operators ask for it.
-_FIRST_LOOK = 6.0
+_FIRST_POLL_DELAY = 6.0
 
 
 def waits(blocking: bool) -> list[tuple[int, int, float]]:
@@ -67,7 +67,7 @@ def _wait_for_cluster(clock: Clock, blocking: bool) -> None:
         hook = CloudSyncHook(CONN_ID)
         hook.run(until_done(hook.cloud, IAM_SYNC, ticket, deadline=clock.now() + 2 * _HOUR))
     else:
-        clock.run(_trigger(ticket, clock.now() + 2 * _HOUR, not_before=clock.now() + _FIRST_LOOK))
+        clock.run(_trigger(ticket, clock.now() + 2 * _HOUR, not_before=clock.now() + _FIRST_POLL_DELAY))
 
 
 async def _trigger(ticket: Any, deadline: float, not_before: float = 0.0) -> str | None:

@@ -147,10 +147,10 @@ def to_the_proxy_for_http(serve: Start, peer: Server, certificate: Certificate) 
 def test_a_handshake_that_fails(serve, drive, certificate, unknown, route, ending, expected):
     peer = serve(ending) if ending else serve(tls=unknown.context)
     given = {"url": "https://service.invalid/path", "proxy": "", **route(serve, peer, certificate)}
-    wiring = replace(
+    http_settings = replace(
         HASTY if ending is stall else QUICK, proxy=given["proxy"], verify=certificate.path, allow_http=True
     )
-    request = http(given["url"], "POST", b"{}", wiring)
+    request = http(given["url"], "POST", b"{}", http_settings)
     assert outcome(drive, request) == expected
     assert peer.requests == []
     with pytest.raises(TransportError) as caught:
@@ -164,10 +164,10 @@ def test_a_handshake_that_fails_on_a_kept_session(serve, drive, certificate):
     """An earlier request on the same session says nothing of this one."""
     target = serve(answers(raw_reply(), close=True), tls=certificate.context)
     proxy = serve(tunnel_to(target), tunnel_to(serve(close)))
-    wiring = replace(QUICK, proxy=proxy.url, verify=certificate.path)
+    http_settings = replace(QUICK, proxy=proxy.url, verify=certificate.path)
     url = "https://service.invalid/"
-    assert drive(one(http(url, wiring=wiring))).status == 200
-    assert outcome(drive, http(url, "POST", b"{}", wiring)) == NEVER_LEFT
+    assert drive(one(http(url, http_settings=http_settings))).status == 200
+    assert outcome(drive, http(url, "POST", b"{}", http_settings)) == NEVER_LEFT
 
 
 # --- the reply to CONNECT ------------------------------------------------------------------------------------------
@@ -215,8 +215,8 @@ NO_TUNNEL: list[tuple[str, Script]] = [
 ]
 
 
-def connecting(proxy: Server, wiring: Any = QUICK) -> HttpRequest:
-    return http("https://service.invalid/path", "POST", b"{}", replace(wiring, proxy=proxy.url))
+def connecting(proxy: Server, http_settings: Any = QUICK) -> HttpRequest:
+    return http("https://service.invalid/path", "POST", b"{}", replace(http_settings, proxy=proxy.url))
 
 
 @pytest.mark.parametrize("script", [pytest.param(case[1], id=case[0]) for case in NO_TUNNEL])
@@ -268,8 +268,8 @@ def test_a_tunnel_within_tls(serve, drive: Drive, certificate):
 
 def test_plain_http_through_a_proxy_with_tls(serve, drive, certificate):
     proxy = serve(tls=certificate.context)
-    wiring = replace(QUICK, proxy=proxy.url, verify=certificate.path)
-    assert outcome(drive, http("http://service.invalid/path", wiring=wiring)) == (200, b"{}")
+    http_settings = replace(QUICK, proxy=proxy.url, verify=certificate.path)
+    assert outcome(drive, http("http://service.invalid/path", http_settings=http_settings)) == (200, b"{}")
 
 
 ENDED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n"

@@ -151,4 +151,4 @@ def test_the_connection_to_a_private_cloud() -> None:
     (text,) = re.findall(r"```json\n(.*?)```", REST, re.DOTALL)
     cloud = in_the_environment(text.replace("/etc/ssl/my-cloud-ca.pem", __file__))
     assert cloud.url("mrs") == "https://mrs.my-cloud.example.com"
-    assert cloud.wiring.verify == __file__
+    assert cloud.http_settings.verify == __file__

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api.messages import Flow, Pause, Shared, Together, Wiring
+from airflow_provider_cloudsync.api.messages import Batched, Flow, HttpSettings, Pause, SingleFlight
 from airflow_provider_cloudsync.exceptions import TransportError
 from airflow_provider_cloudsync.transport import drivers
 from tests.support.raw_server import Peer
@@ -18,7 +18,7 @@ from tests.support.wire_drivers import drive as drive
 from tests.support.wire_drivers import serve as serve
 
 SOON = 0.2
-SLOW = Wiring(connect_timeout=60.0, read_timeout=60.0)
+SLOW = HttpSettings(connect_timeout=60.0, read_timeout=60.0)
 CUT = "No complete reply soon enough|no reply in time|not complete in time"
 
 
@@ -30,7 +30,7 @@ def _fresh() -> Any:
 
 
 def read(url: str) -> Flow[int]:
-    reply = yield http(url, wiring=SLOW)
+    reply = yield http(url, http_settings=SLOW)
     return reply.status
 
 
@@ -39,21 +39,23 @@ def read_all(url: str, parts: Any) -> Flow[dict[Any, int]]:
     return dict.fromkeys(parts, status)
 
 
-def alone(url: str, limit: float | None) -> Shared:
-    return Shared("one", lambda: read(url), limit=limit)
+def alone(url: str, limit: float | None) -> SingleFlight:
+    return SingleFlight("one", lambda: read(url), limit=limit)
 
 
-def common(url: str, limit: float | None) -> Together:
-    return Together("many", f"part for {limit}", lambda parts: read_all(url, parts), limit=limit)
+def common(url: str, limit: float | None) -> Batched:
+    return Batched("many", f"part for {limit}", lambda parts: read_all(url, parts), limit=limit)
 
 
-def nested(url: str, limit: float | None) -> Shared:
+def nested(url: str, limit: float | None) -> SingleFlight:
     """As the poll that signs in first."""
-    return Shared("outer", lambda: ask(Shared("inner", lambda: read(url), still=lambda _: True)), limit=limit)
+    return SingleFlight(
+        "outer", lambda: ask(SingleFlight("inner", lambda: read(url), is_fresh=lambda _: True)), limit=limit
+    )
 
 
-def paused(url: str, limit: float | None) -> Shared:
-    return Shared("pause", lambda: ask(Pause(60.0)), limit=limit)
+def paused(url: str, limit: float | None) -> SingleFlight:
+    return SingleFlight("pause", lambda: ask(Pause(60.0)), limit=limit)
 
 
 def ask(message: Any) -> Flow[Any]:
@@ -124,25 +126,25 @@ def test_a_thread_waits_no_longer_for_another_one(serve) -> None:
         asked.set()
         return (yield from read(server.url))
 
-    shared = Shared("sign-in", sign_in, still=lambda _: True)
+    shared = SingleFlight("sign-in", sign_in, is_fresh=lambda _: True)
     other = threading.Thread(target=lambda: results.append(drivers.run(ask(shared))))
     other.start()
     assert asked.wait(5)
     with pytest.raises(TransportError, match=CUT):
-        drivers.run(ask(Shared("poll", lambda: ask(shared), limit=SOON)))
+        drivers.run(ask(SingleFlight("poll", lambda: ask(shared), limit=SOON)))
     left.set()
     other.join(10)
     assert results == [200]
     assert len(server.requests) == 1
     # What it brought is there for all.
-    assert drivers.run(ask(Shared("poll", lambda: ask(shared), limit=SOON))) == 200
+    assert drivers.run(ask(SingleFlight("poll", lambda: ask(shared), limit=SOON))) == 200
 
 
 def test_of_nested_limits_the_first_one_counts(serve, drive) -> None:
     server = serve(silent)
-    inner = Shared("inner", lambda: read(server.url), limit=60.0)
+    inner = SingleFlight("inner", lambda: read(server.url), limit=60.0)
     with pytest.raises(TransportError, match=CUT):
-        drive(ask(Shared("outer", lambda: ask(inner), limit=SOON)))
+        drive(ask(SingleFlight("outer", lambda: ask(inner), limit=SOON)))
 
 
 def test_a_flow_of_its_own_has_no_limit(serve) -> None:

@@ -43,10 +43,10 @@ class Credentials(Protocol):
     def advice(self) -> str:
         """What a person does about it where the proof is not accepted."""
 
-    def proven(self, request: HttpRequest, now: float) -> HttpRequest | None:
-        """What `authorize` makes of it, if that takes no asking; None: ask `authorize`."""
+    def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest | None:
+        """What `authenticate` makes of it, if that takes no asking; None: ask `authenticate`."""
 
-    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+    def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added. Called for each attempt; `now` is in seconds since the epoch."""
 
     @property
@@ -62,7 +62,7 @@ class Credentials(Protocol):
         :raises CredentialsRejected: without sending, if it is known that the proof is not accepted.
         """
 
-    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+    def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
         """After a request was rejected: whether there is another proof now than the one that it carried."""
 
 
@@ -121,12 +121,12 @@ class KeyPair:
         where = f", found in {self.found_in}" if self.found_in else ""
         return f"{'temporary ' if self.security_token else ''}access key {shown}{where}"
 
-    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+    def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Sign the request (SDK-HMAC-SHA256)."""
-        return self.proven(request, now)
+        return self.sign_if_ready(request, now)
         yield  # a flow like the others, though it asks for nothing
 
-    def proven(self, request: HttpRequest, now: float) -> HttpRequest:
+    def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest:
         """The request with date, token and signature in its headers."""
         _, _, path, query = request.pieces()
         headers = {**request.headers}
@@ -154,7 +154,7 @@ class KeyPair:
         """Send it, unless the key is known to be rejected."""
         return send_guarded(self.identity, request, now, give_up_at)
 
-    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+    def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
         """There is no other key."""
         return False
         yield
@@ -196,12 +196,12 @@ class Token:
     def who(self) -> str:
         return "a given IAM token"
 
-    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+    def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Add the token."""
-        return self.proven(request, now)
+        return self.sign_if_ready(request, now)
         yield
 
-    def proven(self, request: HttpRequest, now: float) -> HttpRequest:
+    def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest:
         """The request with the token in its headers."""
         return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
 
@@ -210,7 +210,7 @@ class Token:
         response: Response = yield request
         return response
 
-    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+    def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
         """There is no other token."""
         return False
         yield
@@ -225,12 +225,12 @@ class Anonymous:
     advice: str = "Check the connection."
     secrets: tuple[str, ...] = ()
 
-    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+    def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """As it is."""
         return request
         yield
 
-    def proven(self, request: HttpRequest, now: float) -> HttpRequest:
+    def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest:
         """As it is."""
         return request
 
@@ -239,7 +239,7 @@ class Anonymous:
         response: Response = yield request
         return response
 
-    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+    def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
         """There is nothing to renew."""
         return False
         yield

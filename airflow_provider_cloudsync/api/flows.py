@@ -18,18 +18,18 @@ from airflow_provider_cloudsync.api.credentials import Credentials, fingerprint
 from airflow_provider_cloudsync.api.endpoints import ACCOUNT_WIDE, EXTRA_REGION, base_url
 from airflow_provider_cloudsync.api.limits import beforehand, in_time
 from airflow_provider_cloudsync.api.messages import (
+    AcquireSlot,
+    Cooldown,
     Flow,
-    Hold,
     HttpRequest,
+    HttpSettings,
     Pause,
     Quota,
     Request,
     Response,
-    Turn,
-    Wiring,
 )
 from airflow_provider_cloudsync.api.redaction import secrets_of
-from airflow_provider_cloudsync.api.replies import Reply, read, rejects_proof
+from airflow_provider_cloudsync.api.replies import Reply, read, rejects_credentials
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_held_back, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
 from airflow_provider_cloudsync.api.unfinished import Reads, Unfinished
@@ -92,11 +92,11 @@ class Cloud:
     enterprise_project_id: str | None = None
     endpoint: str | None = None
     endpoints: Mapping[str, str] = field(default_factory=dict)
-    wiring: Wiring = field(default_factory=Wiring)
+    http_settings: HttpSettings = field(default_factory=HttpSettings)
     attempts: int = 5
     give_up_at: float | None = None
     answer_by: float | None = None
-    patience: float = LONGEST
+    max_queue_wait: float = LONGEST
     user_agent: str = "airflow-provider-cloudsync"
     fresh: bool = False
     service_zone_ms: int | None = None
@@ -104,7 +104,7 @@ class Cloud:
     monotonic: Callable[[], float] | None = None
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
-    _made: _Made = field(init=False, repr=False, compare=False, default_factory=lambda: _Made())
+    _cache: _Cache = field(init=False, repr=False, compare=False, default_factory=lambda: _Cache())
 
     def url(self, service: str) -> str:
         """Where a service answers."""
@@ -114,7 +114,7 @@ class Cloud:
     @property
     def scope(self) -> str:
         """Who asks where and how: what two tasks must have in common to share a reply."""
-        made = self._made
+        made = self._cache
         if not made.scope:
             made.scope = self._scope()
         return made.scope
@@ -125,11 +125,11 @@ class Cloud:
             self.service_zone_ms,
         )
         places = (self.endpoint, *sorted(self.endpoints.items()))
-        return fingerprint(repr((self.credentials.identity, astuple(self.wiring), within, places)))
+        return fingerprint(repr((self.credentials.identity, astuple(self.http_settings), within, places)))
 
     def until(self, deadline: float) -> Cloud:
         """The same, but no attempt waits past the deadline (seconds since the epoch)."""
-        return self.answered_by(deadline)._as_patient(give_up_at=deadline)
+        return self.answered_by(deadline)._with_max_queue_wait(give_up_at=deadline)
 
     def answered_by(self, deadline: float) -> Cloud:
         """The same, but no poll goes on for more than `ANSWER_TIME` after the deadline, or after now if that is later.
@@ -137,32 +137,34 @@ class Cloud:
         :param deadline: seconds since the epoch.
         """
         left = max(deadline - self.clock(), 0.0)
-        return self._as_patient(answer_by=self.elapsed() + left + ANSWER_TIME)
+        return self._with_max_queue_wait(answer_by=self.elapsed() + left + ANSWER_TIME)
 
-    def once(self, *, patience: float | None = None) -> Cloud:
+    def once(self, *, max_queue_wait: float | None = None) -> Cloud:
         """The same without second attempts, for whoever paces the attempts itself."""
-        patience = self.patience if patience is None else patience
+        max_queue_wait = self.max_queue_wait if max_queue_wait is None else max_queue_wait
         if self.fresh or any(each is not None for each in (self.give_up_at, self.answer_by, self.reads)):
-            return self._as_patient(attempts=1, patience=patience)
+            return self._with_max_queue_wait(attempts=1, max_queue_wait=max_queue_wait)
         # All waits of a connection have one between them.
-        made = self._made
-        known = made.once.get(patience)
+        made = self._cache
+        known = made.once.get(max_queue_wait)
         if known is None:
-            known = made.once[patience] = self._as_patient(attempts=1, patience=patience)
+            known = made.once[max_queue_wait] = self._with_max_queue_wait(
+                attempts=1, max_queue_wait=max_queue_wait
+            )
         return known
 
     def uncached(self) -> Cloud:
         """The same, using nothing that was looked up before."""
-        return self._as_patient(fresh=True)
+        return self._with_max_queue_wait(fresh=True)
 
     @property
     def unfinished(self) -> Unfinished:
         """Polls that a rate limit stopped."""
-        return self._made.unfinished
+        return self._cache.unfinished
 
     def reading(self, reads: Reads) -> Cloud:
         """The same for one poll."""
-        return self._as_patient(reads=reads)
+        return self._with_max_queue_wait(reads=reads)
 
     @property
     def time_to_answer(self) -> float | None:
@@ -173,14 +175,14 @@ class Cloud:
         """Seconds from some moment on, which setting the machine's clock does not change."""
         return (self.monotonic or self.clock)()
 
-    def _as_patient(self, **changes: Any) -> Cloud:
+    def _with_max_queue_wait(self, **changes: Any) -> Cloud:
         other = replace(self, **changes)
-        object.__setattr__(other, "_made", self._made)
+        object.__setattr__(other, "_cache", self._cache)
         return other
 
 
 @dataclass(slots=True)
-class _Made:
+class _Cache:
     """What was made of a `Cloud` once, since each look wants it; those that `until` and `once` make have it, too.
 
     :param scope: empty: not yet.
@@ -189,13 +191,13 @@ class _Made:
     """
 
     scope: str = ""
-    ways: dict[tuple[str, str, str], _Way] = field(default_factory=dict)
+    ways: dict[tuple[str, str, str], _RequestDefaults] = field(default_factory=dict)
     once: WeakValueDictionary[float, Cloud] = field(default_factory=WeakValueDictionary)
     unfinished: Unfinished = field(default_factory=Unfinished)
 
 
 @dataclass(slots=True)
-class _Way:
+class _RequestDefaults:
     """What all calls of a service have in common, of those that name one project or account, or none.
 
     :param base: the URL before the path.
@@ -231,7 +233,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         return known
     credentials = cloud.credentials
     quota, identity = request.quota, credentials.identity
-    turn = Turn(
+    turn = AcquireSlot(
         # What a quota is kept for.
         (way.base, request.operation, "" if quota is not None and quota.by_address else identity),
         quota,
@@ -244,33 +246,33 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         attempt += 1
         try:
             if (wait := (yield turn)) > 0:
-                yield from _wait_for_turn(cloud, request, turn, wait)
+                yield from _wait_for_slot(cloud, request, turn, wait)
             # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
-            proven = credentials.proven(prepared, cloud.clock())
-            if proven is None:
-                proven = yield from beforehand(
-                    in_time(credentials.authorize(prepared, cloud.clock()), cloud.time_to_answer)
+            signed = credentials.sign_if_ready(prepared, cloud.clock())
+            if signed is None:
+                signed = yield from beforehand(
+                    in_time(credentials.authenticate(prepared, cloud.clock()), cloud.time_to_answer)
                 )
             if not request.repeatable and cloud.give_up_at is not None:
                 _check_time(cloud, request)
             secrets = secrets_of(
-                (*credentials.secrets, *proven.wiring.secrets),
-                proven.headers,
+                (*credentials.secrets, *signed.http_settings.secrets),
+                signed.headers,
                 request.json,
                 request.query,
-                proven.wiring.proxy,
+                signed.http_settings.proxy,
             )
-            proven.secrets, proven.verbatim = secrets, request.verbatim
+            signed.secrets, signed.verbatim = secrets, request.verbatim
             response: Response | None = None
             refusal: CredentialsRejected | None = None
             sent_at = cloud.clock()
             try:
-                response = yield from credentials.send(proven, sent_at, cloud.give_up_at)
+                response = yield from credentials.send(signed, sent_at, cloud.give_up_at)
             except CredentialsRejected as known:  # others have seen that; it was not sent
                 refusal = known
-            if not renewed and (response is None or rejects_proof(response)):
+            if not renewed and (response is None or rejects_credentials(response)):
                 renewed = yield from beforehand(
-                    in_time(credentials.renew(proven, cloud.clock()), cloud.time_to_answer)
+                    in_time(credentials.refresh(signed, cloud.clock()), cloud.time_to_answer)
                 )
                 if renewed:
                     log.info(
@@ -285,10 +287,10 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             reply.sent_at, reply.received_at = sent_at, cloud.clock()
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent:
-                yield from _hold_the_others(turn, error)
+                yield from _cool_down(turn, error)
             delay = delay_for(error, attempt, repeatable=request.repeatable)
             if in_doubt:
-                error.leave_in_doubt()
+                error.in_doubt = True
             in_doubt = is_uncertain(error)
             held_back = is_held_back(error)
             is_late = cloud.give_up_at is not None and cloud.clock() + (delay or 0.0) > cloud.give_up_at
@@ -328,16 +330,16 @@ def _check_time(cloud: Cloud, request: Request) -> None:
         )
 
 
-def _hold_the_others(turn: Turn, refusal: Throttled) -> Flow[None]:
+def _cool_down(turn: AcquireSlot, refusal: Throttled) -> Flow[None]:
     """What one is refused for, the others need not try; and what the refusal says of the quota is kept to."""
     told = Quota(refusal.limit, refusal.window) if refusal.limit and refusal.window else None
     window = refusal.retry_after
     if window is None and turn.quota is not None:
         window = turn.quota.seconds
-    yield Hold(turn.key, None if window is None else min(window, LONGEST), told)
+    yield Cooldown(turn.key, None if window is None else min(window, LONGEST), told)
 
 
-def _wait_for_turn(cloud: Cloud, request: Request, turn: Turn, wait: float) -> Flow[None]:
+def _wait_for_slot(cloud: Cloud, request: Request, turn: AcquireSlot, wait: float) -> Flow[None]:
     """Wait until the call may be sent.
 
     :param wait: seconds, as it was told at first.
@@ -347,10 +349,10 @@ def _wait_for_turn(cloud: Cloud, request: Request, turn: Turn, wait: float) -> F
     # Asked again after each pause: a refusal may have come in between, and holds for all.
     while wait > 0:
         now = cloud.clock()
-        patience = began + cloud.patience - now
+        max_queue_wait = began + cloud.max_queue_wait - now
         if cloud.give_up_at is not None:
-            patience = min(patience, cloud.give_up_at - now)
-        if wait > patience:
+            max_queue_wait = min(max_queue_wait, cloud.give_up_at - now)
+        if wait > max_queue_wait:
             quota = turn.quota
             limit = "" if quota is None else f"{quota.limit} calls per {quota.seconds:g} s, "
             raise Throttled(
@@ -379,7 +381,7 @@ def _whose(cloud: Cloud, request: Request) -> tuple[str, str | None]:
     return "", ""
 
 
-def _prepare(cloud: Cloud, request: Request, way: _Way, within: str) -> HttpRequest:
+def _prepare(cloud: Cloud, request: Request, way: _RequestDefaults, within: str) -> HttpRequest:
     headers = way.headers
     if request.headers:
         own = {
@@ -392,12 +394,19 @@ def _prepare(cloud: Cloud, request: Request, way: _Way, within: str) -> HttpRequ
     body = b"" if request.json is None else json.dumps(request.json).encode()
     repeatable = request.repeatable and request.method in ("GET", "HEAD")
     return HttpRequest(
-        request.method, url, headers, body, cloud.wiring, request.service, repeatable, request.max_reply
+        request.method,
+        url,
+        headers,
+        body,
+        cloud.http_settings,
+        request.service,
+        repeatable,
+        request.max_reply,
     )
 
 
-def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
-    ways = cloud._made.ways
+def _way(cloud: Cloud, service: str, whose: str, within: str) -> _RequestDefaults:
+    ways = cloud._cache.ways
     known = ways.get((service, whose, within))
     if known is not None:
         return known
@@ -410,5 +419,5 @@ def _way(cloud: Cloud, service: str, whose: str, within: str) -> _Way:
         "User-Agent": cloud.user_agent,
         **fixed,
     }
-    way = ways[service, whose, within] = _Way(base, headers, frozenset(map(str.lower, fixed)))
+    way = ways[service, whose, within] = _RequestDefaults(base, headers, frozenset(map(str.lower, fixed)))
     return way

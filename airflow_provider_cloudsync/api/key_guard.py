@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from airflow_provider_cloudsync.api.messages import PENDING, Flow, HttpRequest, Response, Shared
+from airflow_provider_cloudsync.api.messages import PENDING, Flow, HttpRequest, Response, SingleFlight
 from airflow_provider_cloudsync.api.redaction import NO_SECRETS
-from airflow_provider_cloudsync.api.replies import accepts_proof, code_and_text, rejects_proof
+from airflow_provider_cloudsync.api.replies import accepts_credentials, code_and_text, rejects_credentials
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -58,9 +58,9 @@ class _Verdict:
 
     def note(self, response: Response, now: float) -> None:
         """Keep what a reply shows about the key."""
-        if rejects_proof(response):
+        if rejects_credentials(response):
             self.rejected_at = now
-        elif accepts_proof(response):
+        elif accepts_credentials(response):
             self.accepted_at = max(self.accepted_at, now)
             self.acceptances += 1
 
@@ -107,16 +107,16 @@ def send_guarded(
     """
     host = request.pieces()[1]
     key = ("key", identity, _site(host))
-    verdict: _Verdict = yield Shared(key, _no_verdict, still=lambda kept: True)
+    verdict: _Verdict = yield SingleFlight(key, _no_verdict, is_fresh=lambda kept: True)
     seen = verdict.acceptances
     if verdict.is_rejected(now):
         raise _known_rejection(request, now - verdict.rejected_at)
     if not verdict.is_accepted(now, seen):
-        wiring = request.wiring
-        wait = wiring.connect_timeout + wiring.read_timeout
+        http_settings = request.http_settings
+        wait = http_settings.connect_timeout + http_settings.read_timeout
         if give_up_at is not None:
             wait = max(min(wait, give_up_at - now), 0.0)
-        probe: _Probe | object = yield Shared(
+        probe: _Probe | object = yield SingleFlight(
             (*key, "probe", host),
             partial(_probe_here, key, verdict, request, now, wait),
             max_wait=wait,
@@ -153,7 +153,7 @@ def _probe_here(
     for place in range(_MOST_PROBES):
         head_start = min(HEAD_START, wait)
         for _ in range(_MOST_TURNS):
-            probe: _Probe | object = yield Shared(
+            probe: _Probe | object = yield SingleFlight(
                 (*key, "probe", place),
                 partial(_probe, verdict, request, now, seen),
                 max_wait=head_start,
@@ -177,7 +177,7 @@ def _probe(verdict: _Verdict, request: HttpRequest, now: float, seen: int) -> Fl
         return _Probe(request, error=error)
     verdict.note(response, now)
     probe = _Probe(request, response)
-    if not (accepts_proof(response) or rejects_proof(response)):
+    if not (accepts_credentials(response) or rejects_credentials(response)):
         probe.sent, probe.status = _content(request), response.status
         if request.secrets is not NO_SECRETS:  # without them, the text cannot be redacted
             probe.code, probe.text = code_and_text(response, request.secrets)
@@ -251,5 +251,5 @@ def _no_probe(request: HttpRequest, probe: _Probe | object) -> ApiError | Transp
     return TransportError(
         f"{_name(request)} was not sent: the probe request for this access key failed. {probe.error or ''}".strip(),
         sent=False,
-        lasting=isinstance(probe.error, TransportError) and probe.error.lasting,
+        permanent=isinstance(probe.error, TransportError) and probe.error.permanent,
     )

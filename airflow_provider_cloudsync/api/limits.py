@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from airflow_provider_cloudsync.api.messages import Flow, Shared
+from airflow_provider_cloudsync.api.messages import Flow, SingleFlight
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ def in_time(flow: Flow[T], seconds: float | None) -> Flow[T]:
     """
     if seconds is None:
         return (yield from flow)
-    result: T = yield Shared(object(), lambda: flow, limit=seconds)
+    result: T = yield SingleFlight(object(), lambda: flow, limit=seconds)
     return result
 
 
@@ -28,5 +28,5 @@ def beforehand(flow: Flow[T]) -> Flow[T]:
         return (yield from flow)
     except (TransportError, ApiError) as error:
         error.sent = False
-        error.leave_in_doubt(False)
+        error.in_doubt = False
         raise

@@ -9,12 +9,12 @@ a flow yields           and is sent
 ======================  ================================================================
 `HttpRequest`           a `Response`, or `TransportError` is thrown
 `Pause`                 None, when the time is over
-`Shared`                what the shared flow returned, the error that it raised, or `PENDING`
-`Together`              what the common flow returned for its part, or the error
+`SingleFlight`                what the shared flow returned, the error that it raised, or `PENDING`
+`Batched`              what the common flow returned for its part, or the error
                         (both: `TransportError` is thrown when the `limit` has passed)
-`Turn`                  0.0 if it may send now; else the seconds after which to ask again
-`Hold`                  None
-`Conceal`               None
+`AcquireSlot`                  0.0 if it may send now; else the seconds after which to ask again
+`Cooldown`                  None
+`MaskSecret`               None
 ======================  ================================================================
 
 Two rules for whoever writes one: yield nothing else, and catch no error that you do not handle.
@@ -86,7 +86,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
+class HttpSettings:
     """How to reach a host: the same for all requests of a connection.
 
     :param connect_timeout: seconds until a connection must stand.
@@ -122,7 +122,7 @@ class HttpRequest:
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    wiring: Wiring = field(repr=False)
+    http_settings: HttpSettings = field(repr=False)
     service: str = ""
     repeatable: bool = False
     max_reply: int = MAX_REPLY
@@ -193,7 +193,7 @@ class Pause:
 
 
 @dataclass(slots=True)
-class Shared:
+class SingleFlight:
     """Run a flow once for all who ask for the same key in this process (under asyncio: in this event loop).
 
     The flow runs when the first of those who wait wants it, and all who joined before it ran are sent its result.
@@ -216,7 +216,7 @@ class Shared:
     make: Callable[[], Flow[Any]]
     max_age: float = 0.0
     wait: float = 0.0
-    still: Callable[[Any], bool] | None = None
+    is_fresh: Callable[[Any], bool] | None = None
     max_wait: float | None = None
     limit: float | None = None
 
@@ -226,7 +226,7 @@ PENDING = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Batched:
     """Run one flow for many who ask for parts of the same, such as tasks of one workspace.
 
     The flow runs when the first of those who wait wants its part. It is told the parts that are wanted about then, and
@@ -237,7 +237,7 @@ class Together:
     :param make: makes the flow for the parts that are wanted; it returns part -> result, or the error of that part.
     :param wait: seconds from now at which the asker wants its part at the latest.
     :param soonest: seconds from now before which the asker does not want it, unless others' wishes bring it anyway.
-    :param limit: as for `Shared`.
+    :param limit: as for `SingleFlight`.
     """
 
     key: Hashable
@@ -249,14 +249,14 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True)
-class Conceal:
+class MaskSecret:
     """Keep a secret that was obtained just now out of all logs."""
 
     secret: str = field(repr=False)
 
 
 @dataclass(slots=True)
-class Turn:
+class AcquireSlot:
     """Ask whether a call may be sent without going over its quota. Whoever asks in this process is in one queue.
 
     :param key: what the quota is kept for: one API of one host, for one user.
@@ -270,7 +270,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Cooldown:
     """The service refused a call for its quota: nobody in this process is to send one for so many seconds.
 
     :param seconds: None: the refusal named no time; it grows while one follows the other.
@@ -282,5 +282,5 @@ class Hold:
     quota: Quota | None = None
 
 
-Message = HttpRequest | Pause | Shared | Together | Turn | Hold | Conceal
+Message = HttpRequest | Pause | SingleFlight | Batched | AcquireSlot | Cooldown | MaskSecret
 Flow = Generator[Message, Any, T]

@@ -204,7 +204,7 @@ class Service(Protocol[Seen]):
         """Its key in `airflow_provider_cloudsync.api.services.SERVICES`."""
 
     @property
-    def floor(self) -> float:
+    def min_poll_interval(self) -> float:
         """Seconds between two looks at one target that the service's quota bears."""
 
     @property
@@ -255,17 +255,17 @@ class Startable(Service[Seen], Protocol[Seen]):
     def split(self, target: Target) -> list[Target]:
         """The target in pieces that one request can carry, to be started one after the other."""
 
-    def essence(self, target: Target) -> Target:
+    def identity(self, target: Target) -> Target:
         """What is synchronized, without how to wait for it: equal for two tries that are about the same."""
 
-    def admit(self, target: Target, seen: Seen) -> Progress:
+    def can_start(self, target: Target, seen: Seen) -> Progress:
         """Return whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
 
-    def covers(self, target: Target, seen: Seen) -> bool:
+    def is_satisfied_by_running(self, target: Target, seen: Seen) -> bool:
         """Return whether a run is under way that brings about all that the target asks for, as far as it shows."""
 
     def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
-        """What `judge` and `evidence` will have to know of the time before the start."""
+        """What `judge` and `has_started` will have to know of the time before the start."""
 
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
         """Send the start, once. Returns the receipt: plain JSON, ``request_id`` in it."""
@@ -273,10 +273,10 @@ class Startable(Service[Seen], Protocol[Seen]):
     def is_busy(self, error: CloudSyncError) -> bool:
         """Return whether the service refused a start because another run is in the way."""
 
-    def evidence(self, ticket: Ticket, seen: Seen) -> bool:
+    def has_started(self, ticket: Ticket, seen: Seen) -> bool:
         """Return whether it shows that a run began after the ticket was taken."""
 
-    def leaves_trace(self, ticket: Ticket) -> bool:
+    def would_be_visible(self, ticket: Ticket) -> bool:
         """Return whether a run that ended well would show afterwards, because the baseline was short of its goal."""
 
 

@@ -184,7 +184,7 @@ def read(
             detail,
             request_id,
             page=page,
-            advice=advice if rejects_proof(response) else "",
+            advice=advice if rejects_credentials(response) else "",
             aside=_clocks(response, now),
         )
     if 300 <= response.status < 400:
@@ -247,7 +247,7 @@ def not_proven_missing(error: ApiError, second: str) -> ApiError:
     )
 
 
-def rejects_proof(response: Response) -> bool:
+def rejects_credentials(response: Response) -> bool:
     """Return whether a 401 is about the caller: all but the codes of services that mean a missing permission.
 
     One without a service's code or form is of an intermediary, such as a proxy that wants a login.
@@ -258,14 +258,14 @@ def rejects_proof(response: Response) -> bool:
     return is_of_caller(data, response.status) and find_error(data)[0] not in _DENIED
 
 
-def accepts_proof(response: Response) -> bool:
+def accepts_credentials(response: Response) -> bool:
     """Return whether a reply shows that the proof is good: a success, or an error of the service behind the gateway.
 
     A gateway that throttles or knows no such API, and a proxy that fails or redirects, need not have looked.
     """
     if 200 <= response.status < 300:
         return True
-    if not 400 <= response.status < 500 or response.status == 429 or rejects_proof(response):
+    if not 400 <= response.status < 500 or response.status == 429 or rejects_credentials(response):
         return False
     data = response.data
     return names_code(data, response.status) and not _OF_GATEWAY.match(find_error(data)[0])

@@ -28,7 +28,7 @@ def delay_for(error: CloudSyncError, attempt: int, *, repeatable: bool = True) -
         return None  # more than five failures in a row lock the key for everyone who uses it
     asked: float | None = None
     if isinstance(error, TransportError):
-        may_pass = not error.lasting
+        may_pass = not error.permanent
     elif isinstance(error, ApiError):
         may_pass = isinstance(error, Throttled) or error.status >= 500 or error.status == 408
         # A gateway that is being reconfigured answers 404 for a while; a service says what does not exist.

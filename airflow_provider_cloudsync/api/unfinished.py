@@ -23,28 +23,28 @@ class Reads:
     :param earlier: request and reply of each read that an earlier part of the poll made.
     """
 
-    __slots__ = ("_earlier", "_made", "at")
+    __slots__ = ("_cache", "_earlier", "at")
 
     def __init__(self, at: float, earlier: Iterable[tuple[Hashable, Reply]] = ()) -> None:
         self.at = at
         self._earlier = list(earlier)
-        self._made: list[tuple[Hashable, Reply]] = []
+        self._cache: list[tuple[Hashable, Reply]] = []
 
     def take(self, request: Hashable) -> Reply | None:
         """Return the reply that an earlier part of the poll received. A request that the poll repeats is sent again."""
         for index, (known, reply) in enumerate(self._earlier):
             if known == request:
-                self._made.append(self._earlier.pop(index))
+                self._cache.append(self._earlier.pop(index))
                 return reply
         return None
 
     def add(self, request: Hashable, reply: Reply) -> None:
         """Keep a reply."""
-        self._made.append((request, reply))
+        self._cache.append((request, reply))
 
     def stopped(self) -> Reads:
         """Return the reads for the next part of the poll."""
-        return Reads(self.at, [*self._made, *self._earlier])
+        return Reads(self.at, [*self._cache, *self._earlier])
 
 
 class Unfinished:

@@ -11,7 +11,7 @@ from airflow_provider_cloudsync.api.signins.agency import Agency
 from airflow_provider_cloudsync.api.signins.ecs import METADATA, Ecs
 from airflow_provider_cloudsync.api.signins.oidc import IdToken, StsIdToken
 from airflow_provider_cloudsync.api.signins.password import Password
-from airflow_provider_cloudsync.connection.default_chain import Found, look_around
+from airflow_provider_cloudsync.connection.default_chain import Found, find_default_credentials
 from airflow_provider_cloudsync.connection.token_file import TokenFile
 from airflow_provider_cloudsync.connection.values import Fields
 
@@ -78,7 +78,7 @@ def _keys(fields: Fields, bare: Cloud, derived: str | None) -> Found:
             f"it has no {lacking}. Put in that of an IAM user (console: My Credentials, Access Keys)."
         )
     silent = all(fields.raw(name) is None for name in _OTHERS)
-    found = look_around(bare, derived) if silent else Found()
+    found = find_default_credentials(bare, derived) if silent else Found()
     if found.credentials is None:
         raise fields.wrong(
             f"it has no {lacking}. Put in that of an IAM user (console: My Credentials, Access Keys), or name another "

@@ -36,7 +36,7 @@ class Found:
     endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
-def look_around(ask: Cloud, derived: str | None) -> Found:
+def find_default_credentials(ask: Cloud, derived: str | None) -> Found:
     """What the machine has; without credentials where it has nothing.
 
     :raises InvalidConnection: if what it has can't be used.
@@ -46,7 +46,7 @@ def look_around(ask: Cloud, derived: str | None) -> Found:
     named = {"iam": own.get("iam_endpoint"), "sts": own.get("sts_endpoint")}
     endpoints = {
         service: fields.url(
-            f"{_ENVIRONMENT}{service.upper()}_ENDPOINT", url, allow_http=ask.wiring.allow_http
+            f"{_ENVIRONMENT}{service.upper()}_ENDPOINT", url, allow_http=ask.http_settings.allow_http
         )
         for service, url in named.items()
         if url
@@ -118,7 +118,7 @@ def _read(values: Mapping[str, str], source: str, ask: Cloud, derived: str | Non
     endpoints: dict[str, str] = {}
     if values.get("iam_endpoint"):
         endpoints["iam"] = fields.url(
-            "iam_endpoint", values["iam_endpoint"], allow_http=ask.wiring.allow_http
+            "iam_endpoint", values["iam_endpoint"], allow_http=ask.http_settings.allow_http
         )
     ask = replace(ask, endpoints={**endpoints, **ask.endpoints})
     credentials: Credentials | None = None

@@ -11,7 +11,7 @@ from airflow_provider_cloudsync import __version__
 from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.endpoints import EXTRA_REGION, PARAMETER_REGION, table
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Wiring
+from airflow_provider_cloudsync.api.messages import HttpSettings
 from airflow_provider_cloudsync.api.parameters import filled
 from airflow_provider_cloudsync.api.services.iam import find_domain, find_project
 from airflow_provider_cloudsync.api.times import zone_offset_ms
@@ -83,7 +83,7 @@ def read_connection(
         service_zone_ms=_service_zone(fields),
         endpoint=None if endpoint is None else fields.url("endpoint", endpoint, allow_http=allow_http),
         endpoints=_endpoints(fields, conn_id, allow_http=allow_http),
-        wiring=_wiring(fields, allow_http=allow_http),
+        http_settings=_http_settings(fields, allow_http=allow_http),
         user_agent=f"airflow-provider-cloudsync/{__version__}",
         find_project=find_project,
         find_domain=find_domain,
@@ -112,13 +112,13 @@ def _endpoints(fields: Fields, conn_id: str, *, allow_http: bool) -> dict[str, s
     return found
 
 
-def _wiring(fields: Fields, *, allow_http: bool) -> Wiring:
+def _http_settings(fields: Fields, *, allow_http: bool) -> HttpSettings:
     read_timeout = fields.seconds("timeout", _READ_TIMEOUT)
     proxy = fields.raw("proxy")
     if isinstance(proxy, str) and (problem := proxy_problem(proxy)):
         raise fields.wrong(f'"proxy" {problem}.')
     chosen = fields.text("proxy")
-    return Wiring(
+    return HttpSettings(
         connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
         verify=_verify(fields),

@@ -24,7 +24,7 @@ from airflow_provider_cloudsync.exceptions import (
     InvalidConnection,
     InvalidParameter,
 )
-from airflow_provider_cloudsync.transport.masking import aconceal, conceal
+from airflow_provider_cloudsync.transport.masking import amask_secret, mask_secret
 
 # DAG files import hooks, to use them in tasks. What a hook does its work with is imported when it does.
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class CloudSyncHook(BaseHook):
 
     @cached_property
     def cloud(self) -> Cloud:
-        """The way into the cloud. Looks the connection up, blocking.
+        """The way into the cloud. Poller the connection up, blocking.
 
         :raises InvalidConnection: if the connection can't be used.
         """
@@ -106,7 +106,7 @@ class CloudSyncHook(BaseHook):
             raise self._no_connection() from None
         cloud = self._cloud(connection)
         for secret in cloud.credentials.secrets:
-            conceal(secret)  # Airflow knows those of the connection, but not those that a machine has
+            mask_secret(secret)  # Airflow knows those of the connection, but not those that a machine has
         self.was_found_before = True
         self._read_at = time.time()
         return cloud
@@ -123,7 +123,7 @@ class CloudSyncHook(BaseHook):
 
         return LookupWarnings()
 
-    def look_again(self) -> bool:
+    def has_new_key(self) -> bool:
         """Look the connection up again, after its key was rejected: whether it has other credentials now.
 
         :raises InvalidConnection: if it cannot be used, or has been missing for 5 minutes.
@@ -191,7 +191,7 @@ class CloudSyncHook(BaseHook):
         except AirflowNotFoundException:
             raise self._no_connection() from None
         for secret in self._cloud(connection).credentials.secrets:
-            await aconceal(secret)
+            await amask_secret(secret)
         return connection
 
     def _no_connection(self) -> ConnectionNotFound:
@@ -239,16 +239,16 @@ class CloudSyncHook(BaseHook):
         """
         from airflow_provider_cloudsync.api import endpoints, signing
         from airflow_provider_cloudsync.api.credentials import KeyPair, carries
-        from airflow_provider_cloudsync.api.replies import rejects_proof
+        from airflow_provider_cloudsync.api.replies import rejects_credentials
         from airflow_provider_cloudsync.api.signins.password import Password
         from airflow_provider_cloudsync.transport import drivers, session
 
         cloud = self.cloud
 
-        def authorize(bare: HttpRequest) -> HttpRequest:
+        def authenticate(bare: HttpRequest) -> HttpRequest:
             parts = urlsplit(bare.url)
             endpoints.check_url(
-                f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.wiring.allow_http
+                f"{parts.scheme}://{parts.netloc}", field="URL", allow_http=cloud.http_settings.allow_http
             )
             if not endpoints.is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
                 raise InvalidConnection(
@@ -266,7 +266,7 @@ class CloudSyncHook(BaseHook):
                 headers.setdefault("X-Project-Id", project_id)
             service = endpoints.service_at(parts.netloc, cloud.endpoints)
             prepared = dataclasses.replace(bare, url=url, headers=headers, service=service)
-            return drivers.run(cloud.credentials.authorize(prepared, cloud.clock()))
+            return drivers.run(cloud.credentials.authenticate(prepared, cloud.clock()))
 
         credentials = cloud.credentials
 
@@ -286,15 +286,15 @@ class CloudSyncHook(BaseHook):
                 response = guarded(request, transmit)
             except CredentialsRejected as known:
                 refusal = known
-            rejected = response is None or rejects_proof(response)
-            if rejected and drivers.run(credentials.renew(request, cloud.clock())):
-                return guarded(authorize(request), transmit)
+            rejected = response is None or rejects_credentials(response)
+            if rejected and drivers.run(credentials.refresh(request, cloud.clock())):
+                return guarded(authenticate(request), transmit)
             if response is None:
                 assert refusal is not None
                 raise refusal
             return response
 
-        return session.session(authorize, exchange, cloud.wiring, cloud.user_agent)
+        return session.session(authenticate, exchange, cloud.http_settings, cloud.user_agent)
 
     def request(
         self,
@@ -354,12 +354,12 @@ class CloudSyncHook(BaseHook):
 
         try:
             cloud = self.cloud
-            wiring = dataclasses.replace(
-                cloud.wiring,
-                connect_timeout=min(cloud.wiring.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
-                read_timeout=min(cloud.wiring.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
+            http_settings = dataclasses.replace(
+                cloud.http_settings,
+                connect_timeout=min(cloud.http_settings.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
+                read_timeout=min(cloud.http_settings.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
             )
-            findings = self.run(examine(dataclasses.replace(cloud, wiring=wiring), NAMES))
+            findings = self.run(examine(dataclasses.replace(cloud, http_settings=http_settings), NAMES))
         except CloudSyncError as error:
             return False, error.message
         return verdict(findings)

@@ -356,8 +356,8 @@ class CloudSyncOperator(CloudOperator):
             return None
         mine, later = parts[-rest], parts[len(parts) - rest + 1 :]
         try:
-            same = [self.service.essence(each) for each in (ticket.target, *ticket.later)] == [
-                self.service.essence(each) for each in (mine, *later)
+            same = [self.service.identity(each) for each in (ticket.target, *ticket.later)] == [
+                self.service.identity(each) for each in (mine, *later)
             ]
         except (KeyError, TypeError, AttributeError):
             same = False
@@ -366,8 +366,8 @@ class CloudSyncOperator(CloudOperator):
     def _fingerprint(self, parts: list[Target]) -> str:
         """Tells whether two tries are about the same, whatever they say of how to wait for it."""
         where = [self.cloudsync_conn_id, self.region, self.project_id]
-        essence = [where, *(self.service.essence(part) for part in parts)]
-        return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
+        identity = [where, *(self.service.identity(part) for part in parts)]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def _remember(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
         if not has_memory(context):

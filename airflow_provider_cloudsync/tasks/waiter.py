@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 #: Errors that say by themselves what they are about.
 _NAME_THEIR_SUBJECT = (InvalidParameter, InvalidEvent, SyncFailed, WaitTimedOut)
 #: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
-_FIRST_LOOK = 6.0
+_FIRST_POLL_DELAY = 6.0
 #: Our own deadline comes first; Airflow's timeout of the deferral is there for a triggerer that is stuck.
 _BACKSTOP = 300.0
 #: By so much our deadline comes before Airflow's ``execution_timeout``, so that the message is the one that says why: a
@@ -185,9 +185,9 @@ class Waiter:
         except CloudSyncError as error:
             if isinstance(error, InvalidConnection):
                 if f'"{self.cloudsync_conn_id}"' not in error.message:
-                    error.begin_with(f'Connection "{self.cloudsync_conn_id}"')
+                    error.add_prefix(f'Connection "{self.cloudsync_conn_id}"')
             elif not isinstance(error, _NAME_THEIR_SUBJECT):
-                error.begin_with(self.subject())
+                error.add_prefix(self.subject())
             if isinstance(error, CredentialsRejected):
                 raise AirflowFailException(error.message) from error
             raise
@@ -263,7 +263,7 @@ class Waiter:
             try:
                 return self.hook.run(flow(self.hook.cloud))
             except CredentialsRejected:
-                if not self.hook.look_again():
+                if not self.hook.has_new_key():
                     raise
                 log.info(
                     "The key was rejected, and the connection has another one now; the wait goes on with it."
@@ -320,7 +320,7 @@ class Waiter:
             region=self.hook.region,
             project_id=self.hook.project_id,
             poll_interval=self.poll_interval,
-            not_before=now + _FIRST_LOOK,
+            not_before=now + _FIRST_POLL_DELAY,
             try_number=try_number,
         )
         timeout = timedelta(seconds=max(deadline - now, 0.0) + _BACKSTOP)

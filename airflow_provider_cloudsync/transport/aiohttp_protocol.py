@@ -144,7 +144,7 @@ def _unsupported(*, sent: bool = False) -> TransportError:
         f"aiohttp {aiohttp.__version__} is not supported, since it may send a request twice: install a version from "
         "3.14 on, below 4.",
         sent=sent,
-        lasting=True,
+        permanent=True,
     )
 
 

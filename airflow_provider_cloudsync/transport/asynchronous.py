@@ -124,13 +124,13 @@ async def asend(session: Session, request: HttpRequest) -> Response:
 
     :raises TransportError: if there is no usable one.
     """
-    wiring = request.wiring
+    http_settings = request.http_settings
     host = session.host(request.url)
     route = None if host.is_near else _Route(request)
     exchange: Exchange | None = None
     connections = host.connections
-    in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
-    first = wiring.connect_timeout + wiring.read_timeout
+    in_all = http_settings.connect_timeout + TRICKLE * http_settings.read_timeout
+    first = http_settings.connect_timeout + http_settings.read_timeout
     slot = _Slot(host.large_bodies)
     try:
         with session.deadlines.within(in_all, first) as deadline:
@@ -159,7 +159,7 @@ async def asend(session: Session, request: HttpRequest) -> Response:
                     if content.is_eof() and content.exception() is None:
                         body.add(content.read_nowait())  # as with nearly all: it came with the headers
                     else:
-                        await _read(content, body, deadline, slot, wiring.read_timeout, in_all)
+                        await _read(content, body, deadline, slot, http_settings.read_timeout, in_all)
                 except BaseException:
                     reply.close()
                     raise
@@ -195,7 +195,7 @@ class _Route:
         proxy = usable_proxy(request)
         self._proxy, self._login, self._tls = proxy, {}, None
         if proxy is not None or not request.url.startswith("http:"):
-            self._tls = ssl_context(authorities(request.wiring, request))
+            self._tls = ssl_context(authorities(request.http_settings, request))
         if proxy is not None:
             self._login = proxy_authorization(proxy)
             scheme, _, place = proxy.partition("://")
@@ -232,7 +232,7 @@ async def _request(
         session.url(request.url, encoded=True),
         data=request.body or None,
         allow_redirects=False,
-        timeout=_timeout(request.wiring.connect_timeout),
+        timeout=_timeout(request.http_settings.connect_timeout),
         middlewares=(exchange,),
         **({"headers": request.headers} if route is None else route.settings(request)),
     )
@@ -265,10 +265,15 @@ class _Slot:
 
 
 async def _read(
-    content: aiohttp.StreamReader, body: Body, deadline: Deadline, slot: _Slot, patience: float, in_all: float
+    content: aiohttp.StreamReader,
+    body: Body,
+    deadline: Deadline,
+    slot: _Slot,
+    max_queue_wait: float,
+    in_all: float,
 ) -> None:
     while not body.truncated:
-        deadline.move(patience)
+        deadline.move(max_queue_wait)
         chunk = await content.read(CHUNK)
         if not chunk and content.at_eof():
             return
@@ -278,7 +283,7 @@ async def _read(
             deadline.begin_anew(in_all, in_all)
             await slot.take()
             # Others wait for the slot, so the rest must not trickle in.
-            deadline.begin_anew(patience, patience)
+            deadline.begin_anew(max_queue_wait, max_queue_wait)
 
 
 def _is_disconnected(error: Exception) -> bool:
@@ -299,22 +304,22 @@ def _without_reply(
     if _is_disconnected(error) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        reason, lasting = proxy_refusal(error.status)
-        return without_reply(request, error, sent=False, lasting=lasting, reason=reason)
+        reason, permanent = proxy_refusal(error.status)
+        return without_reply(request, error, sent=False, permanent=permanent, reason=reason)
     if not isinstance(error, aiohttp.ClientError | TimeoutError | OSError | UnicodeError):
         return None
     parser = exchange.parser if exchange is not None else None
     if parser is not None:
-        return without_reply(request, error, sent=True, lasting=False, reason=parser.error)
+        return without_reply(request, error, sent=True, permanent=False, reason=parser.error)
     reason = ""
     if isinstance(error, aiohttp.ClientResponseError):  # nothing but CONNECT has been sent
         reason = "the reply to CONNECT is malformed"
-    lasting = is_rejected_certificate(error) or isinstance(error, aiohttp.InvalidURL | UnicodeError)
+    permanent = is_rejected_certificate(error) or isinstance(error, aiohttp.InvalidURL | UnicodeError)
     return without_reply(
         request,
         error,
         sent=False,
-        lasting=lasting,
+        permanent=permanent,
         reason=reason,
         proxied=proxied and exchange is not None,
     )

@@ -52,9 +52,9 @@ def send(request: HttpRequest, seconds: float = math.inf) -> Response:
 
     from airflow_provider_cloudsync.transport.requests_adapter import Exchange, exchanging
 
-    wiring = request.wiring
-    proxy, trusted = usable_proxy(request), authorities(wiring, where(request))
-    in_all = wiring.connect_timeout + TRICKLE * wiring.read_timeout
+    http_settings = request.http_settings
+    proxy, trusted = usable_proxy(request), authorities(http_settings, where(request))
+    in_all = http_settings.connect_timeout + TRICKLE * http_settings.read_timeout
     exchange = Exchange(time.monotonic() + min(in_all, seconds))
     broken = (
         requests.exceptions.RequestException,
@@ -81,7 +81,7 @@ def send(request: HttpRequest, seconds: float = math.inf) -> Response:
 def _send_once(request: HttpRequest, exchange: Exchange, proxy: str | None, trusted: str | bool) -> Response:
     import requests
 
-    wiring = request.wiring
+    http_settings = request.http_settings
     prepared = requests.Request(
         request.method, request.url, headers=_as_sent(request.headers), data=request.body or None
     )
@@ -89,7 +89,7 @@ def _send_once(request: HttpRequest, exchange: Exchange, proxy: str | None, trus
         prepared.prepare(),
         stream=True,
         allow_redirects=False,
-        timeout=(wiring.connect_timeout, wiring.read_timeout),
+        timeout=(http_settings.connect_timeout, http_settings.read_timeout),
         verify=trusted,
         proxies={"http": proxy, "https": proxy} if proxy else {},
     ) as reply:
@@ -157,11 +157,13 @@ def _without_reply(
 ) -> TransportError:
     refused = next(filter(None, (_NO_TUNNEL.match(str(each)) for each in causes_of(error))), None)
     if refused is not None:
-        reason, lasting = proxy_refusal(int(refused[1]))
-        return without_reply(request, error, sent=False, lasting=lasting, reason=reason)
+        reason, permanent = proxy_refusal(int(refused[1]))
+        return without_reply(request, error, sent=False, permanent=permanent, reason=reason)
     reason = exchange.parser.error if exchange.parser is not None else ""
-    lasting = not exchange.sent and _is_lasting(error)
-    return without_reply(request, error, sent=exchange.sent, lasting=lasting, reason=reason, proxied=proxied)
+    permanent = not exchange.sent and _is_lasting(error)
+    return without_reply(
+        request, error, sent=exchange.sent, permanent=permanent, reason=reason, proxied=proxied
+    )
 
 
 def _is_lasting(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""One run of a flow for all who ask for the same: what `Shared` and `Together` mean, blocking and under asyncio."""
+"""Shared results: one run of a flow for all callers that ask for the same, blocking and under asyncio."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from airflow_provider_cloudsync.transport.result_cache import NOTHING, Kept, Still
+from airflow_provider_cloudsync.transport.result_cache import NOTHING, IsFresh, ResultCache
 
 Work = Callable[[], Awaitable[Any]]
 Parts = Callable[[Sequence[Any]], Awaitable[Mapping[Any, Any]]]
 _WHOLE, _MISSING = object(), object()
 
 
-class BlockingShares:
+class BlockingSingleFlight:
     """For threads: one does the work for a key, the others wait for it and take its result while that is fresh."""
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        kept: Kept | None = None,
+        kept: ResultCache | None = None,
         shared: Callable[[int], object] | None = None,
     ) -> None:
         self._clock = clock
         self._shared = shared or _nobody_counts
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
-        self._kept: Kept = Kept() if kept is None else kept
+        self._results: ResultCache = ResultCache() if kept is None else kept
 
     def clear(self) -> None:
         """Drop all locks, also those that are held. The results stay, since others may share them."""
@@ -45,7 +45,7 @@ class BlockingShares:
         work: Callable[[], Any],
         *,
         max_age: float = 0.0,
-        still: Still | None = None,
+        is_fresh: IsFresh | None = None,
         max_wait: float | None = None,
         end: float = math.inf,
     ) -> Any:
@@ -55,24 +55,24 @@ class BlockingShares:
         :param max_wait: seconds to wait while another thread works; then `NOTHING` is returned. None: until it ends.
         :param end: time at which that wait ends at the latest.
         """
-        keeps = max_age > 0 or still is not None
+        keeps = max_age > 0 or is_fresh is not None
         if not keeps and max_wait is None:
             return work()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        patience = min(math.inf if max_wait is None else max_wait, end - self._clock())
-        if not lock.acquire(timeout=min(max(patience, 0.0), threading.TIMEOUT_MAX)):
+        max_queue_wait = min(math.inf if max_wait is None else max_wait, end - self._clock())
+        if not lock.acquire(timeout=min(max(max_queue_wait, 0.0), threading.TIMEOUT_MAX)):
             return NOTHING
         try:
             began = self._clock()
-            found = self._kept.find(key, began, max_age, still)
+            found = self._results.find(key, began, max_age, is_fresh)
             if found is not NOTHING:
-                if still is None:  # what says of itself whether it is good, such as a token, is no look
+                if is_fresh is None:  # what says of itself whether it is good, such as a token, is no look
                     self._shared(1)
                 return found
             result = work()
             if keeps:
-                self._kept.keep(key, began, result, max_age if still is None else None)
+                self._results.keep(key, began, result, max_age if is_fresh is None else None)
             return result
         finally:
             lock.release()
@@ -93,7 +93,7 @@ def later(seconds: float, what: Callable[[], object]) -> Handle:
     return asyncio.get_running_loop().call_later(seconds, what)
 
 
-def own(results: Mapping[Any, Any], part: Any) -> Any:
+def result_for(results: Mapping[Any, Any], part: Any) -> Any:
     """What common work brought for one part.
 
     :raises CloudSyncError: if that is the error of this part.
@@ -107,7 +107,7 @@ def own(results: Mapping[Any, Any], part: Any) -> Any:
 
 
 @dataclass(slots=True)
-class _Wish:
+class _Waiter:
     """What somebody waits for.
 
     :param soonest: not before that, unless it comes anyway.
@@ -125,9 +125,9 @@ class _Entry:
 
     work: Parts
     #: Who waits for the work to begin.
-    waiting: dict[asyncio.Future[Any], _Wish] = field(default_factory=dict)
+    waiting: dict[asyncio.Future[Any], _Waiter] = field(default_factory=dict)
     #: Who may get a result of the work under way.
-    served: dict[asyncio.Future[Any], _Wish] | None = None
+    served: dict[asyncio.Future[Any], _Waiter] | None = None
     began: float = 0.0
     #: When it is time to begin, as far as is known, and what tells so.
     wakes_at: float = 0.0
@@ -135,7 +135,7 @@ class _Entry:
     task: asyncio.Task[None] | None = None
 
 
-class AsyncShares:
+class AsyncSingleFlight:
     """For the tasks of one event loop.
 
     Each key has an alarm while anybody waits for it: when the most impatient of them wants the result. Then the work
@@ -152,7 +152,7 @@ class AsyncShares:
         self,
         clock: Callable[[], float] = time.monotonic,
         later: Later = later,
-        kept: Kept | None = None,
+        kept: ResultCache | None = None,
         admit: Callable[[Callable[[], object]], object] | None = None,
         shared: Callable[[int], object] | None = None,
         timer: Later = later,
@@ -161,7 +161,7 @@ class AsyncShares:
         self._later = later
         self._timer = timer
         self._entries: dict[Hashable, _Entry] = {}
-        self._kept: Kept = Kept() if kept is None else kept
+        self._results: ResultCache = ResultCache() if kept is None else kept
         self._admit = admit or _at_once
         self._shared = shared or _nobody_counts
 
@@ -176,7 +176,7 @@ class AsyncShares:
         *,
         max_age: float = 0.0,
         wait: float = 0.0,
-        still: Still | None = None,
+        is_fresh: IsFresh | None = None,
     ) -> Any:
         """What `work` returns or raises.
 
@@ -184,23 +184,23 @@ class AsyncShares:
         :param still: whether an earlier result may be taken, instead of its age.
         :param wait: seconds from now at which the result is wanted. It comes sooner where another wants it sooner.
         """
-        found = self.known(key, max_age, still)
+        found = self.known(key, max_age, is_fresh)
         if found is not NOTHING:
             return found
-        future = self.join(key, work, max_age=max_age, wait=wait, still=still)
+        future = self.join(key, work, max_age=max_age, wait=wait, is_fresh=is_fresh)
         try:
             return await future
         finally:
             self.leave(key, future)
 
-    def known(self, key: Hashable, max_age: float, still: Still | None) -> Any:
+    def known(self, key: Hashable, max_age: float, is_fresh: IsFresh | None) -> Any:
         """What `get` returns without waiting; `NOTHING` if it would wait."""
-        if still is not None:
+        if is_fresh is not None:
             # What says of itself whether it is good, such as a token, is no look, and is not counted.
-            return self._kept.find(key, 0.0, 0.0, still)
+            return self._results.find(key, 0.0, 0.0, is_fresh)
         if max_age <= 0:
             return NOTHING
-        found = self._kept.find(key, self._clock(), max_age, None)
+        found = self._results.find(key, self._clock(), max_age, None)
         if found is not NOTHING:
             self._shared(1)
         return found
@@ -212,7 +212,7 @@ class AsyncShares:
         *,
         max_age: float = 0.0,
         wait: float = 0.0,
-        still: Still | None = None,
+        is_fresh: IsFresh | None = None,
         max_wait: float | None = None,
         limit: float | None = None,
     ) -> asyncio.Future[Any]:
@@ -224,18 +224,18 @@ class AsyncShares:
         now = self._clock()
         entry = self._entries.get(key)
         if entry is None:
-            keeps = max_age > 0 or still is not None
-            whole = partial(self._whole, key, work, max_age if still is None else None, keeps)
+            keeps = max_age > 0 or is_fresh is not None
+            whole = partial(self._whole, key, work, max_age if is_fresh is None else None, keeps)
             entry = self._entries[key] = _Entry(whole)
             max_wait = None  # its own work
         among, soon = entry.waiting, wait
         if entry.served is not None and (
-            still is not None or max_wait is not None or now - entry.began < max_age
+            is_fresh is not None or max_wait is not None or now - entry.began < max_age
         ):
             among, soon = entry.served, 0.0
         if limit is not None:
             max_wait = limit if max_wait is None else min(limit, max_wait)
-        return self._limited(self._join(key, entry, among, _Wish(_WHOLE, now, now + soon)), max_wait)
+        return self._limited(self._join(key, entry, among, _Waiter(_WHOLE, now, now + soon)), max_wait)
 
     def _limited(self, future: asyncio.Future[Any], limit: float | None) -> asyncio.Future[Any]:
         if limit is not None:
@@ -248,7 +248,7 @@ class AsyncShares:
     ) -> Mapping[Any, Any]:
         began, result = self._clock(), await work()
         if keeps:
-            self._kept.keep(key, began, result, max_age)
+            self._results.keep(key, began, result, max_age)
         return {_WHOLE: result}
 
     def join_part(
@@ -273,11 +273,11 @@ class AsyncShares:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(work)
-        wish = _Wish(part, now + soonest, now + wait)
+        wish = _Waiter(part, now + soonest, now + wait)
         return self._limited(self._join(key, entry, entry.waiting, wish), limit)
 
     def _join(
-        self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Wish], wish: _Wish
+        self, key: Hashable, entry: _Entry, among: dict[asyncio.Future[Any], _Waiter], wish: _Waiter
     ) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         among[future] = wish
@@ -323,7 +323,7 @@ class AsyncShares:
             entry.began = self._clock()
             entry.task = asyncio.get_running_loop().create_task(self._serve(key, entry, entry.served))
 
-    async def _serve(self, key: Hashable, entry: _Entry, served: dict[asyncio.Future[Any], _Wish]) -> None:
+    async def _serve(self, key: Hashable, entry: _Entry, served: dict[asyncio.Future[Any], _Waiter]) -> None:
         began = entry.began
         wanted = dict.fromkeys(wish.part for wish in served.values() if wish.soonest <= began)
         try:
@@ -344,7 +344,7 @@ class AsyncShares:
                 entry.waiting[future] = wish  # not wanted yet, and not there by chance
                 continue
             try:
-                future.set_result(own(results, wish.part))
+                future.set_result(result_for(results, wish.part))
             except Exception as error:
                 future.set_exception(error)
         if len(served) > 1:

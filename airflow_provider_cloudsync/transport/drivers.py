@@ -21,16 +21,16 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.messages import (
     PENDING,
-    Conceal,
+    AcquireSlot,
+    Batched,
+    Cooldown,
     Flow,
-    Hold,
     HttpRequest,
+    MaskSecret,
     Message,
     Pause,
     Response,
-    Shared,
-    Together,
-    Turn,
+    SingleFlight,
 )
 from airflow_provider_cloudsync.exceptions import CloudSyncError, TransportError
 from airflow_provider_cloudsync.transport.admission import Admission
@@ -39,11 +39,15 @@ from airflow_provider_cloudsync.transport.asynchronous import make_ready
 from airflow_provider_cloudsync.transport.asynchronous import open_session as _open_async_session
 from airflow_provider_cloudsync.transport.blocking import close_sessions
 from airflow_provider_cloudsync.transport.blocking import send as _send
-from airflow_provider_cloudsync.transport.coalescing import AsyncShares, BlockingShares, own
-from airflow_provider_cloudsync.transport.masking import aconceal, conceal
+from airflow_provider_cloudsync.transport.coalescing import (
+    AsyncSingleFlight,
+    BlockingSingleFlight,
+    result_for,
+)
+from airflow_provider_cloudsync.transport.masking import amask_secret, mask_secret
 from airflow_provider_cloudsync.transport.network import CHECK
-from airflow_provider_cloudsync.transport.rate_limits import Turns
-from airflow_provider_cloudsync.transport.result_cache import NOTHING, Kept
+from airflow_provider_cloudsync.transport.rate_limits import RateLimiter
+from airflow_provider_cloudsync.transport.result_cache import NOTHING, ResultCache
 
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.transport.asynchronous import Session
@@ -55,21 +59,21 @@ _PACKAGE = __name__.partition(".")[0]
 #: The type of a function that `functools.cache` or `lru_cache` has decorated.
 _FUNCTION_CACHE = type(functools.cache(lambda: None))
 
-_kept = Kept()
+_results = ResultCache()
 _count_shared = partial(metrics.count, "shared_hits")
-_shares = BlockingShares(kept=_kept, shared=_count_shared)
-_turns = Turns()
+_single_flight = BlockingSingleFlight(kept=_results, shared=_count_shared)
+_rate_limiter = RateLimiter()
 _pools: MutableMapping[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
 
-def _begin_anew() -> None:
+def _reset_after_fork() -> None:
     """In a forked process: a lock that another thread of the parent held would never be given back."""
-    _shares.clear()
-    _turns.clear()
+    _single_flight.clear()
+    _rate_limiter.clear()
     metrics.reset()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def reset() -> None:
@@ -77,8 +81,8 @@ def reset() -> None:
 
     For tests: the state of a process outlives a test, and a new test has another emulator. No flow may run meanwhile.
     """
-    _begin_anew()
-    _kept.clear()
+    _reset_after_fork()
+    _results.clear()
     _pools.clear()
     close_sessions()
     for name, module in list(sys.modules.items()):
@@ -127,18 +131,18 @@ async def _drive(flow: Flow[T]) -> T:
                 result: Any
                 if isinstance(message, HttpRequest) and pool.session is not None:
                     result = await _asend(pool.session, message)
-                elif isinstance(message, Turn):
-                    result = _turns.take(message)
-                elif isinstance(message, Hold):
-                    _turns.hold(message)
+                elif isinstance(message, AcquireSlot):
+                    result = _rate_limiter.take(message)
+                elif isinstance(message, Cooldown):
+                    _rate_limiter.hold(message)
                     result = None
                 elif (
-                    isinstance(message, Shared)
-                    and (found := pool.shares.known(message.key, message.max_age, message.still))
+                    isinstance(message, SingleFlight)
+                    and (found := pool.shares.known(message.key, message.max_age, message.is_fresh))
                     is not NOTHING
                 ):
                     result = found
-                elif isinstance(message, (Shared, Together)):
+                elif isinstance(message, (SingleFlight, Batched)):
                     key, future = message.key, pool.join(message)
                     limited = message.limit is not None
                     del message  # it may be an hour until there is another
@@ -174,7 +178,7 @@ async def ashare(key: Any, work: Callable[[], Awaitable[Any]], *, max_age: float
 
     The result is not for other loops: what it was read from, such as a connection, may have changed with them.
     """
-    return await _pool().own.get(key, work, max_age=max_age)
+    return await _pool().result_for.get(key, work, max_age=max_age)
 
 
 def _pool() -> _Pool:
@@ -200,25 +204,25 @@ def _carry_out(message: Message, send: Send | None, end: float) -> Any:
         if time.monotonic() + message.seconds > end:
             raise _unanswered()
         return time.sleep(_counted(message))
-    if isinstance(message, Conceal):
-        return conceal(message.secret)
-    if isinstance(message, Turn):
-        return _turns.take(message)
-    if isinstance(message, Hold):
-        _turns.hold(message)
+    if isinstance(message, MaskSecret):
+        return mask_secret(message.secret)
+    if isinstance(message, AcquireSlot):
+        return _rate_limiter.take(message)
+    if isinstance(message, Cooldown):
+        _rate_limiter.hold(message)
         return None
     if message.limit is not None:
         end = min(end, time.monotonic() + message.limit)
     if message.wait > 0:
         time.sleep(message.wait)
-    if isinstance(message, Together):
-        return own(run(message.make([message.part]), send, end), message.part)
+    if isinstance(message, Batched):
+        return result_for(run(message.make([message.part]), send, end), message.part)
     make = message.make
-    result = _shares.get(
+    result = _single_flight.get(
         message.key,
         lambda: run(make(), send, end),
         max_age=message.max_age,
-        still=message.still,
+        is_fresh=message.is_fresh,
         max_wait=message.max_wait,
         end=end,
     )
@@ -258,8 +262,8 @@ class _Pool:
 
     def __init__(self) -> None:
         admit = Admission().admit
-        self.shares = AsyncShares(kept=_kept, admit=admit, shared=_count_shared)
-        self.own = AsyncShares(kept=Kept(), admit=admit, shared=_count_shared)
+        self.shares = AsyncSingleFlight(kept=_results, admit=admit, shared=_count_shared)
+        self.result_for = AsyncSingleFlight(kept=ResultCache(), admit=admit, shared=_count_shared)
         self.users = 0
         self.session: Session | None = None
 
@@ -268,9 +272,9 @@ class _Pool:
             session, self.session = self.session, None
             await session.close()
 
-    def join(self, message: Shared | Together) -> asyncio.Future[Any]:
+    def join(self, message: SingleFlight | Batched) -> asyncio.Future[Any]:
         """What brings the result. Not a coroutine, since a thousand waits would each have one."""
-        if isinstance(message, Together):
+        if isinstance(message, Batched):
             together = message.make
             return self.shares.join_part(
                 message.key,
@@ -285,7 +289,7 @@ class _Pool:
             partial(_drive_made, message.make),
             max_age=message.max_age,
             wait=message.wait,
-            still=message.still,
+            is_fresh=message.is_fresh,
             max_wait=message.max_wait,
             limit=message.limit,
         )
@@ -296,10 +300,10 @@ class _Pool:
             self.session = _open_async_session()
         return await _asend(self.session, request)
 
-    def begin(self, message: HttpRequest | Pause | Conceal) -> Awaitable[Any]:
+    def begin(self, message: HttpRequest | Pause | MaskSecret) -> Awaitable[Any]:
         """What is to be awaited."""
         if isinstance(message, HttpRequest):
             return self._send_first(message)
         if isinstance(message, Pause):
             return asyncio.sleep(_counted(message))
-        return aconceal(message.secret)
+        return amask_secret(message.secret)

@@ -8,15 +8,15 @@ from __future__ import annotations
 _LONG, _END = 128, 64
 
 
-def conceal(secret: str) -> None:
+def mask_secret(secret: str) -> None:
     """Have Airflow replace it in all that this process logs; of a long token, the end."""
     from airflow.providers.common.compat.sdk import mask_secret
 
     mask_secret(secret[-_END:] if len(secret) > _LONG else secret)
 
 
-async def aconceal(secret: str) -> None:
+async def amask_secret(secret: str) -> None:
     """The same in a triggerer, whose channel to Airflow some versions let nobody use from the loop itself."""
     from asgiref.sync import sync_to_async
 
-    await sync_to_async(conceal)(secret)
+    await sync_to_async(mask_secret)(secret)

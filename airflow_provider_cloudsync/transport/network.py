@@ -18,7 +18,7 @@ from urllib.request import (  # type: ignore[attr-defined]
 )
 
 from airflow_provider_cloudsync.api.endpoints import is_loopback
-from airflow_provider_cloudsync.api.messages import HttpRequest, Wiring
+from airflow_provider_cloudsync.api.messages import HttpRequest, HttpSettings
 from airflow_provider_cloudsync.api.redaction import secrets_in_proxy
 from airflow_provider_cloudsync.exceptions import TransportError
 
@@ -33,17 +33,17 @@ def where(request: HttpRequest) -> str:
     return f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
 
 
-def authorities(wiring: Wiring, request: HttpRequest | str) -> str | bool:
+def authorities(http_settings: HttpSettings, request: HttpRequest | str) -> str | bool:
     """The file or folder of certificate authorities to trust, one that can be read; False: trust anybody.
 
     :param request: what it is for; named in the error.
     :raises TransportError: if it can't be read.
     """
-    if wiring.verify is False:
+    if http_settings.verify is False:
         return False
     named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if wiring.verify is not True:
-        named = wiring.verify
+    if http_settings.verify is not True:
+        named = http_settings.verify
     if not named:
         import certifi
 
@@ -56,7 +56,7 @@ def authorities(wiring: Wiring, request: HttpRequest | str) -> str | bool:
             f"environment, can't be read from their file: {request if isinstance(request, str) else where(request)}. "
             f"{CHECK}",
             sent=False,
-            lasting=True,
+            permanent=True,
         ) from None
     return named
 
@@ -82,7 +82,7 @@ def usable_proxy(request: HttpRequest) -> str | None:
     :raises TransportError: if it is no URL of a proxy.
     """
     scheme, host, _, _ = request.pieces()
-    proxy = _proxy_for(scheme, host, request.wiring)
+    proxy = _proxy_for(scheme, host, request.http_settings)
     if proxy is None:
         return None
     if problem := proxy_problem(proxy):
@@ -90,7 +90,7 @@ def usable_proxy(request: HttpRequest) -> str | None:
             f'the proxy {problem}; see "proxy" in the connection\'s Extra, or the environment: {where(request)}. '
             f"{CHECK}",
             sent=False,
-            lasting=True,
+            permanent=True,
         )
     start, _, rest = proxy.partition("://")
     credentials, at, place = rest.rpartition("@")
@@ -138,21 +138,21 @@ def proxy_refusal(status: int) -> tuple[str, bool]:
     """Return the reason of a proxy's refusal, and whether a retry is useless."""
     if status == 407:
         return "the proxy requires authentication (407); put user and password into its URL", True
-    lasting = 200 <= status < 500 and status not in (408, 429)
-    return f"the proxy refused to connect to the host (status {status})", lasting
+    permanent = 200 <= status < 500 and status not in (408, 429)
+    return f"the proxy refused to connect to the host (status {status})", permanent
 
 
-def proxy_for(url: str, wiring: Wiring) -> str | None:
+def proxy_for(url: str, http_settings: HttpSettings) -> str | None:
     """The proxy that a request goes through: the connection's, else the environment's unless it exempts the host."""
     parts = urlsplit(url)
-    return _proxy_for(parts.scheme, parts.netloc, wiring)
+    return _proxy_for(parts.scheme, parts.netloc, http_settings)
 
 
-def _proxy_for(scheme: str, netloc: str, wiring: Wiring) -> str | None:
+def _proxy_for(scheme: str, netloc: str, http_settings: HttpSettings) -> str | None:
     if _is_loopback(netloc):
         return None  # plain http is allowed to this machine because it never leaves it
-    if wiring.proxy is not None:
-        return _with_scheme(wiring.proxy)
+    if http_settings.proxy is not None:
+        return _with_scheme(http_settings.proxy)
     proxies = getproxies_environment()
     if not proxies:
         return None
@@ -213,7 +213,7 @@ def lost(
     error: Exception,
     *,
     sent: bool,
-    lasting: bool,
+    permanent: bool,
     reason: str = "",
     proxied: bool = False,
 ) -> TransportError:
@@ -225,10 +225,10 @@ def lost(
     :param reason: what went wrong, if that is known; else it is taken from the error.
     :param proxied: whether a proxy is on the way: then it may be the cause until the request has left.
     """
-    reason = reason or f"{_reason(error, sent=sent, lasting=lasting)} ({type(error).__name__})"
+    reason = reason or f"{_reason(error, sent=sent, permanent=permanent)} ({type(error).__name__})"
     if proxied and not sent:
         reason = f"no connection through the proxy: {reason}"
-    return TransportError(f"{reason}: {where(request)}. {CHECK}", sent=sent, lasting=lasting)
+    return TransportError(f"{reason}: {where(request)}. {CHECK}", sent=sent, permanent=permanent)
 
 
 def is_rejected_certificate(error: BaseException) -> bool:
@@ -236,7 +236,7 @@ def is_rejected_certificate(error: BaseException) -> bool:
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in causes_of(error))
 
 
-def _reason(error: Exception, *, sent: bool, lasting: bool) -> str:
+def _reason(error: Exception, *, sent: bool, permanent: bool) -> str:
     """Which step on the way to the service failed, in words."""
     causes = list(causes_of(error))
     for each in causes:
@@ -247,7 +247,7 @@ def _reason(error: Exception, *, sent: bool, lasting: bool) -> str:
         # One of aiohttp is a subclass without the message.
         if isinstance(each, ssl.SSLCertVerificationError) and (why := getattr(each, "verify_message", "")):
             return f'the certificate was rejected: {why.rstrip(".")}; see "verify" in the connection\'s Extra'
-    if lasting:
+    if permanent:
         return "the address can't be used"
     tls = [each for each in causes if isinstance(each, ssl.SSLError)]
     if tls:

@@ -1,4 +1,4 @@
-"""Who may call next, where a service documents a quota: what `Turn` and `Hold` mean. One queue for the process."""
+"""Rate limiter shared by all tasks of a process, for the services that document a quota."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from airflow_provider_cloudsync.api.messages import Hold, Quota, Turn
+from airflow_provider_cloudsync.api.messages import AcquireSlot, Cooldown, Quota
 
 #: A call takes its time to the service, and no two the same: the window is kept with so much to spare (seconds).
 _MARGIN = 1.0
@@ -102,7 +102,7 @@ class _Queue:
         return first + rounds * window
 
 
-class Turns:
+class RateLimiter:
     """The queues of a process, for threads and event loops alike.
 
     :param clock: seconds, never going back.
@@ -118,7 +118,7 @@ class Turns:
         self._lock = threading.Lock()
         self._queues = {}
 
-    def take(self, asked: Turn) -> float:
+    def take(self, asked: AcquireSlot) -> float:
         """Seconds until the turn. 0: it is now, and taken; else it is to be asked for again then."""
         if asked.quota is None and asked.key not in self._queues:
             return 0.0
@@ -131,7 +131,7 @@ class Turns:
                 queue.expires_at = math.inf
             return queue.take(asked.claim, self._clock())
 
-    def hold(self, refused: Hold) -> None:
+    def hold(self, refused: Cooldown) -> None:
         """Let nobody through for a while; those who wait keep their places."""
         with self._lock:
             queue = self._queues.setdefault(refused.key, _Queue())

@@ -147,8 +147,8 @@ def complete(request: HttpRequest, response: Response) -> Response:
     if metrics.are_on():
         _count(request, response.status)
     if response.status == 407:
-        text, lasting = proxy_refusal(407)
-        raise TransportError(f"{text}: {where(request)}. {CHECK}", sent=False, lasting=lasting)
+        text, permanent = proxy_refusal(407)
+        raise TransportError(f"{text}: {where(request)}. {CHECK}", sent=False, permanent=permanent)
     return response
 
 
@@ -157,13 +157,13 @@ def without_reply(
     error: Exception,
     *,
     sent: bool,
-    lasting: bool,
+    permanent: bool,
     reason: str = "",
     proxied: bool = False,
 ) -> TransportError:
     """The error for a request that got no usable reply; see `lost`."""
     _count(request, None)
-    return lost(request, error, sent=sent, lasting=lasting, reason=reason, proxied=proxied)
+    return lost(request, error, sent=sent, permanent=permanent, reason=reason, proxied=proxied)
 
 
 def sent_again(request: HttpRequest) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_cloudsync.api.messages import HttpRequest, Response, Wiring
+from airflow_provider_cloudsync.api.messages import HttpRequest, HttpSettings, Response
 from airflow_provider_cloudsync.transport.network import authorities, usable_proxy
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ Exchange = Callable[[HttpRequest, Callable[[HttpRequest], Response]], Response]
 
 
 def session(
-    authorize: Callable[[HttpRequest], HttpRequest], exchange: Exchange, wiring: Wiring, user_agent: str
+    authenticate: Callable[[HttpRequest], HttpRequest],
+    exchange: Exchange,
+    http_settings: HttpSettings,
+    user_agent: str,
 ) -> requests.Session:
     """A requests session that authenticates each request and follows no redirect.
 
@@ -34,7 +37,7 @@ def session(
 
     class Authorizer(AuthBase):
         def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-            authorized = authorize(_bare(prepared, wiring))
+            authorized = authenticate(_bare(prepared, http_settings))
             prepared.url = authorized.url
             prepared.headers.update(authorized.headers)
             return prepared
@@ -45,8 +48,8 @@ def session(
 
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
             if kwargs.get("timeout") is None:
-                kwargs["timeout"] = (wiring.connect_timeout, wiring.read_timeout)
-            bare = _bare(request, wiring)
+                kwargs["timeout"] = (http_settings.connect_timeout, http_settings.read_timeout)
+            bare = _bare(request, http_settings)
             if not kwargs.get("proxies"):
                 proxy = usable_proxy(bare)
                 kwargs["proxies"] = {"http": proxy, "https": proxy} if proxy else {}
@@ -68,7 +71,7 @@ def session(
     opened.mount("http://", FullAdapter())
     opened.mount("https://", FullAdapter())
     opened.trust_env = False
-    opened.verify = authorities(wiring, "A session for this connection")
+    opened.verify = authorities(http_settings, "A session for this connection")
     opened.auth = Authorizer()
     opened.headers.update(
         {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": user_agent}
@@ -76,7 +79,7 @@ def session(
     return opened
 
 
-def _bare(prepared: requests.PreparedRequest, wiring: Wiring) -> HttpRequest:
+def _bare(prepared: requests.PreparedRequest, http_settings: HttpSettings) -> HttpRequest:
     body = prepared.body or b""
     if not isinstance(body, bytes | str):
         raise TypeError("A body that is streamed can't be signed; pass bytes, text, or json=.")
@@ -85,7 +88,7 @@ def _bare(prepared: requests.PreparedRequest, wiring: Wiring) -> HttpRequest:
         url=prepared.url or "",
         headers={**prepared.headers, "Host": urlsplit(prepared.url or "").netloc},
         body=body.encode() if isinstance(body, str) else body,
-        wiring=wiring,
+        http_settings=http_settings,
     )
 
 

@@ -83,7 +83,7 @@ class Watcher:
         )
         self._pending = PendingEnds()
         #: What is in the store, as far as this one knows.
-        self._kept: Any = None
+        self._results: Any = None
         #: What could not be written.
         self._unwritten: dict[str, Any] | None = None
         self._due: float | None = None
@@ -107,7 +107,7 @@ class Watcher:
                         memory,
                         poll_interval=self._poll_interval,
                         due=self._due,
-                        looked=self._looked,
+                        polled=self._polled,
                         pause_at=cloud.clock() + REFRESH_INTERVAL,
                         misses=misses,
                         pending=self._pending,
@@ -136,7 +136,7 @@ class Watcher:
             else:
                 await asyncio.sleep(_SELDOM)
 
-    def _looked(self) -> None:
+    def _polled(self) -> None:
         """A look that brought something: whatever goes wrong from now on is told."""
         self._told = None
 
@@ -167,10 +167,10 @@ class Watcher:
         anew instead leaves out what has ended meanwhile.
         """
         try:
-            self._kept = await self._newest(patient=True)
+            self._results = await self._newest(patient=True)
         except _NoAnswer:
-            self._kept = None
-        return _memory(self._kept)
+            self._results = None
+        return _memory(self._results)
 
     async def written_by_others(self) -> Memory | None:
         """What somebody else has written since this one read or wrote; None if nobody has, or it can't be told."""
@@ -180,9 +180,9 @@ class Watcher:
             kept = await self._newest()
         except _NoAnswer:
             return None
-        if kept == self._kept:
+        if kept == self._results:
             return None
-        self._kept = kept
+        self._results = kept
         return _memory(kept)
 
     async def remember(self, memory: Memory, *, reported: bool) -> None:
@@ -211,7 +211,7 @@ class Watcher:
                 await self._ask(store.aset, self._key, kept)
         except _NoAnswer:
             return False
-        self._kept, self._unwritten = kept if self._stores else None, None
+        self._results, self._unwritten = kept if self._stores else None, None
         return True
 
     async def _ask(self, ask: Callable[..., Awaitable[Any]], *arguments: Any, patient: bool = False) -> Any:

@@ -72,8 +72,8 @@ class Place:
         for name in ("_send", "_asend"):
             monkeypatch.setattr(drivers, name, self._listening(getattr(drivers, name), name == "_asend"))
         # The masker would hide in the logs what must not get there in the first place.
-        monkeypatch.setattr(drivers, "conceal", lambda secret: None)
-        monkeypatch.setattr(drivers, "aconceal", _nothing)
+        monkeypatch.setattr(drivers, "mask_secret", lambda secret: None)
+        monkeypatch.setattr(drivers, "amask_secret", _nothing)
         caplog.set_level(logging.DEBUG)
         for logger in list(logging.root.manager.loggerDict.values()):
             if isinstance(logger, logging.Logger):
@@ -134,7 +134,7 @@ class Place:
 
     def words(self) -> None:
         """What the objects of this package, that can be reached from those at hand, say of themselves."""
-        for each in reachable([*self.objects, vars(drivers)["_shares"], drivers._turns]):
+        for each in reachable([*self.objects, vars(drivers)["_single_flight"], drivers._rate_limiter]):
             self.leave(f"repr of {type(each).__name__}", f"{each!r} {each!s}")
 
     def search(self) -> None:

@@ -19,7 +19,7 @@ from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api import flows
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Pause, Wiring
+from airflow_provider_cloudsync.api.messages import HttpSettings, Pause
 from airflow_provider_cloudsync.api.model import Stage
 from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_sync_target
 from airflow_provider_cloudsync.api.waiting import polling
@@ -261,12 +261,12 @@ class SlowlySigned(KeyPair):
 
     seconds = 0.0
 
-    def proven(self, request: Any, now: float) -> Any:
-        return None if request.method == "POST" else super().proven(request, now)
+    def sign_if_ready(self, request: Any, now: float) -> Any:
+        return None if request.method == "POST" else super().sign_if_ready(request, now)
 
-    def authorize(self, request: Any, now: float) -> Any:
+    def authenticate(self, request: Any, now: float) -> Any:
         yield Pause(self.seconds)
-        return super().proven(request, now)
+        return super().sign_if_ready(request, now)
 
 
 class Cluster:
@@ -294,7 +294,7 @@ def start(drive: Any, server: Server, key: KeyPair) -> Any:
         time.time,
         endpoint=server.url,
         project_id="p",
-        wiring=Wiring(read_timeout=READ_TIMEOUT),
+        http_settings=HttpSettings(read_timeout=READ_TIMEOUT),
         monotonic=time.monotonic,
     ).until(time.time() + START_TIMEOUT)
     return drive(begin(cloud, IAM_SYNC, iam_sync_target("c", user_names=["alice"], settle=0.0)))

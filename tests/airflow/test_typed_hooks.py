@@ -27,7 +27,7 @@ NOT_FOR_TASKS = {
     "arun",
     "get_connection_form_widgets",
     "get_ui_field_behaviour",
-    "look_again",
+    "has_new_key",
     "read_cloud",
     "refresh",
     "run",

@@ -16,7 +16,7 @@ from airflow_provider_cloudsync.api.bodies import (
     parse_body,
 )
 from airflow_provider_cloudsync.api.messages import Request, Response
-from airflow_provider_cloudsync.api.replies import accepts_proof, find_error, read, rejects_proof
+from airflow_provider_cloudsync.api.replies import accepts_credentials, find_error, read, rejects_credentials
 from airflow_provider_cloudsync.exceptions import ApiError, UnreadableReply
 
 REQUEST = Request("GET", "mrs", "Operation", "/", repeatable=True)
@@ -100,8 +100,8 @@ def test_a_body_is_parsed_once(monkeypatch):
         bodies.json, "loads", lambda body: parsed.append(body) or {"error_code": "APIGW.0301"}
     )
     response = Response(401, {}, b"{}")
-    assert rejects_proof(response)
-    assert not accepts_proof(response)
+    assert rejects_credentials(response)
+    assert not accepts_credentials(response)
     with pytest.raises(ApiError):
         read(REQUEST, response)
     assert response.data == {"error_code": "APIGW.0301"}

@@ -132,7 +132,7 @@ SIGN_INS = [
         True,
     ),
     ("refused", TransportError("the connection was refused", sent=False), "refused", True),
-    ("TLS", TransportError("certificate", sent=False, lasting=True), "certificate", True),
+    ("TLS", TransportError("certificate", sent=False, permanent=True), "certificate", True),
     ("timeout", TransportError("no reply in time"), "in time", True),
     ("key", answer(401, REFUSED), "Check the key", False),
     ("locked", answer(401, LOCKED), "locked for some minutes", False),

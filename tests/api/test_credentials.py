@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token, fingerprint
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.key_guard import LOCK_TIME, _Probe, _site, _Verdict
-from airflow_provider_cloudsync.api.messages import Conceal, HttpRequest, Request, Response, Wiring
+from airflow_provider_cloudsync.api.messages import HttpRequest, HttpSettings, MaskSecret, Request, Response
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.signins.agency import Agency
 from airflow_provider_cloudsync.api.signins.ecs import Ecs
 from airflow_provider_cloudsync.api.signins.oidc import IdToken, StsIdToken
 from airflow_provider_cloudsync.api.signins.password import Password
-from airflow_provider_cloudsync.api.signins.refreshable import Obtained, _Lease
+from airflow_provider_cloudsync.api.signins.refreshable import Obtained, _RefreshableCredentials
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
 from airflow_provider_cloudsync.transport import drivers
 from tests.support.scripted_network import DRIVERS, START, Stage, answer, process
@@ -143,7 +143,7 @@ class TestTrial:
         assert sum(isinstance(error, ApiError) for error in errors) == 1
         others = [error for error in errors if isinstance(error, TransportError)]
         assert len(others) == 49
-        assert not any(error.sent or error.lasting for error in others)
+        assert not any(error.sent or error.permanent for error in others)
 
     def test_a_key_that_was_good_a_while_ago_is_tried_by_one_again(self, stage):
         """A thousand looks may be due at once, just after the clock was set or the key deactivated."""
@@ -293,7 +293,7 @@ class TestTrial:
 
     def test_the_first_reply_is_not_kept(self, stage):
         drivers.run(call(cloud(stage), READ))
-        (kept,) = [kept for _, kept, _ in drivers._shares._kept._kept.values()]
+        (kept,) = [kept for _, kept, _ in drivers._single_flight._results._results.values()]
         assert isinstance(kept, _Verdict)
 
 
@@ -497,14 +497,16 @@ def test_nobody_adds_nothing(stage):
 # --- nothing shows -------------------------------------------------------------------------------------------------
 
 MARK = "S3CR3T"
-ASK = Cloud(credentials=Anonymous(), clock=lambda: START, wiring=Wiring(proxy=f"http://u:{MARK}@p"))
+ASK = Cloud(
+    credentials=Anonymous(), clock=lambda: START, http_settings=HttpSettings(proxy=f"http://u:{MARK}@p")
+)
 KEYS = KeyPair("AKIDAKIDAKIDAKID", f"{MARK}sk", f"{MARK}token")
 REQUEST = HttpRequest(
     "POST",
     "https://h/p",
     {"Authorization": MARK, "X-Auth-Token": MARK, "X-Security-Token": MARK},
     MARK.encode(),
-    ASK.wiring,
+    ASK.http_settings,
 )
 RESPONSE = Response(401, {"x-subject-token": MARK}, MARK.encode())
 WAYS = {
@@ -526,14 +528,14 @@ HOLDERS = {
     **WAYS,
     "cloud": replace(ASK, credentials=KEYS),
     "probe": _Probe(REQUEST, RESPONSE, TransportError("x")),
-    "lease of keys": _Lease(START, KEYS, refusal=CredentialsRejected("x")),
-    "lease of a token": _Lease(START, Token(MARK)),
+    "lease of keys": _RefreshableCredentials(START, KEYS, refusal=CredentialsRejected("x")),
+    "lease of a token": _RefreshableCredentials(START, Token(MARK)),
     "obtained": Obtained(KEYS, 5.0),
-    "conceal": Conceal(MARK),
+    "mask_secret": MaskSecret(MARK),
     "request": REQUEST,
     "response": RESPONSE,
     "reply": Reply(200, {"x": MARK}, "id", {"x-subject-token": MARK}),
-    "wiring": ASK.wiring,
+    "http_settings": ASK.http_settings,
 }
 
 

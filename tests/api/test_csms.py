@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Response, Turn
+from airflow_provider_cloudsync.api.messages import AcquireSlot, Cooldown, HttpRequest, Pause, Response
 from airflow_provider_cloudsync.api.services.csms import changes
 from airflow_provider_cloudsync.api.services.csms.calls import (
     EVENT_TYPES,
@@ -78,7 +78,7 @@ class Service:
         if isinstance(message, Pause):
             self.now += message.seconds
             return None
-        return 0.0 if isinstance(message, Turn | Hold) else self.answer(message)
+        return 0.0 if isinstance(message, AcquireSlot | Cooldown) else self.answer(message)
 
     def answer(self, request: HttpRequest) -> Response:
         assert "/v1/p1/" in request.url

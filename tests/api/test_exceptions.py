@@ -39,7 +39,7 @@ EXAMPLES = [
     ConnectionNotFound("m"),
     InvalidParameter("m"),
     InvalidEvent("m"),
-    TransportError("m", sent=False, lasting=True),
+    TransportError("m", sent=False, permanent=True),
     UnreadableReply("m"),
     ApiError("m", **FIELDS),
     Throttled("m", retry_after=2.5, **FIELDS),
@@ -155,7 +155,7 @@ def test_the_tree_is_drawn():
 
 def test_a_transport_error_is_uncertain_unless_told_otherwise():
     error = TransportError("m")
-    assert (error.sent, error.lasting) == (True, False)
+    assert (error.sent, error.permanent) == (True, False)
 
 
 @pytest.mark.parametrize(

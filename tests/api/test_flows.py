@@ -17,14 +17,14 @@ from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.endpoints import EXTRA_REGION, PARAMETER_REGION
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import (
-    Hold,
+    AcquireSlot,
+    Cooldown,
     HttpRequest,
+    HttpSettings,
     Pause,
     Request,
     Response,
-    Shared,
-    Turn,
-    Wiring,
+    SingleFlight,
 )
 from airflow_provider_cloudsync.api.services.iam import OWN_PROJECTS, find_project, list_projects, projects_in
 from airflow_provider_cloudsync.exceptions import (
@@ -70,7 +70,7 @@ class Driver:
     now: float = NOW
     sent: list[HttpRequest] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
-    shared: list[Shared] = field(default_factory=list)
+    shared: list[SingleFlight] = field(default_factory=list)
 
     def clock(self) -> float:
         return self.now
@@ -83,9 +83,9 @@ class Driver:
             self.pauses.append(message.seconds)
             self.now += message.seconds
             return None
-        if isinstance(message, Turn | Hold):
+        if isinstance(message, AcquireSlot | Cooldown):
             return 0.0
-        if isinstance(message, Shared):
+        if isinstance(message, SingleFlight):
             self.shared.append(message)
             return self.run(message.make())
         assert isinstance(message, HttpRequest)
@@ -170,8 +170,8 @@ class TestPreparing:
         assert ["workspace" in sent.headers for sent in driver.sent] == [True, False]
 
     def test_the_wiring_travels_along(self):
-        wiring = Wiring(read_timeout=5.0, proxy="http://p")
-        assert self.sent(READ, wiring=wiring).wiring is wiring
+        http_settings = HttpSettings(read_timeout=5.0, proxy="http://p")
+        assert self.sent(READ, http_settings=http_settings).http_settings is http_settings
 
     @pytest.mark.parametrize(
         ("endpoint", "url", "host"),
@@ -212,7 +212,7 @@ def error_reply(status, **headers):
 THROTTLE = answer(429, {"error_code": "APIGW.0308", "error_msg": "limit:60,time:1 minute"})
 LOST = TransportError("lost")
 NEVER_LEFT = TransportError("refused", sent=False)
-LASTING = TransportError("certificate", sent=False, lasting=True)
+LASTING = TransportError("certificate", sent=False, permanent=True)
 
 FAULTS = [
     # id, fault, kind of error, sends of a read, pauses of a read, sends of a start
@@ -359,8 +359,8 @@ def test_scope_tells_who_must_not_share():
         replace(cloud, project_id=None),
         replace(cloud, endpoint="https://e"),
         replace(cloud, endpoints={"mrs": "https://e"}),
-        replace(cloud, wiring=Wiring(verify=False)),
-        replace(cloud, wiring=Wiring(proxy="http://p")),
+        replace(cloud, http_settings=HttpSettings(verify=False)),
+        replace(cloud, http_settings=HttpSettings(proxy="http://p")),
     ]
     assert len({cloud.scope, *(other.scope for other in others)}) == 1 + len(others)
     assert "sk" not in repr(cloud.scope).replace("aksk:", "")

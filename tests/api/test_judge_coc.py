@@ -424,7 +424,7 @@ ADMITTED = [
     ids=[case[0] for case in ADMITTED],
 )
 def test_whether_a_run_could_start(account_id, seen, phase, words) -> None:
-    check(RESOURCE_SYNC.admit(resources_target("AWS", account_id=account_id), look(*seen)), phase, words)
+    check(RESOURCE_SYNC.can_start(resources_target("AWS", account_id=account_id), look(*seen)), phase, words)
 
 
 EVIDENCE = [
@@ -452,7 +452,7 @@ EVIDENCE = [
 )
 def test_evidence_of_a_run_since_the_baseline(account_id, before, seen, began) -> None:
     lost = ticket(*before, account_id=account_id, stage=Stage.STARTING)
-    assert RESOURCE_SYNC.evidence(lost, look(*seen)) is began
+    assert RESOURCE_SYNC.has_started(lost, look(*seen)) is began
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_evidence_of_a_run_since_the_baseline(account_id, before, seen, began) -
     ],
 )
 def test_whether_a_run_would_show_afterwards(before, leaves) -> None:
-    assert RESOURCE_SYNC.leaves_trace(ticket(*before)) is leaves
+    assert RESOURCE_SYNC.would_be_visible(ticket(*before)) is leaves
 
 
 UNREADABLE = [
@@ -498,11 +498,11 @@ def test_a_date_that_can_not_be_read_is_no_date_then_or_later() -> None:
 
 
 def test_a_date_that_can_not_be_read_leaves_no_trace_to_rely_on() -> None:
-    assert RESOURCE_SYNC.leaves_trace(ticket(row(OK, "soon"))) is False
+    assert RESOURCE_SYNC.would_be_visible(ticket(row(OK, "soon"))) is False
 
 
 @pytest.mark.parametrize(
-    ("account_id", "rows", "covers"),
+    ("account_id", "rows", "is_satisfied_by_running"),
     [
         pytest.param("111", (row(UP),), True, id="it runs"),
         pytest.param("111", (row(WAITING),), True, id="it is queued"),
@@ -515,8 +515,11 @@ def test_a_date_that_can_not_be_read_leaves_no_trace_to_rely_on() -> None:
         pytest.param(None, (), False, id="no account at all"),
     ],
 )
-def test_whether_a_run_brings_all_that_is_asked_for(account_id, rows, covers) -> None:
-    assert RESOURCE_SYNC.covers(resources_target("AWS", account_id=account_id), look(*rows)) is covers
+def test_whether_a_run_brings_all_that_is_asked_for(account_id, rows, is_satisfied_by_running) -> None:
+    assert (
+        RESOURCE_SYNC.is_satisfied_by_running(resources_target("AWS", account_id=account_id), look(*rows))
+        is is_satisfied_by_running
+    )
 
 
 def test_no_refusal_means_busy() -> None:

@@ -151,17 +151,17 @@ def test_a_user_s_time_is_by_airflow_s_clock(ahead, seconds, phase) -> None:
 @pytest.mark.parametrize(("before", "seen"), [(OLD, OLD), (OLD, NEW), (NEW, OLD), (None, None), (None, OLD)])
 def test_a_list_that_moved_is_no_evidence_of_a_start(before, seen) -> None:
     """It moves by itself, too, so a start whose reply was lost stays in doubt."""
-    assert EVENT_SYNC.evidence(ticket(before, Stage.STARTING), update(seen)) is False
+    assert EVENT_SYNC.has_started(ticket(before, Stage.STARTING), update(seen)) is False
 
 
 @pytest.mark.parametrize("seen", [None, OLD, NEW])
 def test_a_run_can_always_start_since_none_shows(seen) -> None:
-    assert EVENT_SYNC.admit(events_target(cluster_id="c1"), update(seen)).phase is SUCCEEDED
+    assert EVENT_SYNC.can_start(events_target(cluster_id="c1"), update(seen)).phase is SUCCEEDED
 
 
 @pytest.mark.parametrize("before", [None, OLD])
 def test_nobody_can_tell_of_a_lost_start_that_it_was_not_taken(before) -> None:
-    assert EVENT_SYNC.leaves_trace(ticket(before)) is False
+    assert EVENT_SYNC.would_be_visible(ticket(before)) is False
 
 
 @pytest.mark.parametrize("error", [ApiError("busy", status=400, code="HSS.0001"), SyncFailed("no")], ids=str)
@@ -197,7 +197,7 @@ def test_waits_share_a_look_only_for_the_same() -> None:
 
 def test_the_pace_keeps_the_documented_quota() -> None:
     assert (QUOTA.limit, QUOTA.seconds) == (5, 60.0)
-    assert EVENT_SYNC.floor >= 15
+    assert EVENT_SYNC.min_poll_interval >= 15
 
 
 def test_a_target_is_one_request_and_plain_json() -> None:
@@ -216,7 +216,7 @@ def test_a_target_is_one_request_and_plain_json() -> None:
         }
     )
     assert EVENT_SYNC.split(target) == [target]
-    assert EVENT_SYNC.essence(target) == target
+    assert EVENT_SYNC.identity(target) == target
 
 
 @pytest.mark.parametrize("value", ["", "a b", "a/b", "é", "١", "a\n", True, 1.5, ["a"], "x" * 65])

@@ -248,7 +248,7 @@ def test_many_missing_names_make_a_short_reason() -> None:
     ],
 )
 def test_evidence_of_a_run_since_the_baseline(target, before, now, began) -> None:
-    assert IAM_SYNC.evidence(ticket(before, Stage.STARTING, **target), now) is began
+    assert IAM_SYNC.has_started(ticket(before, Stage.STARTING, **target), now) is began
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_evidence_of_a_run_since_the_baseline(target, before, now, began) -> Non
     ],
 )
 def test_whether_a_run_could_start(now, phase) -> None:
-    assert IAM_SYNC.admit(iam_sync_target("c1", **ALICE), now).phase is phase
+    assert IAM_SYNC.can_start(iam_sync_target("c1", **ALICE), now).phase is phase
 
 
 @pytest.mark.parametrize(

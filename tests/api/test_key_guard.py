@@ -92,11 +92,11 @@ class World:
         self.sent: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.answers: dict[str, Response | TransportError] = {}
-        kept = coalescing.Kept()
+        kept = coalescing.ResultCache()
         monkeypatch.setattr(
             drivers,
-            "AsyncShares",
-            lambda **_: coalescing.AsyncShares(stage.clock, kept=kept, timer=self.timers),
+            "AsyncSingleFlight",
+            lambda **_: coalescing.AsyncSingleFlight(stage.clock, kept=kept, timer=self.timers),
         )
         monkeypatch.setattr(drivers, "_asend", self._asend)
         # The import of the library takes a thread, and so time that no clock here knows of.
@@ -248,7 +248,7 @@ def test_nobody_waits_for_a_probe_past_its_own_deadline(world, more, seconds):
             TransportError, match="probe request for this access key is still unanswered"
         ) as caught:
             await asked
-        assert (caught.value.sent, caught.value.lasting) == (False, False)
+        assert (caught.value.sent, caught.value.permanent) == (False, False)
         assert world.sent == ["hss"]
         world.gates["hss"].set()
         assert isinstance(await hung, Reply)
@@ -400,7 +400,9 @@ def test_threads_are_not_held_up_either(stage, threads):
     stage.holds = lambda request: "hss" in request.url
     stage.answer = lambda request: GOOD
     ended, outcomes = threads.meanwhile(
-        blocking(stage, "hss"), [blocking(stage, name) for name in ("mrs", "csms", "iam", "mrs")], patience=5
+        blocking(stage, "hss"),
+        [blocking(stage, name) for name in ("mrs", "csms", "iam", "mrs")],
+        max_queue_wait=5,
     )
     assert ended == 4
     assert all(isinstance(each, Reply) for each in outcomes)
@@ -410,7 +412,7 @@ def test_threads_wait_no_longer_than_their_deadline(stage, threads):
     stage.holds = lambda request: True
     more = {"give_up_at": START + 0.05}
     ended, outcomes = threads.meanwhile(
-        blocking(stage, "hss"), [blocking(stage, "hss", **more) for _ in range(5)], patience=5
+        blocking(stage, "hss"), [blocking(stage, "hss", **more) for _ in range(5)], max_queue_wait=5
     )
     assert ended == 5
     assert isinstance(outcomes[0], Reply)
@@ -422,7 +424,7 @@ def test_threads_with_a_wrong_key(stage, threads):
     stage.holds = lambda request: True
     stage.answer = lambda request: REFUSED
     _, errors = threads.meanwhile(
-        blocking(stage, "hss"), [blocking(stage, name) for name in list(HOSTS) * 4], patience=0.3
+        blocking(stage, "hss"), [blocking(stage, name) for name in list(HOSTS) * 4], max_queue_wait=0.3
     )
     assert {type(each) for each in errors} <= {CredentialsRejected, TransportError}
     assert len(stage.sent) == len({each.pieces()[1] for each in stage.sent}) <= 4
@@ -438,7 +440,7 @@ def test_threads_are_told_what_the_probe_was_answered_with(stage, threads, reply
     _, (own, *errors) = threads.meanwhile(
         blocking(stage, "mrs"),
         [blocking(stage, "mrs"), blocking(stage, "mrs", "/v2/{project_id}/others")],
-        patience=0.3,
+        max_queue_wait=0.3,
     )
     assert own.status == reply.status
     if len(stage.sent) == 1:  # a thread that came late sends a probe of its own
@@ -451,7 +453,7 @@ def test_the_reply_of_a_probe_is_kept_nowhere(world):
         world.answers = {"mrs": answer(200, {"secret": "S3CR3T"})}
         reply = await world.begin("mrs")
         assert json.dumps(reply.data) == '{"secret": "S3CR3T"}'
-        kept = [each[1] for each in drivers._pool().shares._kept._kept.values()]
+        kept = [each[1] for each in drivers._pool().shares._results._results.values()]
         assert [type(each).__name__ for each in kept] == ["_Verdict"]
 
     asyncio.run(main())

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.support.imagined_airflow import ONE_LOOK, SYNCS, WATCHES, Life, Story, Try
+from tests.support.imagined_airflow import ONE_LOOK, SYNCS, WATCHES, Life, ProgressLog, Try
 from tests.support.imagined_cloud import (
     ACCOUNTS,
     FAULTS,
@@ -42,7 +42,7 @@ from tests.support.scripted_network import START
 UNSEEN = 5.0
 
 
-def live(story: Story) -> Life:
+def live(story: ProgressLog) -> Life:
     """A whole life, checked."""
     with pytest.MonkeyPatch.context() as patch:
         life = Life(story, patch)
@@ -348,7 +348,7 @@ STRANGER = st.builds(
     what=st.sampled_from(["sync", "removal", "full"]),
     on=st.sets(st.sampled_from([*NAMES, *ACCOUNTS]), min_size=1).map(lambda on: tuple(sorted(on))),
 )
-#: The fields of a `Story`, as bad as they can be.
+#: The fields of a `ProgressLog`, as bad as they can be.
 BAD: dict[str, st.SearchStrategy[Any]] = {
     "there": SUBSET,
     "in_line": st.booleans(),
@@ -397,8 +397,8 @@ SYNC, WATCH = st.sampled_from(list(SYNCS)), st.sampled_from(list(WATCHES))
 
 def stories(
     work: st.SearchStrategy[str], fields: dict[str, st.SearchStrategy[Any]], **more: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Story]:
-    return st.builds(Story, work=work, **fields | more)
+) -> st.SearchStrategy[ProgressLog]:
+    return st.builds(ProgressLog, work=work, **fields | more)
 
 
 def some(number: int) -> Any:
@@ -422,13 +422,13 @@ def _silence() -> Iterator[None]:
 
 @some(200)
 @given(stories(SYNC, BAD))
-def test_a_task_in_a_bad_world(story: Story) -> None:
+def test_a_task_in_a_bad_world(story: ProgressLog) -> None:
     tell(live(story))
 
 
 @some(200)
 @given(stories(WATCH, BAD, after=st.none() | tenths(-100, 100), strangers=several(STRANGER, 4)))
-def test_a_sensor_in_a_bad_world(story: Story) -> None:
+def test_a_sensor_in_a_bad_world(story: ProgressLog) -> None:
     tell(live(story))
 
 
@@ -442,19 +442,19 @@ def test_a_sensor_in_a_bad_world(story: Story) -> None:
         latency=LATENCY | several(tenths(0.1, 15), 6, least=1),
     )
 )
-def test_starts_that_are_lost(story: Story) -> None:
+def test_starts_that_are_lost(story: ProgressLog) -> None:
     tell(live(story))
 
 
 @some(150)
 @given(stories(SYNC, CALM, deaths=several(st.integers(0, 30), 4, least=1), clears=several(st.booleans(), 4)))
-def test_processes_that_die(story: Story) -> None:
+def test_processes_that_die(story: ProgressLog) -> None:
     tell(live(story))
 
 
 @some(50)
 @given(stories(SYNC, CALM, ours=several(GOOD_COURSE, 2, least=1)))
-def test_a_task_in_a_good_world(story: Story) -> None:
+def test_a_task_in_a_good_world(story: ProgressLog) -> None:
     """Or all of the others could hold because nothing is ever green."""
     life = live(story)
     assert [found.how for found in life.tries] == ["green"]
@@ -467,13 +467,13 @@ def test_a_task_in_a_good_world(story: Story) -> None:
 
 def test_a_worker_that_dies_when_all_is_done() -> None:
     """After the end of the sync and before Airflow has noted it: while the result is pushed, for example."""
-    messages = live(Story()).machine.ticks
-    assert len(live(Story(deaths=(messages - 1,))).cloud.starts) == 1
+    messages = live(ProgressLog()).machine.ticks
+    assert len(live(ProgressLog(deaths=(messages - 1,))).cloud.starts) == 1
 
 
 def test_a_lost_start_that_comes_up_during_a_slow_look() -> None:
     """The last look of the search: its first request comes to the service only when the run is over."""
-    story = Story(
+    story = ProgressLog(
         there=("alice", "bob"),
         ours=(Course(shows_after=9.5, lasts=12.0),),
         of_starts=("lost, done",),
@@ -488,6 +488,6 @@ def test_a_lost_start_that_comes_up_during_a_slow_look() -> None:
 def test_a_cleared_task_whose_first_try_dies(ended) -> None:
     """The sync was done, the user asks for it anew, and what becomes of that is green at once."""
     deaths = (None, 0) if ended else (15, 0)
-    life = live(Story(deaths=deaths, downtime=(100.0,), clears=(True,)))
+    life = live(ProgressLog(deaths=deaths, downtime=(100.0,), clears=(True,)))
     assert life.tries[-1].how == "green"
     assert len(life.cloud.starts) == 2

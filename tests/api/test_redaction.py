@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token
 from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Response, Wiring
+from airflow_provider_cloudsync.api.messages import HttpRequest, HttpSettings, Request, Response
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.redaction import (
     MASK,
@@ -407,7 +407,9 @@ def test_a_text_is_cut_after_the_secret_is_out(stage, driver, way):
 
 def test_an_echo_of_the_proxy_s_password(stage):
     stage.answer = lambda request: answer(502, b"denied for user:pr0xyS3cr3t at proxy")
-    cloud = replace(clouds(stage)["keys"], wiring=Wiring(proxy="http://user:pr0xyS3cr3t@proxy:1"), attempts=1)
+    cloud = replace(
+        clouds(stage)["keys"], http_settings=HttpSettings(proxy="http://user:pr0xyS3cr3t@proxy:1"), attempts=1
+    )
     with pytest.raises(ApiError) as caught:
         stage.drive("blocking", call(cloud, READ))
     assert "denied for user:*** at proxy" in caught.value.message

@@ -16,11 +16,11 @@ from airflow_provider_cloudsync.api.error_bodies import find_error
 from airflow_provider_cloudsync.api.messages import Request, Response
 from airflow_provider_cloudsync.api.replies import (
     Reply,
-    accepts_proof,
+    accepts_credentials,
     is_missing,
     may_be_missing,
     read,
-    rejects_proof,
+    rejects_credentials,
 )
 from airflow_provider_cloudsync.api.text import one_line, shown
 from airflow_provider_cloudsync.api.throttling import throttle_limit, throttle_window
@@ -398,9 +398,9 @@ CALLERS = [
 
 @pytest.mark.parametrize(("body", "expected"), [pytest.param(*case[1:], id=case[0]) for case in CALLERS])
 def test_a_401_is_about_the_key_only_if_the_service_says_so(body, expected):
-    assert rejects_proof(response(401, body)) is expected
-    assert not rejects_proof(response(403, body))
-    assert not (expected and accepts_proof(response(401, body)))
+    assert rejects_credentials(response(401, body)) is expected
+    assert not rejects_credentials(response(403, body))
+    assert not (expected and accepts_credentials(response(401, body)))
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_a_401_is_about_the_key_only_if_the_service_says_so(body, expected):
     ],
 )
 def test_what_shows_that_a_key_was_accepted(status, body, expected):
-    assert accepts_proof(response(status, body)) is expected
+    assert accepts_credentials(response(status, body)) is expected
 
 
 REQUEST_IDS = [

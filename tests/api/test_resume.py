@@ -64,10 +64,10 @@ class Starting(Scripted):
     def settle(self, target):
         return 10.0
 
-    def evidence(self, ticket, seen):
+    def has_started(self, ticket, seen):
         return False
 
-    def admit(self, target, seen):
+    def can_start(self, target, seen):
         return ABSENT if self.clock.now < self.until else RUNNING
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cloudsync.api import signing
 from airflow_provider_cloudsync.api.credentials import KeyPair
-from airflow_provider_cloudsync.api.messages import HttpRequest, Wiring
+from airflow_provider_cloudsync.api.messages import HttpRequest, HttpSettings
 
 ACCESS_KEY = "QTWAOYTTINDUT2QVKYUC"
 SECRET_KEY = "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
@@ -81,8 +81,8 @@ class TestPublishedSample:
     def test_as_a_credential(self):
         headers = {"Host": self.HEADERS["Host"], "Content-Type": "application/json", "User-Agent": "any"}
         url = f"https://{self.HEADERS['Host']}{self.PATH}?{signing.canonical_query(self.QUERY)}"
-        bare = HttpRequest("GET", url, headers, b"", Wiring())
-        signed = KeyPair(ACCESS_KEY, SECRET_KEY).proven(bare, NOW)
+        bare = HttpRequest("GET", url, headers, b"", HttpSettings())
+        signed = KeyPair(ACCESS_KEY, SECRET_KEY).sign_if_ready(bare, NOW)
         assert signed.headers == {**headers, "X-Sdk-Date": DATE, "Authorization": self.HEADER}
         assert (signed.method, signed.url, signed.body) == (bare.method, bare.url, bare.body)
 
@@ -162,14 +162,14 @@ class TestKeyPair:
             "workspace": "w",
         },
         b'{"a":1}',
-        Wiring(),
+        HttpSettings(),
     )
 
     def signed_names(self, request):
         return request.headers["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
 
     def test_what_a_proxy_may_rewrite_is_not_signed(self):
-        signed = KeyPair("ak", "sk").proven(self.REQUEST, NOW)
+        signed = KeyPair("ak", "sk").sign_if_ready(self.REQUEST, NOW)
         assert self.signed_names(signed) == [
             "content-type",
             "host",
@@ -179,12 +179,12 @@ class TestKeyPair:
         ]
 
     def test_a_security_token_is_sent_and_signed(self):
-        signed = KeyPair("ak", "sk", "token").proven(self.REQUEST, NOW)
+        signed = KeyPair("ak", "sk", "token").sign_if_ready(self.REQUEST, NOW)
         assert signed.headers["X-Security-Token"] == "token"
         assert "x-security-token" in self.signed_names(signed)
 
     def test_without_a_token_there_is_no_header(self):
-        assert "X-Security-Token" not in KeyPair("ak", "sk").proven(self.REQUEST, NOW).headers
+        assert "X-Security-Token" not in KeyPair("ak", "sk").sign_if_ready(self.REQUEST, NOW).headers
 
     @pytest.mark.parametrize(
         "change",
@@ -202,15 +202,18 @@ class TestKeyPair:
         import dataclasses
 
         keys = KeyPair("ak", "sk")
-        first = keys.proven(self.REQUEST, NOW).headers["Authorization"]
-        assert keys.proven(dataclasses.replace(self.REQUEST, **change), NOW).headers["Authorization"] != first
-        assert keys.proven(self.REQUEST, NOW).headers["Authorization"] == first
-        assert keys.proven(self.REQUEST, NOW + 1).headers["Authorization"] != first
+        first = keys.sign_if_ready(self.REQUEST, NOW).headers["Authorization"]
+        assert (
+            keys.sign_if_ready(dataclasses.replace(self.REQUEST, **change), NOW).headers["Authorization"]
+            != first
+        )
+        assert keys.sign_if_ready(self.REQUEST, NOW).headers["Authorization"] == first
+        assert keys.sign_if_ready(self.REQUEST, NOW + 1).headers["Authorization"] != first
 
     def test_is_a_flow_that_asks_for_nothing(self):
         with pytest.raises(StopIteration) as end:
-            next(KeyPair("ak", "sk").authorize(self.REQUEST, NOW))
-        assert end.value.value == KeyPair("ak", "sk").proven(self.REQUEST, NOW)
+            next(KeyPair("ak", "sk").authenticate(self.REQUEST, NOW))
+        assert end.value.value == KeyPair("ak", "sk").sign_if_ready(self.REQUEST, NOW)
 
     def test_no_secret_in_repr_or_identity(self):
         keys = KeyPair("AKIDAKID", "SECRETSECRET", "TOKENTOKEN")
@@ -219,7 +222,7 @@ class TestKeyPair:
         assert "TOKEN" not in keys.identity
 
     def test_no_secret_in_the_repr_of_a_request(self):
-        signed = KeyPair("AKIDAKID", "SECRETSECRET", "TOKENTOKEN").proven(self.REQUEST, NOW)
+        signed = KeyPair("AKIDAKID", "SECRETSECRET", "TOKENTOKEN").sign_if_ready(self.REQUEST, NOW)
         assert not any(text in repr(signed) for text in ("AKID", "SECRET", "TOKEN", "Signature", "HMAC"))
 
 
@@ -325,8 +328,8 @@ def test_what_is_signed_is_what_the_url_says(query, path):
     where = "/" + "/".join(quote(part, safe="") for part in path)
     string = signing.canonical_query(query)
     url = "https://h.example" + where + (f"?{string}" if string else "")
-    bare = HttpRequest("GET", url, {"Host": "h.example"}, b"", Wiring())
-    signed = KeyPair(ACCESS_KEY, SECRET_KEY).proven(bare, NOW)
+    bare = HttpRequest("GET", url, {"Host": "h.example"}, b"", HttpSettings())
+    signed = KeyPair(ACCESS_KEY, SECRET_KEY).sign_if_ready(bare, NOW)
     expected = signing.sign(
         "GET", where, query, {"Host": "h.example"}, b"", access_key=ACCESS_KEY, secret_key=SECRET_KEY, now=NOW
     )
@@ -363,8 +366,8 @@ class TestDerived:
     )
     def test_as_a_credential(self, derived_for, headers, service, scope):
         keys = KeyPair(ACCESS_KEY, SECRET_KEY, derived_for_region=derived_for)
-        bare = HttpRequest("GET", "https://h/p", {"Host": "h", **headers}, b"", Wiring(), service)
-        shown = keys.proven(bare, NOW).headers["Authorization"]
+        bare = HttpRequest("GET", "https://h/p", {"Host": "h", **headers}, b"", HttpSettings(), service)
+        shown = keys.sign_if_ready(bare, NOW).headers["Authorization"]
         assert shown.startswith(f"V11-HMAC-SHA256 Credential={ACCESS_KEY}/20191115/{scope}, SignedHeaders=")
 
     def test_each_part_of_what_it_is_for_counts(self):
@@ -377,11 +380,11 @@ class TestDerived:
         assert len(keys) == 6
 
     def test_the_day_changes_with_the_clock(self):
-        bare = HttpRequest("GET", "https://h/p", {"Host": "h"}, b"", Wiring(), "mrs")
+        bare = HttpRequest("GET", "https://h/p", {"Host": "h"}, b"", HttpSettings(), "mrs")
         keys = KeyPair(ACCESS_KEY, SECRET_KEY, derived_for_region="r")
         midnight = 1_573_776_000.0
         for now, day in ((midnight - 0.01, "20191114"), (midnight, "20191115")):
-            assert f"/{day}/r/mrs," in keys.proven(bare, now).headers["Authorization"]
+            assert f"/{day}/r/mrs," in keys.sign_if_ready(bare, now).headers["Authorization"]
 
 
 def same_as_the_vendor_derived(method, path, query, headers, body, region, service, secret_key=SECRET_KEY):

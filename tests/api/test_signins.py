@@ -92,7 +92,7 @@ class TestWire:
         assert url in second.url
         assert second.headers["X-Auth-Token"] == "token-1"
         assert "Authorization" not in second.headers
-        assert stage.concealed == ["token-1"]
+        assert stage.masked == ["token-1"]
 
     def test_password_each_scope_has_its_token(self, stage, site):
         """One for each project, one for all that is of the account, whatever the order."""
@@ -119,7 +119,7 @@ class TestWire:
         assert (token["id"], token["duration_seconds"]) == ("unscoped-1", 21600)
         assert third.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=AK2X, ")
         assert third.headers["X-Security-Token"] == "session-3"
-        assert {"secret-2", "session-3"} <= set(stage.concealed)
+        assert {"secret-2", "session-3"} <= set(stage.masked)
 
     @BOTH
     def test_sts(self, stage, site, driver):
@@ -134,7 +134,7 @@ class TestWire:
             "duration_seconds": 3600,
         }
         assert "Access=AK1X, " in second.headers["Authorization"]
-        assert set(stage.concealed) == {"an.id.token", "secret-1", "session-2"}
+        assert set(stage.masked) == {"an.id.token", "secret-1", "session-2"}
 
     @BOTH
     def test_agency(self, stage, site, driver):
@@ -150,7 +150,7 @@ class TestWire:
             "duration_seconds": 3600,
         }
         assert "Access=AK1X, " in second.headers["Authorization"]
-        assert set(stage.concealed) == {"secret-1", "session-2"}
+        assert set(stage.masked) == {"secret-1", "session-2"}
 
     @BOTH
     def test_metadata_version_2(self, stage, site, driver):
@@ -162,7 +162,11 @@ class TestWire:
         assert second.headers["X-Metadata-Token"] == "metadata-1"
         for each in (first, second):
             assert not {"Authorization", "X-Auth-Token", "X-Project-Id"} & set(each.headers)
-            assert (each.wiring.proxy, each.wiring.connect_timeout, each.wiring.read_timeout) == ("", 3, 3)
+            assert (
+                each.http_settings.proxy,
+                each.http_settings.connect_timeout,
+                each.http_settings.read_timeout,
+            ) == ("", 3, 3)
         assert "Access=AK2X, " in third.headers["Authorization"]
 
     @BOTH
@@ -230,7 +234,7 @@ class TestConcealed:
 
         def reply(request):
             if not site.is_sign_in(request):
-                known.append(set(stage.concealed))
+                known.append(set(stage.masked))
             return served(request)
 
         stage.answer = reply
@@ -242,12 +246,12 @@ class TestConcealed:
     @pytest.mark.parametrize("way", ["oidc", "ecs"])
     def test_what_is_on_the_way(self, stage, site, way):
         drivers.run(call(cloud(stage, way), READ))
-        assert set(site.secrets) <= set(stage.concealed)
+        assert set(site.secrets) <= set(stage.masked)
 
     @pytest.mark.parametrize("way", ["oidc", "sts"])
     def test_the_id_token(self, stage, site, way):
         drivers.run(call(cloud(stage, way), READ))
-        assert "an.id.token" in stage.concealed
+        assert "an.id.token" in stage.masked
 
 
 class TestOnTopOfEachOther:
@@ -536,7 +540,7 @@ FAILURES = {
     "200, null": answer(200, b"null"),
     "timeout": TransportError("no reply in time"),
     "refused": TransportError("refused", sent=False),
-    "TLS": TransportError("certificate", sent=False, lasting=True),
+    "TLS": TransportError("certificate", sent=False, permanent=True),
     "huge": UnreadableReply("the reply is larger than 16 MiB"),
 }
 

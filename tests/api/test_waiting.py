@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Pause, Shared
+from airflow_provider_cloudsync.api.messages import Pause, SingleFlight
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
 from airflow_provider_cloudsync.api.waiting.polling import WaitState, next_pause, observe, poll, until_done
 from airflow_provider_cloudsync.exceptions import (
@@ -42,7 +42,7 @@ class Scripted:
 
     clock: Clock
     ends_after: float = 1e9
-    floor: float = 2.0
+    min_poll_interval: float = 2.0
     console: Console = CONSOLE
     name: str = "scripted"
     errors: list = field(default_factory=list)
@@ -87,7 +87,7 @@ def drive(flow, clock: Clock):
                     clock.now += message.seconds
                     result = None
                 else:
-                    assert isinstance(message, Shared)
+                    assert isinstance(message, SingleFlight)
                     clock.now += message.wait
                     result = drive(message.make(), clock)
             except Exception as error:
@@ -123,7 +123,7 @@ def test_adaptive_polling_is_soon_for_short_syncs_and_cheap_for_long_ones(clock,
 
 
 @pytest.mark.parametrize(
-    ("waited", "floor", "chosen", "pause"),
+    ("waited", "min_poll_interval", "chosen", "pause"),
     [
         (0, 2, None, 2),
         (19, 2, None, 2),
@@ -135,8 +135,8 @@ def test_adaptive_polling_is_soon_for_short_syncs_and_cheap_for_long_ones(clock,
         (0, 15, 5, 15),
     ],
 )
-def test_next_pause(waited, floor, chosen, pause) -> None:
-    assert next_pause(waited, floor, chosen) == pause
+def test_next_pause(waited, min_poll_interval, chosen, pause) -> None:
+    assert next_pause(waited, min_poll_interval, chosen) == pause
 
 
 def test_the_deadline_has_a_last_look_and_then_ends_the_wait(clock) -> None:
@@ -204,7 +204,7 @@ def pauses(clock: Clock, **arguments) -> list[float]:
 def test_adaptive_pauses_differ_a_little_and_never_go_below_what_the_service_bears(clock) -> None:
     one, other = pauses(clock), pauses(clock)
     assert one != other
-    assert min(one) >= Scripted.floor
+    assert min(one) >= Scripted.min_poll_interval
     assert max(one) <= 60
     assert min(one[-10:]) >= 57
 
@@ -223,7 +223,7 @@ PASSING = [
 LASTING = [
     ApiError("no", status=403),
     ApiError("gone", status=404, code="CSMS.0005"),
-    TransportError("TLS", lasting=True),
+    TransportError("TLS", permanent=True),
 ]
 
 

@@ -374,7 +374,7 @@ def test_airflow_masks_keys_of_the_machine(monkeypatch, profile, agency):
     from airflow_provider_cloudsync.hooks import cloudsync
 
     told: list[str] = []
-    monkeypatch.setattr(cloudsync, "conceal", told.append)
+    monkeypatch.setattr(cloudsync, "mask_secret", told.append)
     put(monkeypatch, STATIC, SESSION)
     extra = {"region": "cn-north-4", "agency": agency}
     monkeypatch.setenv("AIRFLOW_CONN_BARE", json.dumps({"conn_type": "cloudsync", "extra": extra}))

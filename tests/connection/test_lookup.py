@@ -374,7 +374,7 @@ class TestHook:
         before = hook.cloud
         moving.missing_until = math.inf
         with pytest.raises(ConnectionNotFound):
-            hook.look_again()
+            hook.has_new_key()
         assert hook.cloud is before
 
     def test_a_refresh_keeps_the_same_object_where_nothing_changed(self, moving) -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from airflow_provider_cloudsync import __version__
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Wiring
+from airflow_provider_cloudsync.api.messages import HttpSettings
 from airflow_provider_cloudsync.connection.fields import FIELDS
 from airflow_provider_cloudsync.connection.reader import read_connection
 from airflow_provider_cloudsync.emulator import Emulator
@@ -108,7 +108,7 @@ TAKEN = [
 def test_taken(extra, expected):
     cloud = read(given_extra(**extra))
     assert cloud.credentials == KeyPair("AKIDAKID", "SKSKSKSK")
-    assert cloud.wiring == Wiring()
+    assert cloud.http_settings == HttpSettings()
     usual = {"region": None, "project_id": None, "endpoint": None, "endpoints": {}}
     usual |= {"domain_id": None, "enterprise_project_id": None}
     assert {name: getattr(cloud, name) for name in usual} == {**usual, **expected}
@@ -129,28 +129,32 @@ def test_the_keys_without_the_blanks_of_a_paste():
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        pytest.param({}, Wiring(), id="default"),
-        pytest.param({"timeout": 30}, Wiring(read_timeout=30.0), id="timeout"),
-        pytest.param({"timeout": "30"}, Wiring(read_timeout=30.0), id="timeout as text"),
-        pytest.param({"timeout": 2.5}, Wiring(connect_timeout=2.5, read_timeout=2.5), id="short timeout"),
-        pytest.param({"timeout": 1}, Wiring(connect_timeout=1.0, read_timeout=1.0), id="least"),
-        pytest.param({"timeout": 600}, Wiring(read_timeout=600.0), id="most"),
-        pytest.param({"verify": True}, Wiring(), id="verify"),
-        pytest.param({"verify": False}, Wiring(verify=False), id="no verify"),
-        pytest.param({"verify": "false"}, Wiring(verify=False), id="no verify as text"),
-        pytest.param({"verify": "False"}, Wiring(verify=False), id="no verify as Python has it"),
-        pytest.param({"verify": " TRUE "}, Wiring(), id="verify as text"),
-        pytest.param({"verify": __file__}, Wiring(verify=__file__), id="a file"),
-        pytest.param({"verify": "/"}, Wiring(verify="/"), id="a folder"),
-        pytest.param({"proxy": "http://p:3128"}, Wiring(proxy="http://p:3128"), id="proxy"),
-        pytest.param({"proxy": "https://u:p%40@p/"}, Wiring(proxy="https://u:p%40@p/"), id="proxy with user"),
-        pytest.param({"allow_http": True}, Wiring(allow_http=True), id="allow_http"),
-        pytest.param({"allow_http": "true"}, Wiring(allow_http=True), id="allow_http as text"),
-        pytest.param({"allow_http": "false"}, Wiring(), id="no allow_http as text"),
+        pytest.param({}, HttpSettings(), id="default"),
+        pytest.param({"timeout": 30}, HttpSettings(read_timeout=30.0), id="timeout"),
+        pytest.param({"timeout": "30"}, HttpSettings(read_timeout=30.0), id="timeout as text"),
+        pytest.param(
+            {"timeout": 2.5}, HttpSettings(connect_timeout=2.5, read_timeout=2.5), id="short timeout"
+        ),
+        pytest.param({"timeout": 1}, HttpSettings(connect_timeout=1.0, read_timeout=1.0), id="least"),
+        pytest.param({"timeout": 600}, HttpSettings(read_timeout=600.0), id="most"),
+        pytest.param({"verify": True}, HttpSettings(), id="verify"),
+        pytest.param({"verify": False}, HttpSettings(verify=False), id="no verify"),
+        pytest.param({"verify": "false"}, HttpSettings(verify=False), id="no verify as text"),
+        pytest.param({"verify": "False"}, HttpSettings(verify=False), id="no verify as Python has it"),
+        pytest.param({"verify": " TRUE "}, HttpSettings(), id="verify as text"),
+        pytest.param({"verify": __file__}, HttpSettings(verify=__file__), id="a file"),
+        pytest.param({"verify": "/"}, HttpSettings(verify="/"), id="a folder"),
+        pytest.param({"proxy": "http://p:3128"}, HttpSettings(proxy="http://p:3128"), id="proxy"),
+        pytest.param(
+            {"proxy": "https://u:p%40@p/"}, HttpSettings(proxy="https://u:p%40@p/"), id="proxy with user"
+        ),
+        pytest.param({"allow_http": True}, HttpSettings(allow_http=True), id="allow_http"),
+        pytest.param({"allow_http": "true"}, HttpSettings(allow_http=True), id="allow_http as text"),
+        pytest.param({"allow_http": "false"}, HttpSettings(), id="no allow_http as text"),
     ],
 )
 def test_wiring(extra, expected):
-    assert read(given_extra(**extra)).wiring == expected
+    assert read(given_extra(**extra)).http_settings == expected
 
 
 @pytest.mark.parametrize("endpoint", ["http://mrs.example.com", "http://10.0.0.1:8080"])
@@ -478,7 +482,11 @@ class TestReadingTheConnection:
         )
         cloud = CloudSyncHook("uri").cloud
         assert cloud.credentials == KeyPair("AK", "S/K+")
-        assert (cloud.region, cloud.project_id, cloud.wiring.read_timeout) == ("cn-north-4", "p1", 30.0)
+        assert (cloud.region, cloud.project_id, cloud.http_settings.read_timeout) == (
+            "cn-north-4",
+            "p1",
+            30.0,
+        )
 
     def test_not_before_it_is_needed(self):
         hook = CloudSyncHook("does_not_exist", region="cn-north-4", project_id="p")
@@ -538,7 +546,9 @@ class TestAsync:
     ):
         """The time of a connection is when it was read, and not when something was made of it."""
         now = 1000.0
-        monkeypatch.setattr(drivers, "AsyncShares", lambda **_: coalescing.AsyncShares(lambda: now))
+        monkeypatch.setattr(
+            drivers, "AsyncSingleFlight", lambda **_: coalescing.AsyncSingleFlight(lambda: now)
+        )
 
         async def main() -> list[str]:
             nonlocal now
@@ -959,7 +969,9 @@ class TestGuardOfSessions:
 
     @pytest.fixture(autouse=True)
     def _fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(drivers, "_shares", coalescing.BlockingShares(kept=coalescing.Kept()))
+        monkeypatch.setattr(
+            drivers, "_single_flight", coalescing.BlockingSingleFlight(kept=coalescing.ResultCache())
+        )
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_a_loop_with_a_wrong_key_sends_it_once(self, connect, emulator, stream):
@@ -1148,7 +1160,9 @@ class TestTestConnection:
         seen = []
         real = drivers._send
         monkeypatch.setattr(
-            drivers, "_send", lambda request, *limit: seen.append(request.wiring) or real(request, *limit)
+            drivers,
+            "_send",
+            lambda request, *limit: seen.append(request.http_settings) or real(request, *limit),
         )
         works, text = CloudSyncHook().test_connection()
         assert works is False

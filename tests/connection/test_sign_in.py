@@ -416,7 +416,7 @@ class TestTestConnection:
             drivers, "_send", lambda request, *limit: seen.append(request) or real(request, *limit)
         )
         CloudSyncHook().test_connection()
-        assert {request.wiring.read_timeout <= 10 for request in seen} == {True}
+        assert {request.http_settings.read_timeout <= 10 for request in seen} == {True}
 
     @pytest.mark.parametrize("way", ["password", "oidc", "sts"])
     def test_nor_does_a_sign_in_that_is_throttled(self, enter, way) -> None:
@@ -444,9 +444,9 @@ def transport_masks(mode: str, secret: str) -> None:
     from airflow_provider_cloudsync.transport import masking
 
     if mode == "blocking":
-        masking.conceal(secret)
+        masking.mask_secret(secret)
     else:
-        asyncio.run(masking.aconceal(secret))
+        asyncio.run(masking.amask_secret(secret))
 
 
 @pytest.mark.parametrize("length", [1, 128, 129, 4000])
@@ -462,8 +462,8 @@ def test_what_the_masker_is_told_stays_small(monkeypatch, length) -> None:
     masked: list[str] = []
     monkeypatch.setattr(sdk, "mask_secret", masked.append)
     secret = "".join(chr(97 + i * i % 26) for i in range(length))
-    masking.conceal(secret)
-    asyncio.run(masking.aconceal(secret))
+    masking.mask_secret(secret)
+    asyncio.run(masking.amask_secret(secret))
     assert len(masked) == 2
     for each in masked:
         assert secret.endswith(each)

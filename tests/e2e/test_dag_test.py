@@ -17,7 +17,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding=
 FILES = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
 (SETTINGS,) = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 #: A wait that moves to the triggerer has its first poll after some seconds, which is not what is tested here.
-AT_ONCE = "\n\nfrom airflow_provider_cloudsync.tasks import waiter\n\nwaits._FIRST_LOOK = 0.0\n"
+AT_ONCE = "\n\nfrom airflow_provider_cloudsync.tasks import waiter\n\nwaits._FIRST_POLL_DELAY = 0.0\n"
 
 
 def test_the_tests_of_the_guide(tmp_path: Path) -> None:

@@ -190,6 +190,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def tell(secret: str) -> None:
         secrets.append(secret)
 
-    monkeypatch.setattr(drivers, "conceal", secrets.append)
-    monkeypatch.setattr(drivers, "aconceal", tell)
+    monkeypatch.setattr(drivers, "mask_secret", secrets.append)
+    monkeypatch.setattr(drivers, "amask_secret", tell)
     return secrets

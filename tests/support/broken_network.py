@@ -42,7 +42,7 @@ class Road:
         self.extra: dict[str, Any] = {"endpoint": self._server.url}
         if trouble in ("certificate", "no TLS"):
             good, self._bad = (
-                make_certificate(_made(folder / name), "127.0.0.1") for name in ("good", "bad")
+                make_certificate(_cache(folder / name), "127.0.0.1") for name in ("good", "bad")
             )
             self._good = self._server.tls = good.context
             self.extra = {"endpoint": self._server.url, "verify": good.path}
@@ -99,6 +99,6 @@ def road(emulator: Emulator, trouble: str, folder: Path, monkeypatch: pytest.Mon
         opened.close()
 
 
-def _made(folder: Path) -> Path:
+def _cache(folder: Path) -> Path:
     folder.mkdir()
     return folder

@@ -10,7 +10,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Hold, HttpRequest, Pause, Response, Shared, Turn
+from airflow_provider_cloudsync.api.messages import (
+    AcquireSlot,
+    Cooldown,
+    HttpRequest,
+    Pause,
+    Response,
+    SingleFlight,
+)
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 
 Answer = Callable[[HttpRequest], Any]
@@ -38,7 +45,7 @@ class Driver:
     answer: Answer
     now: float = 1_710_901_516.0
     sent: list[HttpRequest] = field(default_factory=list)
-    shared: list[Shared] = field(default_factory=list)
+    shared: list[SingleFlight] = field(default_factory=list)
 
     def cloud(self, **more: Any) -> Cloud:
         given = {"region": "cn-north-4", "project_id": "p1", **more}
@@ -51,9 +58,9 @@ class Driver:
         if isinstance(message, Pause):
             self.now += message.seconds
             return None
-        if isinstance(message, Turn | Hold):
+        if isinstance(message, AcquireSlot | Cooldown):
             return 0.0
-        if isinstance(message, Shared):
+        if isinstance(message, SingleFlight):
             self.shared.append(message)
             return self.run(message.make())
         assert isinstance(message, HttpRequest)

@@ -111,10 +111,10 @@ class Strike:
 
 def _make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection takes no timeout below a second, and each stall lasts as long in real time."""
-    wiring = connections._wiring
+    http_settings = connections._http_settings
 
     def hasty(*arguments: Any, **named: Any) -> Any:
-        usual = wiring(*arguments, **named)
+        usual = http_settings(*arguments, **named)
         return dataclasses.replace(usual, connect_timeout=_READ_TIMEOUT, read_timeout=_READ_TIMEOUT)
 
-    monkeypatch.setattr(connections, "_wiring", hasty)
+    monkeypatch.setattr(connections, "_http_settings", hasty)

@@ -30,9 +30,11 @@ class Idle:
         self._alarms: list[tuple[float, int, list[Callable[[], object]]]] = []
         self._numbers = itertools.count()
         self._away = 0
-        kept = coalescing.Kept()
+        kept = coalescing.ResultCache()
         monkeypatch.setattr(
-            drivers, "AsyncShares", lambda **_: coalescing.AsyncShares(emulator.clock.now, self._later, kept)
+            drivers,
+            "AsyncSingleFlight",
+            lambda **_: coalescing.AsyncSingleFlight(emulator.clock.now, self._later, kept),
         )
         asleep = _WithSleep(self._sleep)
         for module in (drivers, watcher, lookup):
@@ -42,8 +44,8 @@ class Idle:
         for module, name in (
             (drivers, "_asend"),
             (drivers, "make_ready"),
-            (drivers, "aconceal"),
-            (cloudsync, "aconceal"),
+            (drivers, "amask_secret"),
+            (cloudsync, "amask_secret"),
             (compat, "get_async_connection"),
         ):
             monkeypatch.setattr(module, name, self._counted(getattr(module, name)))

@@ -98,8 +98,8 @@ class Machine(Stage):
         self._left = next(self._deaths, None)
         self.main = None
         self.idled, self.requests = 0.0, 0
-        self._patch.setattr(drivers, "_shares", coalescing.BlockingShares(clock=self.clock))
-        self._patch.setattr(drivers, "_turns", rate_limits.Turns(clock=self.clock))
+        self._patch.setattr(drivers, "_single_flight", coalescing.BlockingSingleFlight(clock=self.clock))
+        self._patch.setattr(drivers, "_rate_limiter", rate_limits.RateLimiter(clock=self.clock))
 
     def tick(self) -> None:
         self.ticks += 1
@@ -149,7 +149,7 @@ class Store(dict[str, str]):
 
 
 @dataclass(frozen=True)
-class Story:
+class ProgressLog:
     """What happens to one task.
 
     :param work: one of `SYNCS` or `WATCHES`.
@@ -252,7 +252,7 @@ WATCHES = {
 }
 
 
-def service_of(story: Story, service: str) -> Cluster | Events | Accounts | MemberTask:
+def service_of(story: ProgressLog, service: str) -> Cluster | Events | Accounts | MemberTask:
     """The service as the story finds it."""
     last = None if story.updated is None else START - story.updated
     if service == "hss":
@@ -290,7 +290,7 @@ class Try:
 class Life:
     """A task, try after try, until it is green, red, or the story ends."""
 
-    story: Story
+    story: ProgressLog
     patch: pytest.MonkeyPatch
     tries: list[Try] = field(default_factory=list)
     #: When each try began, and which of them were the first after a clear.

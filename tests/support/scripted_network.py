@@ -74,7 +74,7 @@ class Stage:
         self.now = now
         self.sent: list[HttpRequest] = []
         self.pauses: list[float] = []
-        self.concealed: list[str] = []
+        self.masked: list[str] = []
         self.answer: Answer = lambda request: answer(200, {})
         self.gate: asyncio.Event | None = None
         self.holds: Callable[[HttpRequest], bool] = lambda request: False
@@ -86,17 +86,19 @@ class Stage:
         monkeypatch.setattr(drivers, "time", stepped)
         monkeypatch.setattr(drivers, "asyncio", _SteppedAsyncio(self))
 
-        kept = coalescing.Kept()
+        kept = coalescing.ResultCache()
         monkeypatch.setattr(
-            drivers, "AsyncShares", lambda **_: coalescing.AsyncShares(self.clock, jumps(self.pause), kept)
+            drivers,
+            "AsyncSingleFlight",
+            lambda **_: coalescing.AsyncSingleFlight(self.clock, jumps(self.pause), kept),
         )
-        monkeypatch.setattr(drivers, "_shares", coalescing.BlockingShares(self.clock, kept))
-        monkeypatch.setattr(drivers, "_turns", rate_limits.Turns(clock=self.clock))
+        monkeypatch.setattr(drivers, "_single_flight", coalescing.BlockingSingleFlight(self.clock, kept))
+        monkeypatch.setattr(drivers, "_rate_limiter", rate_limits.RateLimiter(clock=self.clock))
         monkeypatch.setattr(drivers, "_send", self._send)
         monkeypatch.setattr(drivers, "_asend", self._asend)
         monkeypatch.setattr(drivers, "_open_async_session", _Session)
-        monkeypatch.setattr(drivers, "conceal", self.concealed.append)
-        monkeypatch.setattr(drivers, "aconceal", self._aconceal)
+        monkeypatch.setattr(drivers, "mask_secret", self.masked.append)
+        monkeypatch.setattr(drivers, "amask_secret", self._aconceal)
 
     def clock(self) -> float:
         return self.now
@@ -108,7 +110,7 @@ class Stage:
 
     async def _aconceal(self, secret: str) -> None:
         await asyncio.sleep(0)
-        self.concealed.append(secret)
+        self.masked.append(secret)
 
     def _begin(self, request: HttpRequest) -> None:
         with self._lock:
@@ -190,7 +192,7 @@ class Loop:
         return self._runner.run(main())
 
     def meanwhile(
-        self, first: Flow[Any], others: Iterable[Flow[Any]], *, patience: float = 0.1
+        self, first: Flow[Any], others: Iterable[Flow[Any]], *, max_queue_wait: float = 0.1
     ) -> tuple[int, list[Any]]:
         """Begin with one flow; when a request of it is held, begin the others, and then let it go.
 
@@ -230,14 +232,14 @@ class Threads:
         return self._stage.outcomes("blocking", flows)
 
     def meanwhile(
-        self, first: Flow[Any], others: Iterable[Flow[Any]], *, patience: float = 0.1
+        self, first: Flow[Any], others: Iterable[Flow[Any]], *, max_queue_wait: float = 0.1
     ) -> tuple[int, list[Any]]:
         flows = list(others)
         with ThreadPoolExecutor(len(flows) + 1) as pool:
             futures = [pool.submit(drivers.run, first)]
             self._stage.held.wait(10)
             futures += [pool.submit(drivers.run, flow) for flow in flows]
-            ended, _ = wait(futures[1:], timeout=patience)
+            ended, _ = wait(futures[1:], timeout=max_queue_wait)
             self._stage.let_go.set()
         return len(ended), [each.exception() or each.result() for each in futures]
 

@@ -59,9 +59,9 @@ def use_stepped_clock(
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", stepped)
     for module in (drivers, lookup):
         monkeypatch.setattr(module, "asyncio", _SteppedAsyncio(advance))
-    kept = coalescing.Kept()
+    kept = coalescing.ResultCache()
     monkeypatch.setattr(
-        drivers, "AsyncShares", lambda **_: coalescing.AsyncShares(elapsed, jumps(advance), kept)
+        drivers, "AsyncSingleFlight", lambda **_: coalescing.AsyncSingleFlight(elapsed, jumps(advance), kept)
     )
-    monkeypatch.setattr(drivers, "_turns", rate_limits.Turns(clock=elapsed))
-    monkeypatch.setattr(drivers, "_shares", coalescing.BlockingShares(elapsed, kept))
+    monkeypatch.setattr(drivers, "_rate_limiter", rate_limits.RateLimiter(clock=elapsed))
+    monkeypatch.setattr(drivers, "_single_flight", coalescing.BlockingSingleFlight(elapsed, kept))

@@ -15,7 +15,7 @@ from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.emulator import Emulator
 from airflow_provider_cloudsync.exceptions import CloudSyncError
 from airflow_provider_cloudsync.transport import coalescing, drivers
-from airflow_provider_cloudsync.transport.rate_limits import Turns
+from airflow_provider_cloudsync.transport.rate_limits import RateLimiter
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
@@ -52,8 +52,10 @@ class World:
         self._monkeypatch = monkeypatch
         stepped = SimpleNamespace(time=self.now, monotonic=self.now, sleep=emulator.advance)
         monkeypatch.setattr(drivers, "time", stepped)
-        monkeypatch.setattr(drivers, "_turns", Turns(clock=self.now))
-        monkeypatch.setattr(drivers, "AsyncShares", lambda **_: coalescing.AsyncShares(clock=self.now))
+        monkeypatch.setattr(drivers, "_rate_limiter", RateLimiter(clock=self.now))
+        monkeypatch.setattr(
+            drivers, "AsyncSingleFlight", lambda **_: coalescing.AsyncSingleFlight(clock=self.now)
+        )
         # By this it drops connections that were idle for long, before their timers go off.
         monkeypatch.setattr("aiohttp.connector.monotonic", self.now)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync import metrics
-from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response, Wiring
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, HttpSettings, Response
 from airflow_provider_cloudsync.exceptions import TransportError
 from airflow_provider_cloudsync.transport import blocking, drivers
 from tests.support.raw_server import Peer, Script, Server
@@ -83,15 +83,15 @@ def drive(request: pytest.FixtureRequest) -> Drive:
     return lambda flow: asyncio.run(drivers.arun(flow))
 
 
-QUICK = Wiring(connect_timeout=5.0, read_timeout=5.0)
-HASTY = Wiring(connect_timeout=0.2, read_timeout=0.2)
+QUICK = HttpSettings(connect_timeout=5.0, read_timeout=5.0)
+HASTY = HttpSettings(connect_timeout=0.2, read_timeout=0.2)
 
 
 def http(
-    url: str, method: str = "GET", body: bytes = b"", wiring: Wiring = QUICK, **headers: str
+    url: str, method: str = "GET", body: bytes = b"", http_settings: HttpSettings = QUICK, **headers: str
 ) -> HttpRequest:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HttpRequest(method, url, given, body, wiring)
+    return HttpRequest(method, url, given, body, http_settings)
 
 
 def one(request: HttpRequest) -> Flow[Response]:
@@ -115,8 +115,8 @@ def outcome(drive: Drive, request: HttpRequest) -> tuple[Any, ...]:
         return reply.status, reply.body
     assert f": {request.method} {request.url.partition('?')[0]}" in error.message
     assert "Check the endpoint" in error.message
-    sent, lasting = "sent" if error.sent else "not sent", "lasting" if error.lasting else "may pass"
-    return type(error).__name__, sent, lasting
+    sent, permanent = "sent" if error.sent else "not sent", "lasting" if error.permanent else "may pass"
+    return type(error).__name__, sent, permanent
 
 
 LOST = ("TransportError", "sent", "may pass")

@@ -122,11 +122,13 @@ def test_a_reused_connection_that_is_closed(
         answers(raw_reply(b"" if method == "HEAD" else b"fresh")),
         tls=certificate and certificate.context,
     )
-    wiring = replace(QUICK, verify=certificate.path) if certificate else QUICK
+    http_settings = replace(QUICK, verify=certificate.path) if certificate else QUICK
     second = replace(
-        http(server.url + "/second", method, wiring=wiring), repeatable=repeatable, service="mrs"
+        http(server.url + "/second", method, http_settings=http_settings),
+        repeatable=repeatable,
+        service="mrs",
     )
-    assert ended_with(several(http(server.url, wiring=wiring), second), drive) == expected
+    assert ended_with(several(http(server.url, http_settings=http_settings), second), drive) == expected
     assert len(server.requests) == number
     retries = [each for each in counted if each[0] == "retries"]
     assert retries == [("retries", "mrs")] * (number - 2)
@@ -183,7 +185,7 @@ class TestAiohttpThatCannotBeUsed:
             TransportError, match=r"^aiohttp .* is not supported.*from 3\.14 on, below 4"
         ) as caught:
             asyncio.run(drivers.arun(one(http(url, "DELETE"))))
-        assert (caught.value.sent, caught.value.lasting) == (False, True)
+        assert (caught.value.sent, caught.value.permanent) == (False, True)
         return caught.value
 
     def test_without_a_way_to_send(self, serve, monkeypatch):

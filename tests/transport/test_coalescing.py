@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.exceptions import ApiError, TransportError
-from airflow_provider_cloudsync.transport.coalescing import NOTHING, AsyncShares, BlockingShares, Kept
+from airflow_provider_cloudsync.transport.coalescing import (
+    NOTHING,
+    AsyncSingleFlight,
+    BlockingSingleFlight,
+    ResultCache,
+)
 
 
 class HandClock:
@@ -72,7 +77,7 @@ class Work:
         return f"result {run}"
 
 
-Scenario = Callable[[AsyncShares, HandClock], Awaitable[None]]
+Scenario = Callable[[AsyncSingleFlight, HandClock], Awaitable[None]]
 
 
 def play(scenario: Scenario) -> None:
@@ -84,7 +89,7 @@ def play(scenario: Scenario) -> None:
         # Such as "exception was never retrieved", which comes when the task is thrown away.
         asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
         clock = HandClock()
-        shares = AsyncShares(clock, clock.later)
+        shares = AsyncSingleFlight(clock, clock.later)
         try:
             await asyncio.wait_for(scenario(shares, clock), 10)
             await settle()
@@ -101,7 +106,7 @@ def play(scenario: Scenario) -> None:
     assert complaints == []
 
 
-def ask(shares: AsyncShares, work: Work, key: Any = "key", **more: Any) -> asyncio.Task[Any]:
+def ask(shares: AsyncSingleFlight, work: Work, key: Any = "key", **more: Any) -> asyncio.Task[Any]:
     return asyncio.create_task(shares.get(key, work, **more))
 
 
@@ -271,7 +276,7 @@ class TestAsync:
 
             shares._timer = timer
             work = Work(held=True)
-            own = shares.join("key", work, max_wait=left)
+            result_for = shares.join("key", work, max_wait=left)
             await settle()
             others = [shares.join("key", work, max_wait=left) for _ in range(2)]
             unlimited = shares.join("key", work, max_age=30)
@@ -280,8 +285,8 @@ class TestAsync:
             assert await others[0] is NOTHING
             shares.leave("key", others[0])
             work.gate.set()
-            assert [await own, await others[1], await unlimited] == ["result 1"] * 3
-            for each in (own, others[1], unlimited):
+            assert [await result_for, await others[1], await unlimited] == ["result 1"] * 3
+            for each in (result_for, others[1], unlimited):
                 shares.leave("key", each)
             timers[1][1]()  # too late
             assert others[1].result() == "result 1"
@@ -462,14 +467,14 @@ class TestAsync:
             work = Work()
             for number in range(100):
                 await ask(shares, work, key=number)
-            assert (len(shares), len(shares._kept)) == (0, 0)
+            assert (len(shares), len(shares._results)) == (0, 0)
 
         play(scenario)
 
 
 def test_with_the_real_clock():
     async def main() -> None:
-        shares, work = AsyncShares(), Work()
+        shares, work = AsyncSingleFlight(), Work()
         asked = [asyncio.create_task(shares.get("key", work, wait=wait)) for wait in (0.002, 3600)]
         assert await asyncio.wait_for(asyncio.gather(*asked), 5) == ["result 1", "result 1"]
         assert len(shares) == 0
@@ -479,7 +484,7 @@ def test_with_the_real_clock():
 
 class TestBlocking:
     def test_one_run_for_many_threads(self):
-        shares, gate, runs = BlockingShares(), threading.Barrier(8), []
+        shares, gate, runs = BlockingSingleFlight(), threading.Barrier(8), []
 
         def work() -> str:
             runs.append(1)
@@ -499,7 +504,7 @@ class TestBlocking:
         assert len(runs) == 1
 
     def test_keys_do_not_wait_for_each_other(self):
-        shares, other_is_done = BlockingShares(), threading.Event()
+        shares, other_is_done = BlockingSingleFlight(), threading.Event()
 
         def slow() -> str:
             assert other_is_done.wait(5)
@@ -519,7 +524,7 @@ class TestBlocking:
     )
     def test_how_long_a_result_is_kept(self, age, later, runs):
         now = [100.0]
-        shares = BlockingShares(lambda: now[0])
+        shares = BlockingSingleFlight(lambda: now[0])
         calls: list[int] = []
         work = lambda: calls.append(1) or len(calls)  # noqa: E731
         shares.get("key", work, max_age=age)
@@ -529,7 +534,7 @@ class TestBlocking:
 
     def test_the_age_counts_from_when_the_run_began(self):
         now = [100.0]
-        shares = BlockingShares(lambda: now[0])
+        shares = BlockingSingleFlight(lambda: now[0])
 
         def slow() -> float:
             now[0] += 50
@@ -540,7 +545,7 @@ class TestBlocking:
         assert shares.get("key", slow, max_age=60) == 220
 
     def test_an_error_is_not_kept_and_frees_the_next(self):
-        shares = BlockingShares()
+        shares = BlockingSingleFlight()
 
         def fail() -> None:
             raise TransportError("m")
@@ -551,7 +556,7 @@ class TestBlocking:
         assert shares.get("key", lambda: "fine", max_age=60) == "fine"
 
     def test_none_is_a_result_like_any_other(self):
-        shares, calls = BlockingShares(), []
+        shares, calls = BlockingSingleFlight(), []
         for _ in range(2):
             assert shares.get("key", lambda: calls.append(1), max_age=60) is None
         assert len(calls) == 1
@@ -578,7 +583,7 @@ class Common:
         }
 
 
-async def of_common(shares: AsyncShares, part: str, work: Any, **when: float) -> Any:
+async def of_common(shares: AsyncSingleFlight, part: str, work: Any, **when: float) -> Any:
     """A part of it, as a driver waits for it."""
     future = shares.join_part("key", part, work, **when)
     try:
@@ -588,7 +593,7 @@ async def of_common(shares: AsyncShares, part: str, work: Any, **when: float) ->
 
 
 def want(
-    shares: AsyncShares, work: Common, part: str, wait: float = 0, soonest: float = 0
+    shares: AsyncSingleFlight, work: Common, part: str, wait: float = 0, soonest: float = 0
 ) -> asyncio.Task[Any]:
     return asyncio.create_task(of_common(shares, part, work, wait=wait, soonest=soonest))
 
@@ -695,8 +700,8 @@ class TestParts:
 
 def test_what_is_over_is_not_kept():
     async def main() -> int:
-        clock, kept = HandClock(), Kept()
-        shares = AsyncShares(clock, clock.later, kept)
+        clock, kept = HandClock(), ResultCache()
+        shares = AsyncSingleFlight(clock, clock.later, kept)
         for number in range(5000):
             await shares.get(("cluster", number), Work(), max_age=300)
             clock.now += 10
@@ -707,13 +712,13 @@ def test_what_is_over_is_not_kept():
 
 def test_what_knows_its_own_end_is_kept():
     async def main() -> Any:
-        clock, kept = HandClock(), Kept()
-        shares = AsyncShares(clock, clock.later, kept)
-        lease = await shares.get("lease", Work(), still=lambda _: True)
+        clock, kept = HandClock(), ResultCache()
+        shares = AsyncSingleFlight(clock, clock.later, kept)
+        lease = await shares.get("lease", Work(), is_fresh=lambda _: True)
         for number in range(1000):
             await shares.get(number, Work(), max_age=1)
             clock.now += 10
-        return lease, await shares.get("lease", Work(), still=lambda _: True)
+        return lease, await shares.get("lease", Work(), is_fresh=lambda _: True)
 
     assert asyncio.run(main()) == ("result 1", "result 1")
 
@@ -721,19 +726,19 @@ def test_what_knows_its_own_end_is_kept():
 def test_askers_that_are_served_by_another_are_told():
     async def main() -> list[int]:
         told: list[int] = []
-        shares, work = AsyncShares(shared=told.append), Work()
+        shares, work = AsyncSingleFlight(shared=told.append), Work()
         await asyncio.gather(*(shares.get("look", work) for _ in range(5)))
         await shares.get("alone", work)
         for _ in range(3):
             await shares.get("cluster", work, max_age=60)
-            await shares.get("key", work, still=lambda _: True)
+            await shares.get("key", work, is_fresh=lambda _: True)
         return told
 
     assert asyncio.run(main()) == [4, 1, 1]
 
 
 def test_a_thread_that_waits_for_another_s_run_may_have_a_limit():
-    shares = BlockingShares()
+    shares = BlockingSingleFlight()
     begun, go_on = threading.Event(), threading.Event()
 
     def work() -> str:
@@ -770,7 +775,7 @@ def test_an_error_keeps_nothing_that_it_was_raised_beside():
         raise TransportError("lost")
 
     async def main() -> None:
-        shares = AsyncShares()
+        shares = AsyncSingleFlight()
         results = await asyncio.gather(*(shares.get("key", fails) for _ in range(3)), return_exceptions=True)
         assert [str(each) for each in results] == ["lost"] * 3
         assert [each() for each in kept] == [None]

@@ -21,14 +21,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.api.messages import (
+    AcquireSlot,
     Flow,
     HttpRequest,
+    HttpSettings,
     Pause,
     Quota,
     Response,
-    Shared,
-    Turn,
-    Wiring,
+    SingleFlight,
 )
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, TransportError
 from airflow_provider_cloudsync.transport import asynchronous, drivers
@@ -171,7 +171,7 @@ def test_what_comes_over_the_wire(serve, drive, script, expected, method):
 @pytest.mark.parametrize("script", [silent, stall_within_the_head, stall_within_the_body])
 def test_a_stall(serve, drive, script):
     server = serve(script)
-    assert outcome(drive, http(server.url, wiring=HASTY)) == LOST
+    assert outcome(drive, http(server.url, http_settings=HASTY)) == LOST
     assert len(server.requests) == 1
     # The connection is not kept for the next one, who would get this reply.
     assert server.ended[0].wait(5)
@@ -191,8 +191,8 @@ def test_a_reply_that_trickles_in_is_given_up(serve, drive, start):
             peer.send(b"x" if b"Length" in start else b"1\r\nx\r\n")
             time.sleep(0.005)
 
-    wiring = Wiring(connect_timeout=0.05, read_timeout=0.05)
-    assert outcome(drive, http(serve(trickle).url, wiring=wiring)) in (LOST, UNREADABLE)
+    http_settings = HttpSettings(connect_timeout=0.05, read_timeout=0.05)
+    assert outcome(drive, http(serve(trickle).url, http_settings=http_settings)) in (LOST, UNREADABLE)
     assert complete == []
 
 
@@ -397,7 +397,7 @@ def test_nobody_takes_the_connection(drive):
             filler.connect_ex(listener.getsockname())
         time.sleep(0.01)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert outcome(drive, http(url, wiring=HASTY)) == NEVER_LEFT
+        assert outcome(drive, http(url, http_settings=HASTY)) == NEVER_LEFT
 
 
 # --- kept connections ----------------------------------------------------------------------------------------------
@@ -439,7 +439,7 @@ class TestTheLimitOfConnections:
             return raised.value
 
         error, reply = asyncio.run(self._busy(server.url, waits_in_vain))
-        assert (error.sent, error.lasting) == (False, False)
+        assert (error.sent, error.permanent) == (False, False)
         assert (reply.status, len(server.requests)) == (200, 2)
 
     def test_who_is_cancelled_while_waiting_takes_no_place(self, serve):
@@ -589,15 +589,15 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_has_not():
     begun, end = threading.Event(), threading.Event()
 
     def held() -> Flow[str]:
-        with drivers._turns._lock:
+        with drivers._rate_limiter._lock:
             begun.set()
             end.wait(20)
         return "kept"
         yield
 
     def both(make: Callable[[], Flow[str]]) -> Flow[str]:
-        found: str = yield Shared("key", make, max_age=60)
-        yield Turn("key", Quota(1, 60), "mine")
+        found: str = yield SingleFlight("key", make, max_age=60)
+        yield AcquireSlot("key", Quota(1, 60), "mine")
         return found
 
     def own() -> Flow[str]:
@@ -625,14 +625,17 @@ class TestProxy:
     def test_one_that_opens_no_tunnel(self, serve, drive):
         """Nothing of the request has left then."""
         proxy = serve(silent)
-        wiring = replace(HASTY, proxy=proxy.url)
-        request = http("https://service.invalid/path", "POST", b"{}", wiring)
+        http_settings = replace(HASTY, proxy=proxy.url)
+        request = http("https://service.invalid/path", "POST", b"{}", http_settings)
         assert outcome(drive, request) == NEVER_LEFT
         assert proxy.requests[0].line.startswith("CONNECT ")
 
     def test_of_the_connection(self, serve, drive):
         proxy = serve()
-        assert outcome(drive, http(self.TARGET, wiring=replace(QUICK, proxy=proxy.url))) == (200, b"{}")
+        assert outcome(drive, http(self.TARGET, http_settings=replace(QUICK, proxy=proxy.url))) == (
+            200,
+            b"{}",
+        )
         assert proxy.requests[0].line == f"GET {self.TARGET} HTTP/1.1"
 
     @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
@@ -647,8 +650,8 @@ class TestProxy:
         proxy = serve()
         url = f"HTTP://{proxy.address}"
         monkeypatch.setenv("HTTP_PROXY", url)
-        wiring = replace(QUICK, proxy=url) if source == "connection" else QUICK
-        assert outcome(drive, http(self.TARGET, wiring=wiring)) == (200, b"{}")
+        http_settings = replace(QUICK, proxy=url) if source == "connection" else QUICK
+        assert outcome(drive, http(self.TARGET, http_settings=http_settings)) == (200, b"{}")
         assert len(proxy.requests) == 1
 
     def test_without_a_scheme_as_many_write_it(self, serve, drive, monkeypatch):
@@ -660,13 +663,13 @@ class TestProxy:
     def test_the_connection_goes_before_the_environment(self, serve, drive, monkeypatch):
         ours, other = serve(), serve()
         monkeypatch.setenv("http_proxy", other.url)
-        drive(one(http(self.TARGET, wiring=replace(QUICK, proxy=ours.url))))
+        drive(one(http(self.TARGET, http_settings=replace(QUICK, proxy=ours.url))))
         assert (len(ours.requests), len(other.requests)) == (1, 0)
 
     def test_none(self, serve, drive, monkeypatch):
         proxy, server = serve(), serve()
         monkeypatch.setenv("http_proxy", proxy.url)
-        drive(one(http(server.url, wiring=replace(QUICK, proxy=""))))
+        drive(one(http(server.url, http_settings=replace(QUICK, proxy=""))))
         assert (proxy.connections, len(server.requests)) == (0, 1)
 
     @pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "other.example,127.0.0.1", "127.0.0.1:{port}"])
@@ -694,7 +697,7 @@ class TestProxy:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         for target in (self.TARGET, "https://service.invalid/"):
-            assert outcome(drive, http(target, "POST", wiring=replace(QUICK, proxy=url))) == NEVER_LEFT
+            assert outcome(drive, http(target, "POST", http_settings=replace(QUICK, proxy=url))) == NEVER_LEFT
 
     @pytest.mark.parametrize(
         ("status", "expected", "says"),
@@ -715,8 +718,8 @@ class TestProxy:
     )
     def test_that_refuses_a_tunnel(self, serve, drive, status, expected, says):
         proxy = serve(then_close(raw_reply(b"no", status, "Proxy-Authenticate: Basic")))
-        wiring = replace(QUICK, proxy=proxy.url)
-        request = http("https://service.invalid/", "POST", b"{}", wiring)
+        http_settings = replace(QUICK, proxy=proxy.url)
+        request = http("https://service.invalid/", "POST", b"{}", http_settings)
         assert outcome(drive, request) == expected
         assert proxy.requests[0].line.startswith("CONNECT service.invalid:443 HTTP/1.")
         # The proxy is told where to, and nothing else.
@@ -727,7 +730,7 @@ class TestProxy:
 
     def test_that_requires_authentication_for_plain_http(self, serve, drive):
         proxy = serve(answers(raw_reply(b"no", "407 Proxy Authentication Required")))
-        request = http(self.TARGET, wiring=replace(QUICK, proxy=proxy.url))
+        request = http(self.TARGET, http_settings=replace(QUICK, proxy=proxy.url))
         assert outcome(drive, request) == NEVER_WILL
         with pytest.raises(TransportError, match=r"^the proxy requires authentication \(407\)"):
             drive(one(request))
@@ -740,8 +743,10 @@ class TestProxy:
             answers(raw_reply(b"through"))(peer)
 
         proxy = serve(tunnel)
-        wiring = replace(QUICK, proxy=proxy.url, verify=certificate.path)
-        assert outcome(drive, http("https://service.invalid/path", wiring=wiring, Authorization="x")) == (
+        http_settings = replace(QUICK, proxy=proxy.url, verify=certificate.path)
+        assert outcome(
+            drive, http("https://service.invalid/path", http_settings=http_settings, Authorization="x")
+        ) == (
             200,
             b"through",
         )
@@ -769,9 +774,9 @@ class TestProxy:
     )
     def test_with_a_password(self, serve, drive, login, expected):
         proxy = serve(answers(raw_reply()), then_close(raw_reply(b"", "502 Bad Gateway")))
-        wiring = replace(QUICK, proxy=proxy.url.replace("http://", f"http://{login}@"))
-        assert outcome(drive, http(self.TARGET, wiring=wiring)) == (200, b"{}")
-        assert outcome(drive, http("https://service.invalid/", wiring=wiring)) == NEVER_LEFT
+        http_settings = replace(QUICK, proxy=proxy.url.replace("http://", f"http://{login}@"))
+        assert outcome(drive, http(self.TARGET, http_settings=http_settings)) == (200, b"{}")
+        assert outcome(drive, http("https://service.invalid/", http_settings=http_settings)) == NEVER_LEFT
         assert [received.line.split()[0] for received in proxy.requests] == ["GET", "CONNECT"]
         for received in proxy.requests:
             kind, _, secret = received.headers["proxy-authorization"].partition(" ")
@@ -781,11 +786,11 @@ class TestProxy:
     @pytest.mark.parametrize("mark", ["#", "/", "?", "\\", "[", "]", " ", "é", "工", "#@", "@#", "\x7f"])
     def test_with_a_password_that_breaks_the_url(self, drive, monkeypatch, source, mark):
         url = f"http://user:hid{mark}den@127.0.0.1:3128"
-        wiring = replace(QUICK, proxy=url) if source == "connection" else QUICK
+        http_settings = replace(QUICK, proxy=url) if source == "connection" else QUICK
         for name in ("http_proxy", "https_proxy"):
             monkeypatch.setenv(name, url)
         for target in (self.TARGET, "https://service.invalid/"):
-            request = http(target, wiring=wiring)
+            request = http(target, http_settings=http_settings)
             assert outcome(drive, request) == NEVER_WILL
             with pytest.raises(TransportError, match="percent-encoded") as caught:
                 drive(one(request))
@@ -809,7 +814,7 @@ class TestProxy:
         """One of our errors in both drivers, and its chain does not show the password."""
         for target in (self.TARGET, "https://service.invalid/"):
             with pytest.raises(TransportError) as caught:
-                drive(one(http(target, "POST", wiring=replace(QUICK, proxy=url))))
+                drive(one(http(target, "POST", http_settings=replace(QUICK, proxy=url))))
             assert not caught.value.sent
             error: BaseException | None = caught.value
             while error is not None:
@@ -818,27 +823,32 @@ class TestProxy:
 
 
 @pytest.mark.parametrize(
-    ("environment", "url", "wiring", "expected"),
+    ("environment", "url", "http_settings", "expected"),
     [
-        ({}, "https://a.b", Wiring(), None),
-        ({"https_proxy": "http://p"}, "https://a.b", Wiring(), "http://p"),
-        ({"https_proxy": "http://p"}, "http://a.b", Wiring(), None),
-        ({"all_proxy": "http://p"}, "https://a.b", Wiring(), "http://p"),
-        ({"https_proxy": "HTTP://U:P@p"}, "https://a.b", Wiring(), "http://U:P@p"),
-        ({}, "https://a.b", Wiring(proxy="Https://p"), "https://p"),
-        ({"all_proxy": "http://p", "https_proxy": "http://q"}, "https://a.b", Wiring(), "http://q"),
-        ({"https_proxy": "http://p", "no_proxy": "b"}, "https://a.b", Wiring(), None),
-        ({"https_proxy": "http://p", "no_proxy": ".b"}, "https://a.b", Wiring(), None),
-        ({"https_proxy": "http://p", "no_proxy": "a.b:444"}, "https://a.b:444", Wiring(), None),
-        ({"https_proxy": "http://p", "no_proxy": "a.b:444"}, "https://a.b:443", Wiring(), "http://p"),
-        ({"https_proxy": "http://p", "no_proxy": "*"}, "https://a.b", Wiring(), None),
-        ({"https_proxy": "http://p", "no_proxy": ""}, "https://a.b", Wiring(), "http://p"),
-        ({"https_proxy": ""}, "https://a.b", Wiring(), None),
-        ({"https_proxy": "http://p"}, "https://a.b", Wiring(proxy=""), None),
-        ({"https_proxy": "http://p"}, "https://a.b", Wiring(proxy="http://q"), "http://q"),
-        ({"https_proxy": "http://p", "no_proxy": "*"}, "https://a.b", Wiring(proxy="http://q"), "http://q"),
+        ({}, "https://a.b", HttpSettings(), None),
+        ({"https_proxy": "http://p"}, "https://a.b", HttpSettings(), "http://p"),
+        ({"https_proxy": "http://p"}, "http://a.b", HttpSettings(), None),
+        ({"all_proxy": "http://p"}, "https://a.b", HttpSettings(), "http://p"),
+        ({"https_proxy": "HTTP://U:P@p"}, "https://a.b", HttpSettings(), "http://U:P@p"),
+        ({}, "https://a.b", HttpSettings(proxy="Https://p"), "https://p"),
+        ({"all_proxy": "http://p", "https_proxy": "http://q"}, "https://a.b", HttpSettings(), "http://q"),
+        ({"https_proxy": "http://p", "no_proxy": "b"}, "https://a.b", HttpSettings(), None),
+        ({"https_proxy": "http://p", "no_proxy": ".b"}, "https://a.b", HttpSettings(), None),
+        ({"https_proxy": "http://p", "no_proxy": "a.b:444"}, "https://a.b:444", HttpSettings(), None),
+        ({"https_proxy": "http://p", "no_proxy": "a.b:444"}, "https://a.b:443", HttpSettings(), "http://p"),
+        ({"https_proxy": "http://p", "no_proxy": "*"}, "https://a.b", HttpSettings(), None),
+        ({"https_proxy": "http://p", "no_proxy": ""}, "https://a.b", HttpSettings(), "http://p"),
+        ({"https_proxy": ""}, "https://a.b", HttpSettings(), None),
+        ({"https_proxy": "http://p"}, "https://a.b", HttpSettings(proxy=""), None),
+        ({"https_proxy": "http://p"}, "https://a.b", HttpSettings(proxy="http://q"), "http://q"),
+        (
+            {"https_proxy": "http://p", "no_proxy": "*"},
+            "https://a.b",
+            HttpSettings(proxy="http://q"),
+            "http://q",
+        ),
         *[
-            ({"https_proxy": "http://p", "no_proxy": exempt}, f"https://{host}", Wiring(), expected)
+            ({"https_proxy": "http://p", "no_proxy": exempt}, f"https://{host}", HttpSettings(), expected)
             for exempt, host, expected in [
                 ("10.0.0.0/8", "10.1.2.3", None),
                 ("10.0.0.0/8", "10.1.2.3:8443", None),
@@ -866,10 +876,10 @@ class TestProxy:
         ],
     ],
 )
-def test_proxy_for(monkeypatch, environment, url, wiring, expected):
+def test_proxy_for(monkeypatch, environment, url, http_settings, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxy_for(url, wiring) == expected
+    assert proxy_for(url, http_settings) == expected
 
 
 # --- TLS -----------------------------------------------------------------------------------------------------------
@@ -888,11 +898,11 @@ class TestTls:
 
     def test_trusting_anybody(self, serve, drive, certificate):
         server = serve(tls=certificate.context)
-        assert outcome(drive, http(server.url, wiring=replace(QUICK, verify=False))) == (200, b"{}")
+        assert outcome(drive, http(server.url, http_settings=replace(QUICK, verify=False))) == (200, b"{}")
 
     def test_trusting_a_file(self, serve, drive, certificate):
         server = serve(tls=certificate.context)
-        assert outcome(drive, http(server.url, wiring=replace(QUICK, verify=certificate.path))) == (
+        assert outcome(drive, http(server.url, http_settings=replace(QUICK, verify=certificate.path))) == (
             200,
             b"{}",
         )
@@ -902,7 +912,7 @@ class TestTls:
         server = serve(tls=certificate.context)
 
         def flow() -> Flow[None]:
-            yield http(server.url, wiring=replace(QUICK, verify=False))
+            yield http(server.url, http_settings=replace(QUICK, verify=False))
             with pytest.raises(TransportError):
                 yield http(server.url)
 
@@ -918,12 +928,12 @@ class TestTls:
     def test_a_certificate_of_another_host(self, serve, drive, tmp_path):
         other = make_certificate(tmp_path, "other.invalid")
         server = serve(tls=other.context)
-        assert outcome(drive, http(server.url, wiring=replace(QUICK, verify=other.path))) == NEVER_WILL
+        assert outcome(drive, http(server.url, http_settings=replace(QUICK, verify=other.path))) == NEVER_WILL
 
     def test_a_certificate_of_yesterday(self, serve, drive, tmp_path):
         old = make_certificate(tmp_path, "127.0.0.1", expired=True)
         server = serve(tls=old.context)
-        assert outcome(drive, http(server.url, wiring=replace(QUICK, verify=old.path))) == NEVER_WILL
+        assert outcome(drive, http(server.url, http_settings=replace(QUICK, verify=old.path))) == NEVER_WILL
 
     @pytest.mark.parametrize(
         ("names", "dates", "trusted", "reason"),
@@ -941,11 +951,13 @@ class TestTls:
     ):
         server_certificate = make_certificate(tmp_path, *names, **dates)
         server = serve(tls=server_certificate.context)
-        wiring = replace(QUICK, verify=server_certificate.path if trusted else certificate.path)
-        request = http(server.url, "POST", b"{}", wiring)
+        http_settings = replace(QUICK, verify=server_certificate.path if trusted else certificate.path)
+        request = http(server.url, "POST", b"{}", http_settings)
         if peer == "proxy":
             request = replace(
-                request, url="https://service.invalid/", wiring=replace(wiring, proxy=server.url)
+                request,
+                url="https://service.invalid/",
+                http_settings=replace(http_settings, proxy=server.url),
             )
         assert outcome(drive, request) == NEVER_WILL
         with pytest.raises(TransportError) as caught:
@@ -978,7 +990,7 @@ class TestTls:
 
     def test_a_handshake_that_stalls(self, serve, drive):
         server = serve(lambda peer: peer.until_the_client_closes())
-        request = http(server.url.replace("http:", "https:"), wiring=HASTY)
+        request = http(server.url.replace("http:", "https:"), http_settings=HASTY)
         assert outcome(drive, request) == NEVER_LEFT
 
     @pytest.mark.parametrize(
@@ -1013,12 +1025,12 @@ class TestTls:
         if content is not None:
             path.write_bytes(content)
         server = serve(tls=certificate.context)
-        wiring = QUICK
+        http_settings = QUICK
         if by == "connection":
-            wiring = replace(QUICK, verify=str(path))
+            http_settings = replace(QUICK, verify=str(path))
         else:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
-        kind, sent, _ = outcome(drive, http(server.url, "POST", b"{}", wiring))
+        kind, sent, _ = outcome(drive, http(server.url, "POST", b"{}", http_settings))
         assert (kind, sent) == ("TransportError", "not sent")
         assert server.requests == []
 
@@ -1046,8 +1058,8 @@ class TestDriving:
 
         def flow() -> Flow[None]:
             yield Pause(12.5)
-            yield Shared("key", lambda: iter_nothing(), wait=3.0)
-            yield Shared("key", lambda: iter_nothing())
+            yield SingleFlight("key", lambda: iter_nothing(), wait=3.0)
+            yield SingleFlight("key", lambda: iter_nothing())
 
         drivers.run(flow())
         assert slept == [12.5, 3.0]
@@ -1113,8 +1125,8 @@ class TestDriving:
             return "inner"
 
         def flow() -> Flow[list[str]]:
-            first = yield Shared("key", inner, max_age=60)
-            second = yield Shared("key", inner, max_age=60)
+            first = yield SingleFlight("key", inner, max_age=60)
+            second = yield SingleFlight("key", inner, max_age=60)
             return [first, second]
 
         assert drive(flow()) == ["inner", "inner"]
@@ -1127,7 +1139,7 @@ class TestDriving:
 
         def flow() -> Flow[int]:
             try:
-                yield Shared("key", inner, max_age=60)
+                yield SingleFlight("key", inner, max_age=60)
             except ApiError as error:
                 return error.status
             return 0
@@ -1141,10 +1153,10 @@ class TestDriving:
             return (yield http(server.url)).body
 
         def look() -> Flow[bytes]:
-            return (yield Shared("project", project, max_age=60)) + (yield http(server.url)).body
+            return (yield SingleFlight("project", project, max_age=60)) + (yield http(server.url)).body
 
         def flow() -> Flow[bytes]:
-            return (yield Shared("look", look))
+            return (yield SingleFlight("look", look))
 
         assert drive(flow()) == b"00"
 
@@ -1162,7 +1174,7 @@ class TestAsyncio:
             return (yield http(server.url)).body
 
         def flow() -> Flow[bytes]:
-            return (yield Shared("look", look))
+            return (yield SingleFlight("look", look))
 
         async def main() -> set[bytes]:
             return set(await asyncio.gather(*[drivers.arun(flow()) for _ in range(1000)]))
@@ -1249,7 +1261,7 @@ class TestAsyncio:
                 elif where == "request":
                     yield http(server.url)
                 else:
-                    yield Shared("key", inner)
+                    yield SingleFlight("key", inner)
             except CloudSyncError:
                 ended.append("wrongly caught")
             finally:
@@ -1277,7 +1289,7 @@ class TestAsyncio:
             return len(runs)
 
         def flow() -> Flow[int]:
-            return (yield Shared("key", inner))
+            return (yield SingleFlight("key", inner))
 
         async def main() -> list[Any]:
             tasks = [asyncio.create_task(drivers.arun(flow())) for _ in range(3)]

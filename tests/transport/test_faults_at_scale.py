@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Wiring
+from airflow_provider_cloudsync.api.messages import HttpSettings
 from airflow_provider_cloudsync.api.model import Stage, Ticket
 from airflow_provider_cloudsync.api.services.mrs.calls import is_iam_synchronizing
 from airflow_provider_cloudsync.api.services.mrs.iam_sync import IAM_SYNC, iam_watch_target
@@ -111,7 +111,7 @@ def of(emulator: Emulator, url: str) -> Cloud:
         emulator.clock.now,
         project_id=emulator.project_id,
         endpoint=url,
-        wiring=Wiring(read_timeout=60.0),
+        http_settings=HttpSettings(read_timeout=60.0),
     )
 
 

@@ -112,10 +112,10 @@ def test_a_large_body_that_stalls_does_not_stop_the_others(serve):
         serve(answers(raw_reply(LARGE))),
         serve(answers(raw_reply(b"{}"))),
     )
-    hasty = messages.Wiring(connect_timeout=0.3, read_timeout=0.3)
+    hasty = messages.HttpSettings(connect_timeout=0.3, read_timeout=0.3)
 
     async def main() -> list[Any]:
-        first = asyncio.create_task(drivers.arun(one(http(slow.url, wiring=hasty))))
+        first = asyncio.create_task(drivers.arun(one(http(slow.url, http_settings=hasty))))
         assert await asyncio.to_thread(stalled.wait, 5)
         others = (drivers.arun(one(http(server.url))) for server in (large, small))
         return await asyncio.gather(first, *others, return_exceptions=True)

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import (
-    Hold,
+    AcquireSlot,
+    Cooldown,
     HttpRequest,
     Pause,
     Quota,
     Request,
     Response,
-    Shared,
-    Turn,
+    SingleFlight,
 )
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.retries import is_held_back
@@ -37,7 +37,7 @@ from airflow_provider_cloudsync.api.waiting.polling import until_done
 from airflow_provider_cloudsync.api.waiting.starting import begin
 from airflow_provider_cloudsync.exceptions import ApiError, Throttled, WaitTimedOut, from_report
 from airflow_provider_cloudsync.transport import drivers
-from airflow_provider_cloudsync.transport.rate_limits import Turns
+from airflow_provider_cloudsync.transport.rate_limits import RateLimiter
 from tests.support.driven import drive
 from tests.support.stepped_loop import World, worlds
 
@@ -61,12 +61,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def turns(clock) -> Turns:
-    return Turns(clock=clock)
+def turns(clock) -> RateLimiter:
+    return RateLimiter(clock=clock)
 
 
-def ask(turns: Turns, claim: Any, key: str = "k", quota: Quota = QUOTA) -> float:
-    return turns.take(Turn(key, quota, claim))
+def ask(turns: RateLimiter, claim: Any, key: str = "k", quota: Quota = QUOTA) -> float:
+    return turns.take(AcquireSlot(key, quota, claim))
 
 
 def most_within(times: list[float], seconds: float = 60.0) -> int:
@@ -172,9 +172,9 @@ class TestQueue:
 
     def test_hold(self, turns, clock) -> None:
         ask(turns, 0)
-        turns.hold(Hold("k", 100.0))
+        turns.hold(Cooldown("k", 100.0))
         assert [ask(turns, claim) for claim in "abcde"][:4] == [100.0] * 4
-        turns.hold(Hold("k", 10.0))  # a shorter one does not shorten it
+        turns.hold(Cooldown("k", 10.0))  # a shorter one does not shorten it
         assert ask(turns, "a") == 100
         clock.now += 1000
         assert ask(turns, "g") == 0
@@ -184,7 +184,7 @@ class TestQueue:
             ask(turns, claim)
         ask(turns, "a")
         clock.now += ROUND - 1
-        turns.hold(Hold("k", 60.0))
+        turns.hold(Cooldown("k", 60.0))
         clock.now += 1
         assert ask(turns, "a") == pytest.approx(59)
         clock.now += 59
@@ -192,39 +192,39 @@ class TestQueue:
         assert ask(turns, "a") == 0
 
     def test_a_hold_is_for_those_who_come_later_too(self, turns) -> None:
-        turns.hold(Hold("k", 100.0))
+        turns.hold(Cooldown("k", 100.0))
         assert ask(turns, "a") == 100
 
     def test_without_a_quota_nobody_waits_but_for_a_hold(self, turns, clock) -> None:
         def take(claim: object) -> float:
-            return turns.take(Turn("k", None, claim))
+            return turns.take(AcquireSlot("k", None, claim))
 
         assert [take(number) for number in range(1000)] == [0.0] * 1000
-        turns.hold(Hold("k", 60.0))
+        turns.hold(Cooldown("k", 60.0))
         assert take("a") == take("b") == 60
         clock.now += 60
         assert [take(number) for number in range(1000)] == [0.0] * 1000
 
     def test_what_a_refusal_told_of_the_quota_is_kept_to(self, turns, clock) -> None:
-        turns.hold(Hold("k", 60.0, Quota(5, 60.0)))
+        turns.hold(Cooldown("k", 60.0, Quota(5, 60.0)))
         clock.now += 60
-        waits = [turns.take(Turn("k", None, number)) for number in range(11)]
+        waits = [turns.take(AcquireSlot("k", None, number)) for number in range(11)]
         assert waits == [0.0] * 5 + [ROUND] * 5 + [2 * ROUND]
 
     @pytest.mark.parametrize("quota", [Quota(1, 60.0), Quota(1, 600.0)], ids=str)
     def test_what_a_refusal_told_is_forgotten_after_another_window(self, turns, clock, quota) -> None:
         """A poll of two calls would never be complete: the second one waits, and the next poll repeats the first."""
-        turns.hold(Hold("k", quota.seconds, quota))
+        turns.hold(Cooldown("k", quota.seconds, quota))
         clock.now += quota.seconds
-        assert [turns.take(Turn("k", None, each)) for each in "ab"] == [0.0, quota.seconds + 1]
+        assert [turns.take(AcquireSlot("k", None, each)) for each in "ab"] == [0.0, quota.seconds + 1]
         clock.now += quota.seconds + 1
-        assert [turns.take(Turn("k", None, each)) for each in "abab"] == [0.0] * 4
-        turns.hold(Hold("k", quota.seconds, quota))
-        assert turns.take(Turn("k", None, "a")) == quota.seconds
+        assert [turns.take(AcquireSlot("k", None, each)) for each in "abab"] == [0.0] * 4
+        turns.hold(Cooldown("k", quota.seconds, quota))
+        assert turns.take(AcquireSlot("k", None, "a")) == quota.seconds
 
     def test_but_the_documented_one_goes_before(self, turns, clock) -> None:
         ask(turns, "a")
-        turns.hold(Hold("k", 10.0, Quota(1, 1.0)))
+        turns.hold(Cooldown("k", 10.0, Quota(1, 1.0)))
         clock.now += 70
         assert [ask(turns, number) for number in range(6)] == [0.0] * 5 + [ROUND]
 
@@ -232,26 +232,26 @@ class TestQueue:
         """As long as one follows the other; who is let through in between may be refused again."""
         holds = []
         for _ in range(9):
-            turns.hold(Hold("k", None))
-            wait = turns.take(Turn("k", None, "a"))
+            turns.hold(Cooldown("k", None))
+            wait = turns.take(AcquireSlot("k", None, "a"))
             holds.append(wait)
             clock.now += wait + 0.5
         assert holds == [1, 2, 4, 8, 16, 32, 60, 60, 60]
         clock.now += 200
-        turns.hold(Hold("k", None))
-        assert turns.take(Turn("k", None, "a")) == 1
+        turns.hold(Cooldown("k", None))
+        assert turns.take(AcquireSlot("k", None, "a")) == 1
 
     def test_a_burst_of_refusals_is_one(self, turns, clock) -> None:
         """Those that were under way when the first one was refused say nothing new."""
         for _ in range(32):
-            turns.hold(Hold("k", None))
+            turns.hold(Cooldown("k", None))
             clock.now += 0.01
-        assert turns.take(Turn("k", None, "a")) < 1
+        assert turns.take(AcquireSlot("k", None, "a")) < 1
 
     def test_a_hold_of_one_key_is_for_that_one(self, turns) -> None:
         ask(turns, 0, key="a")
         ask(turns, 0, key="b")
-        turns.hold(Hold("a", 100.0))
+        turns.hold(Cooldown("a", 100.0))
         assert ask(turns, 1, key="a") == 100
         assert ask(turns, 1, key="b") == 0
 
@@ -262,7 +262,7 @@ class TestQueue:
         assert times == sorted(times)
 
     def test_threads(self, clock) -> None:
-        turns = Turns(clock=clock)
+        turns = RateLimiter(clock=clock)
         given: list[float] = []
         gate = threading.Barrier(8)
 
@@ -294,7 +294,7 @@ class TestQueue:
     @settings(max_examples=150, deadline=None)
     def test_however_late_they_come_the_quota_is_kept_and_all_are_served(self, askers, limit, holds) -> None:
         clock = Clock()
-        turns = Turns(clock=clock)
+        turns = RateLimiter(clock=clock)
         quota = Quota(limit, 60.0)
         began = clock.now
         events: list[tuple[float, int, Any]] = [
@@ -309,7 +309,7 @@ class TestQueue:
             at, number, how = heapq.heappop(events)
             clock.now = max(clock.now, at)
             if number >= 1000:
-                turns.hold(Hold("k", how))
+                turns.hold(Cooldown("k", how))
                 if asked:  # a queue that is not there yet can't be held
                     held.append((clock.now, clock.now + how))
                 continue
@@ -354,10 +354,10 @@ class Script:
             return end.value
 
     def answer(self, message: Any) -> Any:
-        if isinstance(message, Shared):
+        if isinstance(message, SingleFlight):
             return self.run(message.make())
         self.did.append(message)
-        if isinstance(message, Turn):
+        if isinstance(message, AcquireSlot):
             return next(self.waits, 0.0)
         if isinstance(message, Pause):
             self.now += message.seconds
@@ -388,19 +388,19 @@ class TestCall:
     def test_a_call_without_a_quota_learns_it_from_a_refusal(self, text, told) -> None:
         script = Script(refused(text), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
-        assert {turn.quota for turn in script.of(Turn)} == {None}
-        assert [hold.quota for hold in script.of(Hold)] == [told]
+        assert {turn.quota for turn in script.of(AcquireSlot)} == {None}
+        assert [hold.quota for hold in script.of(Cooldown)] == [told]
 
     def test_a_refusal_that_names_no_time_holds_the_others_for_a_time_of_our_own(self) -> None:
         script = Script(refused("slow down"), GOOD)
         script.run(call(script.cloud(), replace(READ, quota=None)))
-        assert [hold.seconds for hold in script.of(Hold)] == [None]
+        assert [hold.seconds for hold in script.of(Cooldown)] == [None]
 
     def test_each_attempt_takes_a_turn(self) -> None:
         script = Script(Response(503, {}, b""), GOOD)
         script.run(call(script.cloud(), READ))
         kinds = [type(each) for each in script.did]
-        assert kinds == [Turn, HttpRequest, Pause, Turn, HttpRequest]
+        assert kinds == [AcquireSlot, HttpRequest, Pause, AcquireSlot, HttpRequest]
 
     @pytest.mark.parametrize(
         ("attempts", "cause"),
@@ -447,7 +447,7 @@ class TestCall:
         def key(cloud: dict[str, Any] | None = None, **request: Any) -> Any:
             script = Script(GOOD)
             script.run(call(replace(script.cloud(), **(cloud or {})), replace(READ, **request)))
-            return script.of(Turn)[0].key
+            return script.of(AcquireSlot)[0].key
 
         other = {"credentials": KeyPair("other", "sk")}
         assert key() == key({"project_id": "p2"})
@@ -465,7 +465,7 @@ class TestCall:
         def claim(**request: Any) -> Any:
             script = Script(GOOD)
             script.run(call(script.cloud(), replace(READ, **request)))
-            return script.of(Turn)[0].claim
+            return script.of(AcquireSlot)[0].claim
 
         assert claim() == claim()
         assert len({claim(), claim(query=(("a", "1"),)), claim(method="POST"), claim(json={"a": 1})}) == 4
@@ -494,13 +494,13 @@ class TestCall:
                 script.run(flow)
             assert raised.value.sent is False
             assert raised.value.retry_after == wait
-            assert script.of(HttpRequest) == script.of(Pause) == script.of(Hold) == []
+            assert script.of(HttpRequest) == script.of(Pause) == script.of(Cooldown) == []
 
     def test_it_asks_again_after_each_pause(self) -> None:
         script = Script(GOOD, waits=iter([30.0, 20.0, 0.0]))
         script.run(call(script.cloud(), READ))
         assert [pause.seconds for pause in script.of(Pause)] == [30.0, 20.0]
-        assert len({(turn.key, turn.claim) for turn in script.of(Turn)}) == 1
+        assert len({(turn.key, turn.claim) for turn in script.of(AcquireSlot)}) == 1
         assert len(script.of(HttpRequest)) == 1
 
     def test_turns_that_never_come_end_with_the_deadline(self) -> None:
@@ -530,30 +530,30 @@ class TestCall:
                 script.run(flow)
         else:
             script.run(flow)
-        (hold,) = script.of(Hold)
-        assert (hold.key, hold.seconds) == (script.of(Turn)[0].key, seconds)
+        (hold,) = script.of(Cooldown)
+        assert (hold.key, hold.seconds) == (script.of(AcquireSlot)[0].key, seconds)
 
     @pytest.mark.parametrize("retry_after", ["86400", "99999999999", "9" * 400])
     def test_a_typing_error_in_a_header_does_not_hold_everybody_for_long(self, retry_after) -> None:
         script = Script(refused(retry_after=retry_after), GOOD)
         script.run(call(script.cloud(), READ))
-        assert script.of(Hold)[0].seconds <= 600
+        assert script.of(Cooldown)[0].seconds <= 600
 
     @pytest.mark.parametrize("status", [400, 401, 403, 500, 503])
     def test_another_refusal_holds_nobody(self, status) -> None:
         script = Script(Response(status, {}, b"{}"))
         with pytest.raises(ApiError):
             script.run(call(script.cloud(attempts=1), READ))
-        assert script.of(Hold) == []
+        assert script.of(Cooldown) == []
 
     def test_a_throttled_look_up_of_the_project_holds_other_look_ups_and_nothing_else(self) -> None:
-        from airflow_provider_cloudsync.api.messages import Shared
+        from airflow_provider_cloudsync.api.messages import SingleFlight
         from airflow_provider_cloudsync.api.services.iam import find_project
 
         script = Script(refused())
 
         def carry_out(message: Any) -> Any:
-            return run(message.make()) if isinstance(message, Shared) else script.answer(message)
+            return run(message.make()) if isinstance(message, SingleFlight) else script.answer(message)
 
         def run(flow: Any) -> Any:
             return drive(flow, carry_out)
@@ -567,7 +567,7 @@ class TestCall:
         )
         with pytest.raises(Throttled):
             run(call(cloud, READ))
-        assert [hold.key[1] for hold in script.of(Hold)] == ["KeystoneListProjects"]
+        assert [hold.key[1] for hold in script.of(Cooldown)] == ["KeystoneListProjects"]
 
 
 # --- against the emulator, which counts ------------------------------------------------------------------------------

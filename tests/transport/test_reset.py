@@ -25,7 +25,7 @@ from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api import endpoints
 from airflow_provider_cloudsync.api.credentials import Anonymous
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow, Hold, Quota, Shared, Turn
+from airflow_provider_cloudsync.api.messages import AcquireSlot, Cooldown, Flow, Quota, SingleFlight
 from airflow_provider_cloudsync.api.services.coc import calls
 from airflow_provider_cloudsync.hooks import cloudsync
 from airflow_provider_cloudsync.transport import blocking, drivers
@@ -117,12 +117,12 @@ def result() -> Flow[str]:
 
 
 def fill_results() -> None:
-    drivers.run(one(Shared("key", result, max_age=60)))
+    drivers.run(one(SingleFlight("key", result, max_age=60)))
 
 
 def fill_queues() -> None:
-    drivers.run(one(Turn("key", Quota(1, 60), "claim")))
-    drivers.run(one(Hold("key", 60, None)))
+    drivers.run(one(AcquireSlot("key", Quota(1, 60), "claim")))
+    drivers.run(one(Cooldown("key", 60, None)))
 
 
 def fill_pools() -> None:
@@ -149,9 +149,9 @@ def fill_gauges() -> None:
 LOOP = asyncio.new_event_loop()
 KEPT: list[Cloud] = []
 STATE: dict[str, tuple[Callable[[], None], Callable[[], int]]] = {
-    "transport.drivers._kept": (fill_results, lambda: len(drivers._kept)),
-    "transport.drivers._shares": (fill_results, lambda: len(drivers._shares._locks)),
-    "transport.drivers._turns": (fill_queues, lambda: len(drivers._turns._queues)),
+    "transport.drivers._results": (fill_results, lambda: len(drivers._results)),
+    "transport.drivers._single_flight": (fill_results, lambda: len(drivers._single_flight._locks)),
+    "transport.drivers._rate_limiter": (fill_queues, lambda: len(drivers._rate_limiter._queues)),
     "transport.drivers._pools": (fill_pools, lambda: len(drivers._pools)),
     "transport.blocking._threads": (fill_sessions, lambda: len(vars(blocking._threads))),
     "hooks.cloudsync._clouds": (fill_clouds, lambda: len(cloudsync._clouds)),
@@ -180,7 +180,7 @@ def test_reset_empties_it(name: str) -> None:
 
 
 def test_a_lock_that_is_held_is_replaced() -> None:
-    with drivers._turns._lock, drivers._shares._lock:
+    with drivers._rate_limiter._lock, drivers._single_flight._lock:
         drivers.reset()
         fill_queues()
         fill_results()

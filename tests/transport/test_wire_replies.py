@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cloudsync.api.messages import Flow, Pause, Wiring
+from airflow_provider_cloudsync.api.messages import Flow, HttpSettings, Pause
 from airflow_provider_cloudsync.exceptions import TransportError
 from airflow_provider_cloudsync.transport import reply_parser
 from airflow_provider_cloudsync.transport.reply_parser import MalformedReply, ReplyParser
@@ -287,7 +287,7 @@ def test_refused(serve, drive, reply, says):
 
     error, after = drive(flow())
     assert says in error.message
-    assert (error.sent, error.lasting, after) == (True, False, b"next")
+    assert (error.sent, error.permanent, after) == (True, False, b"next")
     assert len(server.requests) == 2
 
 
@@ -323,8 +323,12 @@ def test_a_head_without_end_is_given_up(serve, drive, piece):
             raise
 
     server = serve(script)
-    wiring = Wiring(connect_timeout=0.05, read_timeout=0.05)
-    assert outcome(drive, http(server.url, wiring=wiring)) == ("TransportError", "sent", "may pass")
+    http_settings = HttpSettings(connect_timeout=0.05, read_timeout=0.05)
+    assert outcome(drive, http(server.url, http_settings=http_settings)) == (
+        "TransportError",
+        "sent",
+        "may pass",
+    )
     assert server.ended[0].wait(5)
     assert ended == [True]
 

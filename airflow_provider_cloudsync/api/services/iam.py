@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 from airflow_provider_cloudsync.api.endpoints import near_region, regions_known, unknown_region
 from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, Shared
+from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request, SingleFlight
 from airflow_provider_cloudsync.api.page_rows import Listing
 from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.parameters import is_id
@@ -82,7 +82,7 @@ def find_project(cloud: Cloud) -> Flow[str]:
 
     :raises InvalidConnection: unless there is exactly one; says what to put where.
     """
-    project_id: str = yield Shared(("project", cloud.scope), lambda: _find(cloud), max_age=_AGE)
+    project_id: str = yield SingleFlight(("project", cloud.scope), lambda: _find(cloud), max_age=_AGE)
     return project_id
 
 
@@ -96,7 +96,7 @@ def _find(cloud: Cloud) -> Flow[str]:
         projects = yield from list_projects(cloud, cloud.region)
     except ApiError as error:
         if error.status == 403:
-            error.begin_with(
+            error.add_prefix(
                 f'The project of region "{cloud.region}" cannot be looked up: this user may not list projects. Set '
                 '"project_id" in the connection\'s Extra (console: My Credentials, API Credentials)'
             )
@@ -122,7 +122,7 @@ def find_domain(cloud: Cloud) -> Flow[str]:
 
     :raises InvalidConnection: if it can't be told; says what to put where.
     """
-    domain_id: str = yield Shared(("domain", cloud.scope), lambda: _find_domain(cloud), max_age=_AGE)
+    domain_id: str = yield SingleFlight(("domain", cloud.scope), lambda: _find_domain(cloud), max_age=_AGE)
     return domain_id
 
 
@@ -132,7 +132,7 @@ def _find_domain(cloud: Cloud) -> Flow[str]:
         reply = yield from call(cloud, request)
     except ApiError as error:
         if error.status == 403:
-            error.begin_with(
+            error.add_prefix(
                 'The account cannot be looked up: this user may not list accounts. Set "domain_id" in '
                 "the connection's Extra (console: My Credentials, Account ID)"
             )

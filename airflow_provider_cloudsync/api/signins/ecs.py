@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Wiring
+from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, HttpSettings, MaskSecret, Response
 from airflow_provider_cloudsync.api.redaction import NO_SECRETS, Secrets, secrets_of
 from airflow_provider_cloudsync.api.replies import date_of, said
 from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, temporary_keys
@@ -51,7 +51,7 @@ class Ecs(SignIn):
         if reply.status == 200:
             headers["X-Metadata-Token"] = token = _token(reply)
             secrets = secrets_of((), headers)
-            yield Conceal(token)
+            yield MaskSecret(token)
         elif reply.status not in _OLD:
             raise _refusal(reply, secrets)
         reply = yield self._request("GET", "/openstack/latest/securitykey", headers)
@@ -63,11 +63,11 @@ class Ecs(SignIn):
 
     def _request(self, method: str, path: str, headers: Mapping[str, str]) -> HttpRequest:
         # No proxy is on the way to a link-local address, and the address is plain http by definition.
-        wiring = dataclasses.replace(
-            Wiring(), connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, proxy="", allow_http=True
+        http_settings = dataclasses.replace(
+            HttpSettings(), connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, proxy="", allow_http=True
         )
         agent = {"User-Agent": self.ask.user_agent, "Accept-Encoding": "identity"}
-        return HttpRequest(method, self.url + path, {**agent, **headers}, b"", wiring)
+        return HttpRequest(method, self.url + path, {**agent, **headers}, b"", http_settings)
 
 
 def _token(reply: Response) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_cloudsync.api.credentials import Token
 from airflow_provider_cloudsync.api.flows import call
-from airflow_provider_cloudsync.api.messages import Conceal, Flow, Request
+from airflow_provider_cloudsync.api.messages import Flow, MaskSecret, Request
 from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, refused, temporary_keys
 from airflow_provider_cloudsync.exceptions import CredentialsRejected, UnreadableReply
 
@@ -40,7 +40,7 @@ class IdToken(SignIn):
         return f"an id token, by identity provider {self.idp_id}"
 
     def obtain(self, scope: str) -> Flow[Obtained]:
-        id_token = Conceal(self.read())
+        id_token = MaskSecret(self.read())
         yield id_token
         request = Request(
             "POST",
@@ -58,7 +58,7 @@ class IdToken(SignIn):
         value = reply.headers.get("x-subject-token", "")
         if not value or not value.isprintable() or not value.isascii():
             raise UnreadableReply("The reply to the sign-in holds no token.")
-        yield Conceal(value)
+        yield MaskSecret(value)
         token = {"id": value, "duration_seconds": _BY_TOKEN}
         request = Request(
             "POST",
@@ -103,7 +103,7 @@ class StsIdToken(SignIn):
         return self.ask.url("sts")
 
     def obtain(self, scope: str) -> Flow[Obtained]:
-        id_token = Conceal(self.read())
+        id_token = MaskSecret(self.read())
         yield id_token
         request = Request(
             "POST",

@@ -13,8 +13,15 @@ from airflow_provider_cloudsync.api.credentials import Anonymous, KeyPair, Token
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.key_guard import GOOD_FOR, is_recent
 from airflow_provider_cloudsync.api.limits import beforehand
-from airflow_provider_cloudsync.api.messages import Conceal, Flow, HttpRequest, Response, Shared, Wiring
-from airflow_provider_cloudsync.api.replies import accepts_proof, lock_advice
+from airflow_provider_cloudsync.api.messages import (
+    Flow,
+    HttpRequest,
+    HttpSettings,
+    MaskSecret,
+    Response,
+    SingleFlight,
+)
+from airflow_provider_cloudsync.api.replies import accepts_credentials, lock_advice
 from airflow_provider_cloudsync.api.times import epoch_ms
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
@@ -36,7 +43,7 @@ _SPARE, _MOST_SPARE = 0.05, 30.0
 #: A renewal that failed while the old proof is good is tried again after so many seconds.
 _NEXT_TRY = 60.0
 #: So long a sign-in waits for its turn, where others have been throttled (seconds).
-_TURN_SOON = 3.0
+_MAX_QUEUE_WAIT = 3.0
 
 
 class Obtained(NamedTuple):
@@ -45,12 +52,12 @@ class Obtained(NamedTuple):
     :param life: seconds that it is good for, by the service's own clock.
     """
 
-    proof: KeyPair | Token
+    credentials: KeyPair | Token
     life: float
 
 
 @dataclass(slots=True, eq=False)
-class _Lease:
+class _RefreshableCredentials:
     """A proof for a time; or the refusal of a sign-in, which is remembered so that nobody tries again at once.
 
     :param anew: obtained because the one before was rejected.
@@ -58,22 +65,22 @@ class _Lease:
     """
 
     at: float
-    proof: KeyPair | Token | None = None
-    renew_at: float = 0.0
+    credentials: KeyPair | Token | None = None
+    refresh_at: float = 0.0
     ends_at: float = 0.0
     refusal: CredentialsRejected | None = field(default=None, repr=False)
-    anew: bool = False
+    force: bool = False
     accepted: bool = False
 
     def is_usable(self, now: float, unlike: HttpRequest | None) -> bool:
-        if self.proof is None:
+        if self.credentials is None:
             return is_recent(self.at, now)
         if now >= self.ends_at:
             return False
-        if unlike is None or not carries(unlike, self.proof):
+        if unlike is None or not carries(unlike, self.credentials):
             return True
         # Rejected at once, and so was the one before: it is not the proof that is wrong, but the clock, say.
-        return self.anew and not self.accepted and is_recent(self.at, now)
+        return self.force and not self.accepted and is_recent(self.at, now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,19 +132,23 @@ class SignIn(ABC):
 
     def _shared_by(self) -> tuple[Hashable, ...]:
         """What two have in common who can share a sign-in. How long they would wait for it makes no difference."""
-        return self.identity, self.place, replace(self.ask.wiring, connect_timeout=0.0, read_timeout=0.0)
+        return (
+            self.identity,
+            self.place,
+            replace(self.ask.http_settings, connect_timeout=0.0, read_timeout=0.0),
+        )
 
-    def _as_patient_as(self, wiring: Wiring) -> Self:
+    def _with_timeouts_of(self, http_settings: HttpSettings) -> Self:
         """The same, waiting no longer for a reply than the request that it is for."""
-        own = self.ask.wiring
+        own = self.ask.http_settings
         connect, read = (
-            min(own.connect_timeout, wiring.connect_timeout),
-            min(own.read_timeout, wiring.read_timeout),
+            min(own.connect_timeout, http_settings.connect_timeout),
+            min(own.read_timeout, http_settings.read_timeout),
         )
         if (connect, read) == (own.connect_timeout, own.read_timeout):
             return self
-        wiring = replace(own, connect_timeout=connect, read_timeout=read)
-        return replace(self, ask=replace(self.ask, wiring=wiring))
+        http_settings = replace(own, connect_timeout=connect, read_timeout=read)
+        return replace(self, ask=replace(self.ask, http_settings=http_settings))
 
     def asker(self) -> Cloud:
         """Whom to sign in by: once, and not after a long wait for its turn. Whoever needs it comes back then."""
@@ -145,72 +156,82 @@ class SignIn(ABC):
         if isinstance(ask.credentials, Anonymous):
             # Where one is throttled, others who sign in there need not be.
             ask = replace(ask, credentials=Anonymous(self.identity))
-        return ask.once().until(ask.clock() + _TURN_SOON)
+        return ask.once().until(ask.clock() + _MAX_QUEUE_WAIT)
 
-    def proven(self, request: HttpRequest, now: float) -> None:
+    def sign_if_ready(self, request: HttpRequest, now: float) -> None:
         """Not without asking what is good just now."""
         return None
 
-    def authorize(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
+    def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """The request with the proof added, signed in if need be."""
-        lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
-        return (yield from self._proof(lease).authorize(request, now))
+        current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
+            self.scope(request), now
+        )
+        return (yield from self._proof(current).authenticate(request, now))
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send it as its proof does: keys that were obtained can be locked like any others."""
-        lease = yield from self._as_patient_as(request.wiring)._lease(self.scope(request), now)
-        proof = self._proof(lease)
-        if not carries(request, proof):  # another one has come meanwhile; this one may be as good
+        current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
+            self.scope(request), now
+        )
+        credentials = self._proof(current)
+        if not carries(request, credentials):  # another one has come meanwhile; this one may be as good
             response: Response = yield request
             return response
-        response = yield from proof.send(request, now, give_up_at)
-        lease.accepted = lease.accepted or accepts_proof(response)
+        response = yield from credentials.send(request, now, give_up_at)
+        current.accepted = current.accepted or accepts_credentials(response)
         return response
 
-    def renew(self, request: HttpRequest, now: float) -> Flow[bool]:
+    def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
         """Sign in anew, unless somebody has done so since the request was made."""
-        lease = yield from self._as_patient_as(request.wiring)._lease(
+        current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now, unlike=request
         )
-        return not carries(request, self._proof(lease))
+        return not carries(request, self._proof(current))
 
-    def _proof(self, lease: _Lease) -> KeyPair | Token:
+    def _proof(self, current: _RefreshableCredentials) -> KeyPair | Token:
         """What a lease holds, as this connection wants it to sign."""
-        assert lease.proof is not None
-        if isinstance(lease.proof, KeyPair):
-            return replace(lease.proof, derived_for_region=self.derived_for_region)
-        return lease.proof
+        assert current.credentials is not None
+        if isinstance(current.credentials, KeyPair):
+            return replace(current.credentials, derived_for_region=self.derived_for_region)
+        return current.credentials
 
-    def _lease(self, scope: str, now: float, unlike: HttpRequest | None = None) -> Flow[_Lease]:
+    def _refreshable(
+        self, scope: str, now: float, unlike: HttpRequest | None = None
+    ) -> Flow[_RefreshableCredentials]:
         """What is good just now.
 
         :param unlike: a request whose proof was rejected; another one is wanted.
         """
         key = ("sign-in", *self._shared_by(), scope)
         for _ in range(2):  # who joins what others have begun may be given what it knows to be no good
-            lease: _Lease = yield Shared(
+            current: _RefreshableCredentials = yield SingleFlight(
                 key,
-                lambda: self._sign_in(scope, anew=unlike is not None, since=None if unlike is None else now),
-                still=lambda each: each.is_usable(now, unlike),
+                lambda: self._sign_in(scope, force=unlike is not None, since=None if unlike is None else now),
+                is_fresh=lambda each: each.is_usable(now, unlike),
             )
-            if lease.refusal is not None or lease.is_usable(now, unlike):
+            if current.refusal is not None or current.is_usable(now, unlike):
                 break
-        if lease.refusal is not None:
-            raise copy.copy(lease.refusal)
-        if unlike is None and now >= lease.renew_at:
-            lease = yield from self._renew_ahead(key, lease, scope, now)
-        return lease
+        if current.refusal is not None:
+            raise copy.copy(current.refusal)
+        if unlike is None and now >= current.refresh_at:
+            current = yield from self._refresh_early(key, current, scope, now)
+        return current
 
-    def _renew_ahead(self, key: Hashable, old: _Lease, scope: str, now: float) -> Flow[_Lease]:
+    def _refresh_early(
+        self, key: Hashable, old: _RefreshableCredentials, scope: str, now: float
+    ) -> Flow[_RefreshableCredentials]:
         """One signs in ahead of time; the others go on with the old proof, which is good for a while yet."""
-        mine: list[_Lease] = []
+        mine: list[_RefreshableCredentials] = []
 
-        def claim() -> Flow[_Lease]:
-            mine.append(replace(old, renew_at=now + _NEXT_TRY))
+        def claim() -> Flow[_RefreshableCredentials]:
+            mine.append(replace(old, refresh_at=now + _NEXT_TRY))
             return mine[0]
             yield
 
-        claimed: _Lease = yield Shared(key, claim, still=lambda each: now < each.renew_at)
+        claimed: _RefreshableCredentials = yield SingleFlight(
+            key, claim, is_fresh=lambda each: now < each.refresh_at
+        )
         if not mine:
             return claimed
         try:
@@ -220,11 +241,15 @@ class SignIn(ABC):
             return claimed
         if new.refusal is not None:
             log.warning("Signing in ahead of time was refused. %s", new.refusal)
-            new = replace(old, renew_at=old.ends_at)  # each failure counts towards a lock
-        placed: _Lease = yield Shared(key, lambda: _same(new), still=lambda each: each is new)
+            new = replace(old, refresh_at=old.ends_at)  # each failure counts towards a lock
+        placed: _RefreshableCredentials = yield SingleFlight(
+            key, lambda: _same(new), is_fresh=lambda each: each is new
+        )
         return placed
 
-    def _sign_in(self, scope: str, *, anew: bool = False, since: float | None = None) -> Flow[_Lease]:
+    def _sign_in(
+        self, scope: str, *, force: bool = False, since: float | None = None
+    ) -> Flow[_RefreshableCredentials]:
         """Sign in: where it is not known whether that works now, for one scope alone; and not at all where it was
         refused a moment ago.
 
@@ -233,52 +258,52 @@ class SignIn(ABC):
         """
         gate = ("sign-in of", *self._shared_by())
         now = self.ask.clock()
-        mine: list[_Lease] = []
+        mine: list[_RefreshableCredentials] = []
 
-        def attempt() -> Flow[_Lease]:
-            mine.append((yield from self._try(scope, anew=anew)))
+        def attempt() -> Flow[_RefreshableCredentials]:
+            mine.append((yield from self._try(scope, force=force)))
             return mine[0]
 
-        def tells(each: _Lease) -> bool:
-            if each.proof is None:
+        def tells(each: _RefreshableCredentials) -> bool:
+            if each.credentials is None:
                 return is_recent(each.at, now)
             # A password that was good may have been changed since.
             return each.at > (now - GOOD_FOR if since is None else since)
 
-        first: _Lease = yield Shared(gate, attempt, still=tells)
+        first: _RefreshableCredentials = yield SingleFlight(gate, attempt, is_fresh=tells)
         if first.refusal is not None or mine:
             return first
-        lease = yield from self._try(scope, anew=anew)
-        if lease.refusal is not None:
-            yield Shared(gate, lambda: _same(lease), still=lambda each: each.refusal is not None)
-        return lease
+        current = yield from self._try(scope, force=force)
+        if current.refusal is not None:
+            yield SingleFlight(gate, lambda: _same(current), is_fresh=lambda each: each.refusal is not None)
+        return current
 
-    def _try(self, scope: str, *, anew: bool) -> Flow[_Lease]:
+    def _try(self, scope: str, *, force: bool) -> Flow[_RefreshableCredentials]:
         try:
             obtained = yield from beforehand(self.obtain(scope))
         except CredentialsRejected as refusal:
             if not refusal.status:
                 raise  # by what is known of the keys beneath; nothing was sent, so it is no failure of its own
-            return _Lease(self.ask.clock(), refusal=refusal)
-        for secret in obtained.proof.secrets:
-            yield Conceal(secret)
+            return _RefreshableCredentials(self.ask.clock(), refusal=refusal)
+        for secret in obtained.credentials.secrets:
+            yield MaskSecret(secret)
         if obtained.life <= 0:
             raise InvalidConnection(
                 "What the sign-in brought is over already. Check the clock of this machine, and the one it signs in at."
             )
         now = self.ask.clock()
         log.info("Signed in (%s); good for %.0f s.", type(self).__name__, obtained.life)
-        return _Lease(
+        return _RefreshableCredentials(
             now,
-            obtained.proof,
-            renew_at=now + obtained.life - min(obtained.life * _AHEAD, _MOST_AHEAD),
+            obtained.credentials,
+            refresh_at=now + obtained.life - min(obtained.life * _AHEAD, _MOST_AHEAD),
             ends_at=now + obtained.life - min(obtained.life * _SPARE, _MOST_SPARE),
-            anew=anew,
+            force=force,
         )
 
 
-def _same(lease: _Lease) -> Flow[_Lease]:
-    return lease
+def _same(current: _RefreshableCredentials) -> Flow[_RefreshableCredentials]:
+    return current
     yield
 
 
@@ -295,7 +320,7 @@ def life(expires_at: Any, now: float) -> float:
     return max(ends - now, 0.0)
 
 
-def _is_proof(value: Any) -> bool:
+def _is_credential(value: Any) -> bool:
     """Return whether it can stand in a header as it is."""
     return (
         isinstance(value, str)
@@ -316,7 +341,7 @@ def temporary_keys(data: Any, now: float) -> Obtained:
     if not isinstance(keys, dict):
         keys = {}
     access, secret, token = (
-        next((keys[name] for name in names if _is_proof(keys.get(name))), None)
+        next((keys[name] for name in names if _is_credential(keys.get(name))), None)
         for names in (
             ("access", "access_key_id", "accessKeyId"),
             ("secret", "secret_access_key", "secretAccessKey"),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.limits import in_time
-from airflow_provider_cloudsync.api.messages import Flow, Shared, Together
+from airflow_provider_cloudsync.api.messages import Batched, Flow, SingleFlight
 from airflow_provider_cloudsync.api.model import Gatherable, Service, Target, is_gatherable
 from airflow_provider_cloudsync.exceptions import CloudSyncError, Throttled
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 #: So long a call of a look or a start waits for its turn under a quota (seconds). For longer it is given up and comes
 #: back, so that the deadline is kept, and a start is preceded by a look that is not old.
-_TURN_SOON = 3.0
+_MAX_QUEUE_WAIT = 3.0
 
 
-class Looks:
+class Poller:
     """What to yield for the next look; shared by all waits that it serves.
 
     :param cloud: each call is made once, and does not wait for its turn for long.
@@ -34,23 +34,23 @@ class Looks:
         what = service.group(target) if is_gatherable(service) else service.key(target)
         self._key = ("looks", service.name, cloud.scope, what)
 
-    def after(self, wait: float, *, last: bool = False, limit: float | None = None) -> Shared | Together:
+    def after(self, wait: float, *, last: bool = False, limit: float | None = None) -> SingleFlight | Batched:
         """A look that is wanted in so many seconds.
 
         :param limit: seconds after which this wait, but no other, is without an answer; None: no limit.
         :param last: whether the reason that it shows is what the wait ends with: nothing in it is to be of earlier.
         """
         if is_gatherable(self._service):
-            all_of = partial(_look_at_all, self._cloud, self._service, self._key[-1])
+            all_of = partial(_poll_all, self._cloud, self._service, self._key[-1])
             # In the second half of a pause a look that others want comes as a gift.
-            return Together(
+            return Batched(
                 self._key, self._service.key(self._target), all_of, wait, soonest=wait / 2, limit=limit
             )
         cloud, key = (self._cloud.uncached(), (*self._key, "last")) if last else (self._cloud, self._key)
-        return Shared(key, partial(look, cloud, self._service, self._target), wait=wait, limit=limit)
+        return SingleFlight(key, partial(look, cloud, self._service, self._target), wait=wait, limit=limit)
 
 
-def _look_at_all(
+def _poll_all(
     cloud: Cloud, service: Gatherable[Any], group: Any, keys: Sequence[Any]
 ) -> Flow[dict[Any, tuple[float, Any] | CloudSyncError]]:
     at, found = yield from _resumable(
@@ -85,4 +85,4 @@ def look_in_time(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tu
 
 def soon(cloud: Cloud) -> Cloud:
     """The same, but each call is made once, and does not wait for its turn for long."""
-    return cloud.once(patience=_TURN_SOON)
+    return cloud.once(max_queue_wait=_MAX_QUEUE_WAIT)

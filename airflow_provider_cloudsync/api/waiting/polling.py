@@ -26,8 +26,8 @@ from airflow_provider_cloudsync.api.model import (
 )
 from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import delay_for, is_held_back
-from airflow_provider_cloudsync.api.waiting.observation import Looks, look_in_time
-from airflow_provider_cloudsync.api.waiting.progress_log import Story
+from airflow_provider_cloudsync.api.waiting.observation import Poller, look_in_time
+from airflow_provider_cloudsync.api.waiting.progress_log import ProgressLog
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ LONGEST_HOLD = 60.0
 LOST_POLLS = 5
 
 
-def next_pause(waited: float, floor: float, poll_interval: float | None = None) -> float:
+def next_pause(waited: float, min_poll_interval: float, poll_interval: float | None = None) -> float:
     """Seconds until the next poll: a tenth of the time already waited, so that short syncs end soon and long ones
     cost little.
 
@@ -58,8 +58,8 @@ def next_pause(waited: float, floor: float, poll_interval: float | None = None) 
     :param poll_interval: the user's own choice; the floor still holds.
     """
     if poll_interval is not None:
-        return max(poll_interval, floor)
-    return max(floor, min(waited / 10.0, LONGEST_PAUSE))
+        return max(poll_interval, min_poll_interval)
+    return max(min_poll_interval, min(waited / 10.0, LONGEST_PAUSE))
 
 
 def judge(
@@ -73,7 +73,7 @@ def judge(
     if ticket.stage is not Stage.QUEUED:
         return redacted(cloud, service.judge(ticket, seen, now))
     startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
-    admitted = redacted(cloud, startable.admit(ticket.target, seen))
+    admitted = redacted(cloud, startable.can_start(ticket.target, seen))
     if admitted.phase is Phase.SUCCEEDED and waited < ticket.hold:
         return Progress(Phase.RUNNING, "Another run was in the way a moment ago; ours is held back a little.")
     return admitted
@@ -126,7 +126,7 @@ class Confirmation:
             progress, phase=Phase.RUNNING, why=f"{progress.why} Confirming.", confirm_for=0.0, absent=False
         )
 
-    def pause(self, at: float, floor: float, between: float) -> float:
+    def pause(self, at: float, min_poll_interval: float, between: float) -> float:
         """Seconds until the next poll while an end is pending.
 
         :param at: now.
@@ -138,7 +138,7 @@ class Confirmation:
             pause = left if left <= CONFIRM_SUCCESS else min(max(between, CONFIRM_SUCCESS), left)
         else:
             pause = min(between, _CONFIRM_PAUSE, left)
-        return max(pause, floor)
+        return max(pause, min_poll_interval)
 
 
 def observe(
@@ -226,7 +226,7 @@ def poll_until_certain(cloud: Cloud, service: Service[Any], ticket: Ticket) -> F
 def _wait_to_confirm(cloud: Cloud, confirmation: Confirmation, service: Service[Any]) -> Flow[bool]:
     """Pause until the poll that confirms an end; False where there is no time for it."""
     now = cloud.clock()
-    pause = confirmation.pause(now, service.floor, _CONFIRM_PAUSE)
+    pause = confirmation.pause(now, service.min_poll_interval, _CONFIRM_PAUSE)
     if cloud.give_up_at is not None and now + pause > cloud.give_up_at:
         return False
     if cloud.answer_by is not None and cloud.elapsed() + pause > cloud.answer_by:
@@ -246,9 +246,9 @@ class WaitState:
     confirmation: Confirmation = field(default_factory=Confirmation)
     #: Outcome of the last poll that brought something, and of the last one at all.
     known: Progress | None = None
-    told: Progress | None = None
+    logged: Progress | None = None
     misses: int = 0
-    story: Story | None = None
+    progress_log: ProgressLog | None = None
     #: Seconds until the poll that was due when the wait was interrupted.
     pause: float | None = None
     #: When the wait began and when it has to end, by a clock that never goes back.
@@ -283,8 +283,8 @@ def until_done(
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
     state = state or WaitState(ticket)
-    story = state.story = state.story or Story(service, ticket.target)
-    looks = Looks(cloud, service, ticket.target)
+    progress_log = state.progress_log = state.progress_log or ProgressLog(service, ticket.target)
+    looks = Poller(cloud, service, ticket.target)
     now = cloud.clock()
     if state.began is None:
         state.began = cloud.elapsed()
@@ -296,7 +296,7 @@ def until_done(
         now = cloud.clock()
     wait = state.pause or 0.0
     if not_before > 0 and state.pause is None:
-        first = next_pause(now - ticket.started_at, service.floor, poll_interval)
+        first = next_pause(now - ticket.started_at, service.min_poll_interval, poll_interval)
         wait = random.uniform(0.0, min(first * _FIRST_PART, _MOST_SPREAD))
     lost = 0
     while True:
@@ -316,7 +316,7 @@ def until_done(
                 raise
             delay = again
             # To be held back is the outcome of the poll before.
-            progress = state.told if held_back and state.told is not None else _missed(error, state.known)
+            progress = state.logged if held_back and state.logged is not None else _missed(error, state.known)
             now = cloud.clock()
         else:
             state.misses = lost = 0
@@ -325,8 +325,8 @@ def until_done(
             verdict = judge(cloud, service, state.ticket, seen, at, cloud.elapsed() - began)
             progress = state.known = state.confirmation.take(verdict, at)
         if not held_back:
-            state.told = progress
-            story.tell(progress, now, fault)
+            state.logged = progress
+            progress_log.record(progress, now, fault)
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline or cloud.elapsed() >= limit:
@@ -335,12 +335,14 @@ def until_done(
             raise timed_out(service, ticket.target, waited, last_seen, started=_may_run(ticket))
         # Intervals are between polls that took place.
         between = (
-            0.0 if held_back else next_pause(max(now - ticket.started_at, 0.0), service.floor, poll_interval)
+            0.0
+            if held_back
+            else next_pause(max(now - ticket.started_at, 0.0), service.min_poll_interval, poll_interval)
         )
-        if between > service.floor and poll_interval is None:
-            between = max(between * random.uniform(1.0 - _JITTER, 1.0), service.floor)
+        if between > service.min_poll_interval and poll_interval is None:
+            between = max(between * random.uniform(1.0 - _JITTER, 1.0), service.min_poll_interval)
         if state.confirmation.is_pending and fault is None:
-            between = state.confirmation.pause(now, service.floor, between)
+            between = state.confirmation.pause(now, service.min_poll_interval, between)
         wait = max(delay, between)
         if pause_at is not None and (lost >= LOST_POLLS or now + wait >= pause_at):
             state.pause = wait

@@ -15,7 +15,7 @@ _HEARTBEAT = 600.0
 
 
 @dataclass(slots=True)
-class Story:
+class ProgressLog:
     """A line when something changes, and one each ten minutes.
 
     A thousand waits may see one outage, so a fault is told once by its kind, since each has another request id; and
@@ -25,10 +25,10 @@ class Story:
     service: Service[Any]
     target: Target
     #: What was told last, and when.
-    told: tuple[Phase, str] | None = None
-    told_at: float = 0.0
-    told_fault: tuple[Any, ...] | None = None
-    told_fault_at: float = 0.0
+    logged: tuple[Phase, str] | None = None
+    logged_at: float = 0.0
+    logged_fault: tuple[Any, ...] | None = None
+    logged_fault_at: float = 0.0
     warned: tuple[str, ...] = ()
 
     @property
@@ -36,7 +36,7 @@ class Story:
         """Named anew for each line, since there are few."""
         return self.service.describe(self.target)
 
-    def tell(self, progress: Progress, now: float, fault: CloudSyncError | None = None) -> None:
+    def record(self, progress: Progress, now: float, fault: CloudSyncError | None = None) -> None:
         """Write what a look came to.
 
         :param fault: what the look ended with, if it brought nothing.
@@ -52,12 +52,12 @@ class Story:
     def _is_news(self, progress: Progress, now: float, fault: CloudSyncError | None) -> bool:
         if fault is not None:
             kind = type(fault), getattr(fault, "status", None), getattr(fault, "code", None)
-            if kind == self.told_fault and now - self.told_fault_at < _HEARTBEAT:
+            if kind == self.logged_fault and now - self.logged_fault_at < _HEARTBEAT:
                 return False
-            self.told_fault, self.told_fault_at = kind, now
+            self.logged_fault, self.logged_fault_at = kind, now
             return True
         what = progress.phase, progress.why
-        if what == self.told and now - self.told_at < _HEARTBEAT:
+        if what == self.logged and now - self.logged_at < _HEARTBEAT:
             return False
-        self.told, self.told_at = what, now
+        self.logged, self.logged_at = what, now
         return True

@@ -27,7 +27,7 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Wa
 
 log = logging.getLogger(__name__)
 
-_LOOK_AFTER_LOST_START = 2.0
+_POLL_AFTER_LOST_START = 2.0
 #: That a target is not there is confirmed for so many seconds before a start: nothing is lost yet.
 _CONFIRM_REFUSAL = 10.0
 #: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
@@ -59,10 +59,10 @@ def begin(
         queued = Ticket(service.name, target, Stage.QUEUED, at, later=later)
         if admitted.phase is Phase.FAILED:
             raise SyncFailed(admitted.why)
-        if lost is not None and service.evidence(lost, seen):
+        if lost is not None and service.has_started(lost, seen):
             return _started(cloud, service, lost, {}, remember)
         if admitted.phase is Phase.RUNNING:
-            return replace(queued, hold=service.floor)
+            return replace(queued, hold=service.min_poll_interval)
         if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
             how = "not started, since its turn did not come in time"
             raise timed_out(service, target, how, admitted.why, started=lost is not None)
@@ -78,7 +78,7 @@ def begin(
                 return _started(cloud, service, lost, {}, remember)
             delay = delay_for(error, attempt, repeatable=False)
             if is_uncertain(error):
-                if (yield from _look_for_lost_start(cloud, service, starting, error)):
+                if (yield from _find_lost_start(cloud, service, starting, error)):
                     return _started(cloud, service, starting, {}, remember)
                 log.info("Nothing was started, so the start is sent again.")
                 lost = starting
@@ -108,12 +108,14 @@ def _can_start(
     confirmation = Confirmation()
     while True:
         at, seen = yield from observe(cloud, service, target, started=started)
-        admitted = redacted(cloud, service.admit(target, seen))
+        admitted = redacted(cloud, service.can_start(target, seen))
         confirm_for = min(admitted.confirm_for, _CONFIRM_REFUSAL)
         confirmation.take(replace(admitted, confirm_for=confirm_for), at)
         now = cloud.clock()
         pause = (
-            confirmation.pause(now, service.floor, _LOOK_AFTER_LOST_START) if confirmation.is_pending else 0.0
+            confirmation.pause(now, service.min_poll_interval, _POLL_AFTER_LOST_START)
+            if confirmation.is_pending
+            else 0.0
         )
         if not pause or (cloud.give_up_at is not None and now + pause > cloud.give_up_at):
             return at, seen, admitted
@@ -135,7 +137,7 @@ def _started(
     return started
 
 
-def _look_for_lost_start(
+def _find_lost_start(
     cloud: Cloud, service: Startable[Any], starting: Ticket, error: CloudSyncError
 ) -> Flow[bool]:
     """Return whether a start whose reply was lost was taken.
@@ -153,7 +155,7 @@ def _look_for_lost_start(
         log.error("%s It is not known whether the start was accepted. Not resending.", shown.absent.why)
         raise error
     unseen = lost_at_once and shown.closely and service.settle(starting.target) > 0
-    if not shown.found and not service.leaves_trace(starting) and not unseen:
+    if not shown.found and not service.would_be_visible(starting) and not unseen:
         log.error("Whether the start was taken can't be told, so this try does not send it a second time.")
         raise error
     return shown.found
@@ -193,15 +195,15 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
         # To the end of this look: its requests may have taken long to come to the service.
         closely = closely and cloud.clock() - last <= _UNSEEN
         last = at
-        if service.evidence(ticket, seen):
+        if service.has_started(ticket, seen):
             return _Shown(True, closely)
-        admitted = redacted(cloud, service.admit(ticket.target, seen))
+        admitted = redacted(cloud, service.can_start(ticket.target, seen))
         absent = admitted if admitted.absent else None
         if at >= end:
             if end < until:
                 raise timed_out(service, ticket.target, too_late, otherwise)
             return _Shown(False, closely, absent)
-        pause = max(_LOOK_AFTER_LOST_START, service.floor)
+        pause = max(_POLL_AFTER_LOST_START, service.min_poll_interval)
         yield Pause(min(pause, max(end - cloud.clock(), 0.0)))
 
 
@@ -235,7 +237,7 @@ def adopt(
     :return: a started ticket, or None where nothing runs.
     """
     at, seen = yield from observe(cloud, service, target)
-    if not service.covers(target, seen):
+    if not service.is_satisfied_by_running(target, seen):
         return None
     # The baseline is not known any more: nothing that is there later can be told to have come since.
     return service.learn(Ticket(service.name, target, Stage.STARTED, at, later=later), seen)

@@ -28,7 +28,7 @@ from airflow_provider_cloudsync.api.model import (
 )
 from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for
-from airflow_provider_cloudsync.api.waiting.observation import Looks
+from airflow_provider_cloudsync.api.waiting.observation import Poller
 from airflow_provider_cloudsync.api.waiting.polling import LOST_POLLS
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Throttled
 
@@ -202,7 +202,7 @@ def next_news(
     *,
     poll_interval: float,
     due: float | None = None,
-    looked: Callable[[], object] = lambda: None,
+    polled: Callable[[], object] = lambda: None,
     pause_at: float | None = None,
     misses: int = 0,
     pending: PendingEnds | None = None,
@@ -220,8 +220,8 @@ def next_news(
     :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    looks = Looks(cloud, watch.service, watch.target)
-    pause = max(poll_interval, watch.service.floor)
+    looks = Poller(cloud, watch.service, watch.target)
+    pause = max(poll_interval, watch.service.min_poll_interval)
     subject = watch.service.describe(watch.target)
     if due is None:
         due = cloud.clock() + _GATHER
@@ -256,10 +256,10 @@ def next_news(
             _warn(warning)
         reading = pending.confirmed(reading, at)
         if pending.certain_at is not None:
-            due = min(due, max(pending.certain_at, cloud.clock() + watch.service.floor))
+            due = min(due, max(pending.certain_at, cloud.clock() + watch.service.min_poll_interval))
         if reading.trouble:
             raise SyncFailed(f"{subject}: {reading.trouble}")
-        looked()
+        polled()
         if reading.ended or reading.memory != memory:
             return News(reading.ended, reading.memory, due)
         if pause_at is not None and pending.certain_at is None and cloud.clock() >= pause_at:

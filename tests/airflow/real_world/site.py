@@ -68,7 +68,7 @@ class Site:
         use_stepped_clock(
             monkeypatch, now=self._now, advance=cloud.advance, monotonic=lambda: cloud.at + 1000.0
         )
-        monkeypatch.setattr(drivers, "conceal", lambda secret: None)
+        monkeypatch.setattr(drivers, "mask_secret", lambda secret: None)
         monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", cloud.connection)
         self.run_started = self._now()
         random.seed(0)

@@ -79,11 +79,11 @@ def list_vendor_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
 ) -> Flow[list[VendorAccount]]:
     """The accounts (ListVendorAccount), all pages, without their access keys."""
-    accounts, _ = yield from look_at_accounts(cloud, vendor, account_id)
+    accounts, _ = yield from poll_accounts(cloud, vendor, account_id)
     return accounts
 
 
-def look_at_accounts(
+def poll_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
 ) -> Flow[tuple[list[VendorAccount], ServiceClock]]:
     """The same, with the service's own clock at the first page.

@@ -40,7 +40,7 @@ from airflow_provider_cloudsync.api.services.coc.calls import (
     VendorAccount,
     checked_account,
     checked_vendor,
-    look_at_accounts,
+    poll_accounts,
     sync_resources,
 )
 from airflow_provider_cloudsync.api.text import one_line, shown
@@ -155,7 +155,7 @@ class ResourceSync:
     """Synchronizing the resources of another cloud, as something to start and to wait for."""
 
     name: str = "coc"
-    floor: float = 2.0
+    min_poll_interval: float = 2.0
     console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
@@ -172,15 +172,15 @@ class ResourceSync:
     def split(self, target: Target) -> list[Target]:
         return [target]
 
-    def essence(self, target: Target) -> Target:
+    def identity(self, target: Target) -> Target:
         return {name: value for name, value in target.items() if name != "settle"}
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
         """All accounts of the vendor, so that the waits for any of them share one poll."""
-        rows, clock = yield from look_at_accounts(cloud, target["vendor"])
+        rows, clock = yield from poll_accounts(cloud, target["vendor"])
         return Seen.of([_seen(row, cloud.service_zone_ms) for row in rows], clock)
 
-    def admit(self, target: Target, seen: Seen) -> Progress:
+    def can_start(self, target: Target, seen: Seen) -> Progress:
         rows = seen.of_target(target)
         if not rows:
             return _no_account(target, seen)
@@ -191,7 +191,7 @@ class ResourceSync:
             )
         return Progress(Phase.SUCCEEDED, "No sync is under way.")
 
-    def covers(self, target: Target, seen: Seen) -> bool:
+    def is_satisfied_by_running(self, target: Target, seen: Seen) -> bool:
         rows = seen.of_target(target)
         return bool(rows) and all(row.is_under_way for row in rows)
 
@@ -207,11 +207,11 @@ class ResourceSync:
     def is_busy(self, error: CloudSyncError) -> bool:
         return False
 
-    def evidence(self, ticket: Ticket, seen: Seen) -> bool:
+    def has_started(self, ticket: Ticket, seen: Seen) -> bool:
         known = accounts_before(ticket)
         return any(row.is_under_way or _is_new(ticket, known, row) for row in seen.of_target(ticket.target))
 
-    def leaves_trace(self, ticket: Ticket) -> bool:
+    def would_be_visible(self, ticket: Ticket) -> bool:
         # sync_date moves with each run. But an account that waits for its first one looks the same before and after,
         # and of a date that can't be read nobody knows what it does.
         known = accounts_before(ticket) or {}

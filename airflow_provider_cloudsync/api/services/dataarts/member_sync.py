@@ -230,7 +230,7 @@ class MemberSync:
     """A member sync task, as something to wait for."""
 
     name: str = "dataarts"
-    floor: float = 2.0
+    min_poll_interval: float = 2.0
     console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:

@@ -180,7 +180,7 @@ class EventSync:
 
     name: str = "hss"
     #: Five looks a minute would bear 12 s; somebody else may look, too.
-    floor: float = 15.0
+    min_poll_interval: float = 15.0
     console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
@@ -196,18 +196,18 @@ class EventSync:
     def split(self, target: Target) -> list[Target]:
         return [target]
 
-    def essence(self, target: Target) -> Target:
+    def identity(self, target: Target) -> Target:
         return target
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
         return (yield from _last_update(cloud, target))
 
-    def admit(self, target: Target, seen: UpdateSeen) -> Progress:
+    def can_start(self, target: Target, seen: UpdateSeen) -> Progress:
         return Progress(
             Phase.SUCCEEDED, "The service does not show whether a sync is running; ours can start."
         )
 
-    def covers(self, target: Target, seen: UpdateSeen) -> bool:
+    def is_satisfied_by_running(self, target: Target, seen: UpdateSeen) -> bool:
         return False  # the service does not show what runs
 
     def baseline(self, target: Target, seen: UpdateSeen) -> Mapping[str, Any]:
@@ -226,10 +226,10 @@ class EventSync:
     def is_busy(self, error: CloudSyncError) -> bool:
         return False
 
-    def evidence(self, ticket: Ticket, seen: UpdateSeen) -> bool:
+    def has_started(self, ticket: Ticket, seen: UpdateSeen) -> bool:
         return False  # the list moves by itself, too: that it moved does not show that a start was accepted
 
-    def leaves_trace(self, ticket: Ticket) -> bool:
+    def would_be_visible(self, ticket: Ticket) -> bool:
         return False
 
     def learn(self, ticket: Ticket, seen: UpdateSeen) -> Ticket:

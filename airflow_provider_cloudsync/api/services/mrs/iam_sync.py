@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow, Shared
+from airflow_provider_cloudsync.api.messages import Flow, SingleFlight
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
     CONFIRM_SUCCESS,
@@ -125,7 +125,7 @@ class IamSync:
     """Synchronizing IAM users into a cluster, as something to start and to wait for."""
 
     name: str = "mrs"
-    floor: float = 2.0
+    min_poll_interval: float = 2.0
     console: Console = _CONSOLE
 
     def describe(self, target: Target) -> str:
@@ -200,7 +200,9 @@ class IamSync:
         """While a run is up the cluster is looked up now and then: its flag may stay when it is gone."""
         if not cloud.fresh:
             key = ("cluster", cloud.scope, cluster_id)
-            problem: str = yield Shared(key, lambda: self._problem(cloud, cluster_id), max_age=_CLUSTER_AGE)
+            problem: str = yield SingleFlight(
+                key, lambda: self._problem(cloud, cluster_id), max_age=_CLUSTER_AGE
+            )
             if not problem:
                 return ""
         # A kept result must not confirm itself.
@@ -218,10 +220,10 @@ class IamSync:
             return f"MRS cluster {cluster_id} is {state}, so nothing can be synchronized into it."
         return ""
 
-    def essence(self, target: Target) -> Target:
+    def identity(self, target: Target) -> Target:
         return {name: value for name, value in target.items() if name != "settle"}
 
-    def admit(self, target: Target, seen: IamSyncSeen) -> Progress:
+    def can_start(self, target: Target, seen: IamSyncSeen) -> Progress:
         if seen.problem:
             return _no_cluster(seen)
         if seen.is_synchronizing:
@@ -231,7 +233,7 @@ class IamSync:
             )
         return Progress(Phase.SUCCEEDED, "No IAM user sync is running in the cluster.")
 
-    def covers(self, target: Target, seen: IamSyncSeen) -> bool:
+    def is_satisfied_by_running(self, target: Target, seen: IamSyncSeen) -> bool:
         return seen.is_synchronizing and not seen.problem
 
     def baseline(self, target: Target, seen: IamSyncSeen) -> Mapping[str, Any]:
@@ -244,7 +246,7 @@ class IamSync:
     def is_busy(self, error: CloudSyncError) -> bool:
         return isinstance(error, ApiError) and error.code == _CLUSTER_BUSY
 
-    def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
+    def has_started(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
         if seen.is_synchronizing or seen.problem:
             return seen.is_synchronizing
         if (
@@ -256,7 +258,7 @@ class IamSync:
         users, groups = _missing(ticket.target, seen)
         return bool(_lacking(ticket, "users") - set(users) or _lacking(ticket, "groups") - set(groups))
 
-    def leaves_trace(self, ticket: Ticket) -> bool:
+    def would_be_visible(self, ticket: Ticket) -> bool:
         if ticket.target["sync_all"]:
             return ticket.baseline.get("is_synchronous") is False
         return bool(_lacking(ticket, "users") or _lacking(ticket, "groups"))
@@ -281,7 +283,7 @@ class IamSync:
             return self._judge_full(ticket, seen)
         users, groups = _missing(ticket.target, seen)
         if not users and not groups:
-            known = "missing_users" in ticket.baseline and not self.leaves_trace(ticket)
+            known = "missing_users" in ticket.baseline and not self.would_be_visible(ticket)
             why = "All requested users and groups are in the cluster, and no sync is running."
             why += " They were before, too, so nothing shows whether this run worked." if known else ""
             return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
@@ -348,7 +350,7 @@ class IamCancel(IamSync):
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
         return (yield from send_cancel(cloud, target))
 
-    def evidence(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
+    def has_started(self, ticket: Ticket, seen: IamSyncSeen) -> bool:
         if seen.is_synchronizing or seen.problem:
             return seen.is_synchronizing
         users, groups = _missing(ticket.target, seen)
@@ -356,7 +358,7 @@ class IamCancel(IamSync):
             set(users) - _lacking(ticket, "users") or set(groups) - _lacking(ticket, "groups")
         )
 
-    def leaves_trace(self, ticket: Ticket) -> bool:
+    def would_be_visible(self, ticket: Ticket) -> bool:
         named = {*ticket.target["user_names"]} - _lacking(ticket, "users")
         return bool(named or {*ticket.target["group_names"]} - _lacking(ticket, "groups"))
 
@@ -370,7 +372,7 @@ class IamCancel(IamSync):
         if not users and not groups:
             why = (
                 "The names are no longer in the cluster, and no run is under way."
-                if self.evidence(ticket, seen)
+                if self.has_started(ticket, seen)
                 else "None of the names is in the cluster, and no run is under way."
             )
             return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))

@@ -54,7 +54,7 @@ class FlagWatch:
 
     def read(self, memory: Memory | None, seen: IamSyncSeen, at: float) -> Reading:
         since = (memory or {}).get(_SINCE, 0)
-        progress = IAM_SYNC.admit(self.target, seen)
+        progress = IAM_SYNC.can_start(self.target, seen)
         if progress.phase is Phase.FAILED:
             return Reading({_SINCE: 0}, trouble=progress.why, confirm_for=progress.confirm_for)
         if progress.phase is Phase.RUNNING:
