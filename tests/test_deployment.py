@@ -21,7 +21,7 @@ COMPOSE = yaml.safe_load(compose.FILE.read_text(encoding="utf-8"))
 HELM = yaml.safe_load((FOLDER / "helm-values.yaml").read_text(encoding="utf-8"))
 DOCKERFILE = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
 
-NEWEST = re.search(r"AIRFLOW_NEWEST := (\S+)", (ROOT / "Makefile").read_text())[1]
+NEWEST = re.search(r'NEWEST, OLDEST = "([^"]+)"', (ROOT / "noxfile.py").read_text())[1]
 #: Services that are no component of Airflow.
 SERVERS = {"postgres", "redis"}
 COMPONENTS = {"init", "api-server", "scheduler", "dag-processor", "triggerer", "worker"}

@@ -13,7 +13,7 @@ from subprocess import check_output
 ROOT = Path(__file__).parents[2]
 NAME, PACKAGE = "airflow-provider-cloudsync", "airflow_provider_cloudsync"
 #: Of the place where the repository is kept.
-NOT_PACKED = {".gitattributes", ".ci/run"}
+NOT_PACKED = {".editorconfig", ".gitattributes", ".ci/run"}
 #: Without these a wheel looks whole, and works nowhere or tells no types.
 NEEDED = {f"{PACKAGE}/{name}" for name in ("__init__.py", "py.typed", "api/endpoints.json")}
 ENTRY_POINT = f"[apache_airflow_provider]\nprovider_info = {PACKAGE}:get_provider_info\n"
