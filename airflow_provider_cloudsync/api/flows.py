@@ -225,10 +225,9 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         within = yield from beforehand(in_time(find(cloud), cloud.time_to_answer))
     way = _way(cloud, request.service, whose, within)
     prepared = _prepare(cloud, request, way, within)
-    reads, what = (
-        cloud.reads if request.repeatable else None,
-        (request.operation, prepared.url, prepared.body),
-    )
+    # Without the body, which tracebacks would show.
+    reads = cloud.reads if prepared.repeatable and not prepared.body else None
+    what = request.operation, prepared.url
     if reads is not None and (known := reads.take(what)) is not None:
         return known
     credentials = cloud.credentials
@@ -305,13 +304,8 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             yield Pause(delay, retry_of=request.service)
         else:
             if log.isEnabledFor(logging.DEBUG):
-                log.debug(
-                    "%s %s: %d (request id %s)",
-                    request.service,
-                    request.operation,
-                    reply.status,
-                    reply.request_id,
-                )
+                made = request.service, request.operation, reply.status, reply.request_id
+                log.debug("%s %s: %d (request id %s)", *made)
             if reads is not None:
                 reads.add(what, reply)
             return reply
