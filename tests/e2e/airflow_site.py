@@ -205,8 +205,11 @@ class AirflowSite(OwnPlace):
         """End a component ("scheduler", "worker-1", ...) as `kill -9` would, and its children with it."""
         self.processes.stop(component, grace=0)
 
-    def start(self, component: str) -> None:
-        """Start a component that was ended."""
+    def start(self, component: str, env: Mapping[str, str] | None = None) -> None:
+        """Start a component that was ended.
+
+        :param env: more environment variables, for it alone.
+        """
         # Logs are read from the disk; two of a kind would want the same port to serve them.
         options = {
             "api-server": ["--workers", "1"],
@@ -217,7 +220,7 @@ class AirflowSite(OwnPlace):
         }
         kind = kind_of(component)
         command = [sys.executable, "-m", "airflow", *COMMANDS.get(kind, (kind,)), *options.get(kind, ())]
-        self.processes.start(component, command)
+        self.processes.start(component, command, env=env)
 
     def api(self, method: str, path: str, body: Any = None, *, tries: int = 3) -> Any:
         """Call the REST API (Airflow 3).

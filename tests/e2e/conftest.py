@@ -12,8 +12,15 @@ collect_ignore = [] if find_spec("playwright") else ["test_browser.py"]
 
 
 @pytest.fixture(scope="session")
-def ended() -> dict[str, Any]:
-    """The runs of `ended_runs`, once for all that look at them."""
-    from tests.e2e.ended_runs import ended_runs
+def shared() -> dict[str, Any]:
+    """What came of all DAGs of one Airflow; see `shared_site`."""
+    from tests.e2e.shared_site import run_all
 
-    return ended_runs()
+    return run_all()
+
+
+@pytest.fixture(scope="session")
+def ended(shared: dict[str, Any]) -> dict[str, Any]:
+    """The runs of `ended_runs`."""
+    ended: dict[str, Any] = shared["ended"]
+    return ended

@@ -50,7 +50,7 @@ class Sqlite:
         self.url = f"sqlite:///{path}"
 
     def make(self, migrate: Callable[[], object]) -> None:
-        """Make it; for a second site of this process that is a copy, which saves many seconds."""
+        """Make it; the second one of this process is a copy, which saves many seconds."""
         if not self._empty:
             migrate()
             self._empty.append(self._path.read_bytes())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -40,12 +41,21 @@ class Processes:
         self._sessions: set[int] = set()
         log_dir.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, command: list[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
-        """Start a process; its standard output goes to the log unless given elsewhere."""
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        stdout: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process; its standard output goes to the log unless given elsewhere.
+
+        :param env: more environment variables, for it alone.
+        """
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,
-                env=self.env,
+                env={**self.env, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log if stdout is None else stdout,
                 stderr=log,

@@ -11,6 +11,7 @@ import pytest
 from packaging.version import Version
 
 from airflow_provider_cloudsync.emulator import Emulator
+from tests.e2e.databases import Sqlite
 from tests.e2e.site_settings import inherited
 
 pytestmark = pytest.mark.e2e
@@ -35,9 +36,12 @@ def run(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Run:
             [sys.executable, "-m", *arguments], cwd=home, env=env, capture_output=True, text=True, timeout=120
         )
 
-    for arguments in (("db", "migrate"), ("connections", "add", "mine", "--conn-json", emulator.connection)):
+    def airflow_command(*arguments: str) -> None:
         done = command("airflow", *arguments)
         assert done.returncode == 0, done.stderr
+
+    Sqlite(home / "airflow.db").make(lambda: airflow_command("db", "migrate"))
+    airflow_command("connections", "add", "mine", "--conn-json", emulator.connection)
     return command
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.airflow_site import AirflowSite
+from tests.e2e.airflow_site import AirflowSite, Run
 from tests.e2e.emulator_process import EmulatorProcess
 from tests.e2e.records import TaskResult
 from tests.e2e.user_actions import act
@@ -79,52 +78,70 @@ FAULTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def outcome() -> dict[str, Any]:
-    """Run the DAG once, and end what waits in each of the ways."""
-    dags = Path(__file__).parent / "dags"
-    with (
-        EmulatorProcess(scenario=SCENARIO) as emulator,
-        AirflowSite(dags, emulator.connection_env | QUICK) as site,
-    ):
-        emulator.control("POST", "faults", {"faults": FAULTS})
-        site.wait_for_dags(["kills"])
-        run = ("kills", site.trigger("kills"))
+class Kills:
+    """The run of the DAG in which each task is ended in its way.
 
-        def tasks() -> dict[str, TaskResult]:
-            return {task.task_id: task for task in site.records.tasks(*run)}
+    :param run: the run, just triggered.
+    """
 
-        def logs() -> dict[str, str]:
-            return {name: site.task_log(run, name) + site.trigger_log(run, name) for name in EXPECTED}
+    def __init__(self, site: AirflowSite, emulator: EmulatorProcess, run: Run) -> None:
+        self._site = site
+        self._emulator = emulator
+        self._run = run
+        self._left: dict[str, list[Any]] = {}
 
-        def runs(name: str) -> Any:
-            return emulator.control("GET", "state")["mrs"]["clusters"][name]["runs"]
-
-        def hours_pass(_: list[TaskResult]) -> None:
-            emulator.control("POST", "advance", {"seconds": HOUR})
-
+    def act_as_users(self) -> None:
+        """Mark and clear tasks while the syncs go on."""
         for name in EXPECTED:
-            site.wait_for_state(run, name, ["running" if name in IN_WORKER else "deferred"], 90)
-        soon(lambda: all(map(runs, IN_WORKER)))
+            self._site.wait_for_state(self._run, name, ["running" if name in IN_WORKER else "deferred"], 120)
+        soon(lambda: all(map(self._runs, IN_WORKER)))
 
-        act(site, run, MARKED)
-        soon(lambda: all(GOES_ON in logs()[name] for name in MARKED))
-        left = {name: [each["ended"] for each in runs(name)] for name in MARKED}
-        act(site, run, CLEARED)
-        soon(lambda: all(TAKEN_UP in logs()[n] or IN_THE_WAY in logs()[n] for n in CLEARED))
+        act(self._site, self._run, MARKED)
+        soon(lambda: all(GOES_ON in self._log(name) for name in MARKED))
+        self._left = {name: [each["ended"] for each in self._runs(name)] for name in MARKED}
+        act(self._site, self._run, CLEARED)
+        soon(lambda: all(TAKEN_UP in self._log(n) or IN_THE_WAY in self._log(n) for n in CLEARED))
 
+    def replace(self) -> None:
+        """End scheduler and triggerer, and start others. No other run may have a task then."""
         # The logs are counted by triggerer, and there is one when there is something to say.
-        soon(lambda: all(tasks()[name].triggers >= 1 for name in DEFERRED))
+        soon(lambda: all(self._tasks()[name].triggers >= 1 for name in DEFERRED))
         for component in ("scheduler", "triggerer"):
-            site.crash(component)
+            self._site.crash(component)
         for component in ("scheduler", "triggerer"):
-            site.start(component)
-        soon(lambda: tasks()["scheduler_dies"].state == "deferred")
+            self._site.start(component, QUICK)
+        soon(lambda: self._tasks()["scheduler_dies"].state == "deferred")
 
-        site.wait([run], 120, hours_pass)
-        act(site, run, CLEARED_LATE)
-        site.wait([run], 60, hours_pass)
-        return {"tasks": tasks(), "logs": logs(), "left": left, "journal": emulator.journal()}
+    def results(self) -> dict[str, Any]:
+        """Let the syncs end, clear some tasks once more, and keep what the tests look at."""
+        self._site.wait([self._run], 120, self._hours_pass)
+        act(self._site, self._run, CLEARED_LATE)
+        self._site.wait([self._run], 60, self._hours_pass)
+        return {
+            "tasks": self._tasks(),
+            "logs": {name: self._log(name) for name in EXPECTED},
+            "left": self._left,
+            "journal": self._emulator.journal(),
+        }
+
+    def _tasks(self) -> dict[str, TaskResult]:
+        return {task.task_id: task for task in self._site.records.tasks(*self._run)}
+
+    def _log(self, name: str) -> str:
+        return self._site.task_log(self._run, name) + self._site.trigger_log(self._run, name)
+
+    def _runs(self, name: str) -> Any:
+        return self._emulator.control("GET", "state")["mrs"]["clusters"][name]["runs"]
+
+    def _hours_pass(self, _: list[TaskResult]) -> None:
+        self._emulator.control("POST", "advance", {"seconds": HOUR})
+
+
+@pytest.fixture(scope="module")
+def outcome(shared: dict[str, Any]) -> dict[str, Any]:
+    """The run of the DAG, each of whose tasks was ended in its way."""
+    kills: dict[str, Any] = shared["kills"]
+    return kills
 
 
 def soon(there: Callable[[], bool], seconds: float = 40) -> None:

@@ -6,12 +6,11 @@ import json
 import os
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.airflow_site import AirflowSite
+from tests.e2e.airflow_site import AirflowSite, Run
 from tests.e2e.emulator_process import EmulatorProcess
 
 pytestmark = pytest.mark.e2e
@@ -69,41 +68,53 @@ BACKFILL_2 = ["days", "--start-date", "2026-01-01", "--end-date", "2026-01-02"]
 BACKFILL_3 = ["--dag-id", "days", "--from-date", "2026-01-01", "--to-date", "2026-01-02"]
 
 
+def begin_backfill(site: AirflowSite) -> None:
+    """Ask for two days, where that is possible without a wait for them. No task may run yet.
+
+    SQLite makes the command fail now and then when others write.
+    """
+    if site.is_3:
+        site.processes.run("backfill", [*AIRFLOW, "backfill", "create", *BACKFILL_3], 60)
+
+
+def end_backfill(site: AirflowSite) -> list[str | None]:
+    """Wait for the two days, and return the states of their tasks."""
+    if not site.is_3:
+        site.processes.run("backfill", [*AIRFLOW, "dags", "backfill", *BACKFILL_2], 180)
+    days = site.records.rows("select dag_id, run_id from dag_run where dag_id = 'days'")
+    return [task.state for task in site.wait(days, 120)]
+
+
+def until_all_wait(site: AirflowSite, run: Run) -> None:
+    """Wait until each sensor waits as its mode says."""
+    for how, mode in MODES.items():
+        for name in SENSORS:
+            site.wait_for_state(run, f"{name}_{how}", [WAITING[mode]], 90)
+
+
+def results(site: AirflowSite, emulator: EmulatorProcess, run: Run) -> dict[str, Any]:
+    """Wait for the run, and keep what the tests look at."""
+    tasks = site.wait([run], 240 + 3 * MAPPED)
+    return {
+        "tasks": {task.task_id: task for task in tasks if task.map_index < 0},
+        "mapped": [task for task in tasks if task.map_index >= 0],
+        "arrived": site.xcom(run, "arrived"),
+        "events": outlet_events(site, run),
+        "logs": {
+            task.name: site.task_log(run, task.task_id, task.map_index)
+            + site.trigger_log(run, task.task_id, task.map_index)
+            for task in tasks
+        },
+        "starts": Counter(
+            entry["path"].split("/")[-2] for entry in emulator.journal() if entry["effect"] is not None
+        ),
+    }
+
+
 @pytest.fixture(scope="module")
-def outcome() -> dict[str, Any]:
-    """Run the DAG once, with a backfill at its side."""
-    dags = Path(__file__).parent / "dags"
-    with (
-        EmulatorProcess(scenario=SCENARIO) as emulator,
-        AirflowSite(dags, emulator.connection_env) as site,
-    ):
-        site.wait_for_dags(["modes", "days"])
-        if site.is_3:  # first, since SQLite makes this command fail now and then when others write
-            site.processes.run("backfill", [*AIRFLOW, "backfill", "create", *BACKFILL_3], 60)
-        (run,) = site.trigger_all(["modes"], {"clusters": MAPPED})
-        if not site.is_3:  # comes back when all is done
-            site.processes.run("backfill", [*AIRFLOW, "dags", "backfill", *BACKFILL_2], 180)
-        for how, mode in MODES.items():
-            for name in SENSORS:
-                site.wait_for_state(run, f"{name}_{how}", [WAITING[mode]], 90)
-        emulator.control("POST", "advance", {"seconds": HOUR})
-        tasks = site.wait([run], 240 + 3 * MAPPED)
-        days = site.wait(site.records.rows("select dag_id, run_id from dag_run where dag_id = 'days'"), 60)
-        return {
-            "tasks": {task.task_id: task for task in tasks if task.map_index < 0},
-            "mapped": [task for task in tasks if task.map_index >= 0],
-            "days": [task.state for task in days],
-            "arrived": site.xcom(run, "arrived"),
-            "events": outlet_events(site, run),
-            "logs": {
-                task.name: site.task_log(run, task.task_id, task.map_index)
-                + site.trigger_log(run, task.task_id, task.map_index)
-                for task in tasks
-            },
-            "starts": Counter(
-                entry["path"].split("/")[-2] for entry in emulator.journal() if entry["effect"] is not None
-            ),
-        }
+def outcome(shared: dict[str, Any]) -> dict[str, Any]:
+    """The run of the DAG, with a backfill at its side."""
+    return {**shared["modes"], "days": shared["days"]}
 
 
 def outlet_events(site: AirflowSite, run: tuple[str, str]) -> dict[tuple[str, int, str], dict[str, Any]]:

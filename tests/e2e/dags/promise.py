@@ -33,7 +33,12 @@ with DAG("promise", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None, 
     )
     KilledOnce(task_id="killed", cluster_id="killed", user_names=["alice"], retries=1, retry_delay=soon)
     MrsSyncIamUsersOperator(
-        task_id="late", cluster_id="late", user_names=["alice"], deferrable=True, timeout=15, retries=0
+        task_id="overdue",
+        cluster_id="overdue",
+        user_names=["alice"],
+        deferrable=True,
+        timeout=15,
+        retries=0,
     )
     CocSyncMultiCloudResourcesOperator(task_id="one_of_two", vendor="AWS", deferrable=True, retries=0)
     CocSyncMultiCloudResourcesOperator(task_id="nobody", vendor="AZURE", retries=0)
