@@ -171,32 +171,42 @@ def venvs(session: nox.Session) -> None:
 # --- tests ---------------------------------------------------------------------------------------
 
 
-#: Tests that do not depend on Airflow, and the only version that they run on in ``make test``.
+#: Tests that do not depend on Airflow -> the only version that they run on in ``make test``.
 SHARED = {"tests/api": "oldest", "tests/emulator": "newest"}
 
 
-def _unit(session: nox.Session, env: Environment, *ignored: str) -> None:
-    env.run("pytest", "-q", *(f"--ignore={each}" for each in ignored), *session.posargs)
+#: Tests that run in full on the newest Airflow. On the oldest one, ``make test`` runs each value of each parameter of a
+#: test, but not each combination (tests/support/thinning.py).
+THINNED = ("tests/airflow", "tests/connection", "tests/transport")
 
 
-def _of_the_other(session_of: str) -> list[str]:
-    """Return the folders of tests that another session runs, in ``make test`` on a machine with both Pythons."""
+def _unit(session: nox.Session, env: Environment, *options: str) -> None:
+    env.run("pytest", "-q", *options, *session.posargs)
+
+
+def _ignored(*folders: str) -> list[str]:
+    return [f"--ignore={folder}" for folder in folders]
+
+
+def _of_other(own: str) -> list[str]:
+    """Return the options that leave out what another session runs, in ``make test`` on a machine with both Pythons."""
     both = find_python(11, ENVIRONMENTS["oldest"][1]) and find_python(11, ENVIRONMENTS["newest"][1])
     if not both or "CLOUDSYNC_SHARE_TESTS" not in os.environ:
         return []
-    return [folder for folder, name in SHARED.items() if name != session_of]
+    thinned = [f"--thin={folder}" for folder in THINNED] if own == "oldest" else []
+    return [*_ignored(*(folder for folder, name in SHARED.items() if name != own)), *thinned]
 
 
 @nox.session(name="unit-newest")
 def unit_newest(session: nox.Session) -> None:
     """Unit tests on the newest Airflow."""
-    _unit(session, environment(session, "newest"), *_of_the_other("newest"))
+    _unit(session, environment(session, "newest"), *_of_other("newest"))
 
 
 @nox.session(name="unit-oldest")
 def unit_oldest(session: nox.Session) -> None:
     """Unit tests on the oldest Airflow."""
-    _unit(session, environment(session, "oldest"), *_of_the_other("oldest"))
+    _unit(session, environment(session, "oldest"), *_of_other("oldest"))
 
 
 @nox.session(name="e2e-newest")
@@ -252,7 +262,7 @@ def matrix(session: nox.Session, airflow: str, python: int) -> None:
         session.skip(f"Python 3.{python} was not found")
     env = Environment(session, f"{airflow}-py3.{python}", (PINS.get(airflow, airflow),), command)
     # What does not depend on Airflow's version runs on the newest, with each Python.
-    _unit(session, env, *(() if airflow == "3.3" else ("tests/api", "tests/emulator")))
+    _unit(session, env, *(() if airflow == "3.3" else _ignored(*SHARED)))
 
 
 @nox.session

@@ -7,8 +7,11 @@ import gc
 import os
 import shutil
 import tempfile
+from collections import defaultdict
 
 import pytest
+
+from tests.support.thinning import each_value
 
 _HOME = tempfile.mkdtemp(prefix="cloudsync-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -19,6 +22,39 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 #: As users have it in their own conftest.
 pytest_plugins = ["airflow_provider_cloudsync.emulator.fixtures"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thin",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="of the parametrized tests of this folder run a part, in which each value of each parameter occurs",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop cases as the option ``--thin`` says. What only some environments run is left alone."""
+    folders = [config.rootpath / folder for folder in config.getoption("thin")]
+    functions: dict[str, list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and hasattr(item, "callspec")
+            and any(item.path.is_relative_to(folder) for folder in folders)
+            and item.get_closest_marker("skipif") is None
+        ):
+            functions[item.nodeid.partition("[")[0]].append(item)
+    dropped = {
+        case
+        for cases in functions.values()
+        for case in set(cases) - {cases[n] for n in each_value((c.name, c.callspec.params) for c in cases)}
+    }
+    if dropped:
+        config.hook.pytest_deselected(items=list(dropped))
+        items[:] = [item for item in items if item not in dropped]
 
 
 def pytest_collection_finish() -> None:
