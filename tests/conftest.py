@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Generator
 
 import pytest
 
@@ -57,10 +58,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in dropped]
 
 
-def pytest_collection_finish() -> None:
-    """Spare each later collection, which some tests ask for, all that Airflow has loaded."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare each later garbage collection, which some tests ask for, all that was loaded; while it is, do without."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
