@@ -57,17 +57,22 @@ def test_helper(make, ids, uri) -> None:
 
 NOT_MADE = [
     ("slash in a cluster", assets.mrs_iam_users, (R, "a/b"), "cluster_id must be"),
-    ("no cluster", assets.mrs_iam_users, (R, None), "cluster_id must be"),
+    ("no cluster", assets.mrs_iam_users, (R, None), "cluster_id is None"),
     ("empty cluster", assets.mrs_iam_users, (R, ""), "cluster_id must be"),
     ("template", assets.mrs_iam_users, (R, "{{ params.cluster_id }}"), "cluster_id must be"),
-    ("no region", assets.mrs_iam_users, (None, "c"), "region must be"),
+    ("no region", assets.mrs_iam_users, (None, "c"), "region is None"),
     ("odd region", assets.mrs_iam_users, ("cn north", "c"), "region must be"),
     ("workspace", assets.dataarts_member_sync_task, (R, "w w", "t"), "workspace must be"),
     ("task", assets.dataarts_member_sync_task, (R, "w", "t?"), "sync_task_id must be"),
     ("empty vendor", assets.coc_vendor, ("",), "vendor must be"),
-    ("dots", assets.coc_vendor_account, ("AWS", ".."), "account_id can't be"),
+    ("dots", assets.coc_vendor_account, ("AWS", ".."), "account_id cannot be"),
     ("control character", assets.coc_vendor_account, ("AWS", "a\nb"), "account_id must be"),
-    ("no account", assets.coc_vendor_account, ("AWS", None), "for all accounts there is coc_vendor"),
+    (
+        "no account",
+        assets.coc_vendor_account,
+        ("AWS", None),
+        "account_id is None. An asset of the kind coc_vendor_account needs it",
+    ),
     ("hss cluster", assets.hss_cluster_events, (R, "c/.."), "cluster_id must be"),
     ("event", assets.csms_event, (R, "a b"), "name of an event must be"),
 ]
@@ -98,17 +103,17 @@ def test_sanitized(uri, normal) -> None:
 
 
 REFUSED = [
-    ("no such service", "cloudsync://ecs/cn-north-4/servers/s", "These are: cloudsync://mrs/"),
-    ("nothing", "cloudsync://", "no asset of this provider"),
-    ("a part is missing", "cloudsync://mrs/cn-north-4/clusters/c", "no asset of this provider"),
-    ("too much", f"{MRS}/more", "no asset of this provider"),
+    ("no such service", "cloudsync://ecs/cn-north-4/servers/s", "Known forms: cloudsync://mrs/"),
+    ("nothing", "cloudsync://", "Not an asset of this provider"),
+    ("a part is missing", "cloudsync://mrs/cn-north-4/clusters/c", "Not an asset of this provider"),
+    ("too much", f"{MRS}/more", "Not an asset of this provider"),
     ("empty id", "cloudsync://mrs/cn-north-4/clusters//iam-users", "cluster_id must be"),
     ("odd id", "cloudsync://mrs/cn-north-4/clusters/a%2Fb/iam-users", "cluster_id must be"),
     ("broken escape", f"{AWS}/accounts/a%2", "not percent-encoded"),
     ("not UTF-8", f"{AWS}/accounts/%ff", "not percent-encoded"),
-    ("query", f"{MRS}?a=b", "nothing behind its path"),
-    ("port", "cloudsync://mrs:80/cn-north-4/clusters/c-1/iam-users", "no asset of this provider"),
-    ("dots", f"{AWS}/accounts/%2e%2e", "account_id can't be"),
+    ("query", f"{MRS}?a=b", "takes no query string"),
+    ("port", "cloudsync://mrs:80/cn-north-4/clusters/c-1/iam-users", "Not an asset of this provider"),
+    ("dots", f"{AWS}/accounts/%2e%2e", "account_id cannot be"),
 ]
 
 
@@ -121,7 +126,7 @@ def test_refused(uri, words) -> None:
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_airflow_calls_the_sanitizer() -> None:
     """It refuses the URI (Airflow 3), or warns that it will (2.11)."""
-    with pytest.raises((ValueError, UserWarning), match="no asset of this provider"):
+    with pytest.raises((ValueError, UserWarning), match="Not an asset of this provider"):
         Asset(uri="cloudsync://ecs/x")
 
 
@@ -136,9 +141,9 @@ def test_each_kind_has_a_helper_and_can_be_made_by_the_factory() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"kind": "ecs_server"}, "no kind 'ecs_server'"),
-        ({"kind": "coc_vendor"}, "made of vendor"),
-        ({"kind": "coc_vendor", "vendor": "AWS", "region": "r"}, "made of vendor"),
+        ({"kind": "ecs_server"}, "Unknown kind of asset 'ecs_server'"),
+        ({"kind": "coc_vendor"}, "needs exactly vendor"),
+        ({"kind": "coc_vendor", "vendor": "AWS", "region": "r"}, "needs exactly vendor"),
     ],
 )
 def test_the_factory_refuses(arguments, words) -> None:
