@@ -49,7 +49,7 @@ TIERS = [
     ["transport.requests_adapter", "transport.aiohttp_protocol"],
     ["transport.session", "transport.blocking", "transport.asynchronous"],
     ["transport.drivers"],
-    ["connection.*"],
+    ["connection.*", "connection.values", "connection.form"],
     ["connection.default_chain", "connection.ignored_fields"],
     ["connection.credentials"],
     ["connection.reader", "connection.lookup"],
@@ -267,9 +267,7 @@ def test_versions_of_airflow_differ_in_one_file_at_most() -> None:
         if re.search(r"AIRFLOW_V_|version_compat|airflow\.__version__", text)
     }
     assert len(asks) <= 1
-    assert {name for name, text in texts.items() if "ImportError" in text} - asks == {
-        "connection.secret_widget"
-    }
+    assert {name for name, text in texts.items() if "ImportError" in text} - asks == {"connection.form"}
     assert {name for name, text in texts.items() if '"task_state_store"' in text} == {"operators.cloud"}
 
 

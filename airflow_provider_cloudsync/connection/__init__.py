@@ -1,1 +1,1 @@
-"""An Airflow connection, read into what the calls to the cloud need."""
+"""Reading of an Airflow connection: fields, credentials, and what calls to the cloud need."""

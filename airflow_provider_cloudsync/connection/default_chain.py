@@ -1,6 +1,7 @@
-"""Keys that a machine has for the vendor's SDK, for connections that name none: the environment, then the profile file.
+"""Default credential chain of the vendor's SDK: the environment, then the profile file.
 
-The names are the SDK's own, and so is the order (OIDC by STS, environment, profile).
+Only connections without credentials use it. Names and order (OIDC through STS, environment, profile) are those of the
+SDK.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _PROFILE = "~/.huaweicloud/credentials"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Credentials, and what goes with them.
+    """Credentials, and the settings found with them.
 
-    :param endpoints: where to sign in, where that is said, too.
+    :param endpoints: service -> URL, of the services that authenticate.
     """
 
     credentials: Credentials | None = None
@@ -37,9 +38,9 @@ class Found:
 
 
 def find_default_credentials(ask: Cloud, derived: str | None) -> Found:
-    """What the machine has; without credentials where it has nothing.
+    """Return the credentials of the environment or of the profile file; `Found` without credentials if there are none.
 
-    :raises InvalidConnection: if what it has can't be used.
+    :raises InvalidConnection: if they cannot be used.
     """
     own = _prefixed(os.environ, _ENVIRONMENT)
     fields = Fields("environment", own)
@@ -74,11 +75,11 @@ def _sts_environment(ask: Cloud, derived: str | None, ids: Fields) -> Found | No
         return None
     unknown = [name for name in ("policy", "policy_ids", "id_token") if fields.raw(name) is not None]
     if unknown or not file:
-        # To go on without them would be to have more rights than were meant, or to be somebody else.
+        # Without them the task would have more rights than intended, or another identity.
         what = f"{_OIDC}{unknown[0].upper()} is not supported" if unknown else f"{_OIDC}TOKEN_FILE is not set"
         raise InvalidConnection(
-            f"The environment names an agency to assume with OIDC ({_OIDC}AGENCY_URN), but {what}. Describe it in "
-            'the connection instead: "auth": "oidc".'
+            f'OIDC settings of the environment cannot be used: {what} ({_OIDC}AGENCY_URN is set). Set "auth": '
+            '"oidc" in the connection instead.'
         )
     credentials = StsIdToken(
         ask=ask,
@@ -87,7 +88,7 @@ def _sts_environment(ask: Cloud, derived: str | None, ids: Fields) -> Found | No
         agency_urn=agency,
         read=TokenFile(file),
         session=fields.text("session_name") or DEFAULT_SESSION,
-        duration=int(fields.seconds("duration_seconds", DEFAULT_DURATION, most=43_200)),
+        duration=int(fields.seconds("duration_seconds", (1, 43_200)) or DEFAULT_DURATION),
     )
     return Found(credentials, ids.identifier("project_id"), ids.identifier("domain_id"))
 
@@ -95,16 +96,16 @@ def _sts_environment(ask: Cloud, derived: str | None, ids: Fields) -> Found | No
 def _profile(ask: Cloud, derived: str | None) -> Found | None:
     try:
         path = Path(os.environ.get(f"{_ENVIRONMENT}CREDENTIALS_FILE") or _PROFILE).expanduser()
-    except RuntimeError:  # a user without a home
+    except RuntimeError:  # no home directory
         return None
     parser = configparser.ConfigParser(interpolation=None)
     broken = False
     try:
-        parser.read(path, encoding="utf-8-sig")  # a file of a Windows editor begins with a mark
+        parser.read(path, encoding="utf-8-sig")  # Windows editors write a byte order mark
     except (OSError, UnicodeError, configparser.Error):
         broken = True
-    if broken:  # raised out here: the parser's error shows lines of the file
-        raise InvalidConnection(f"The profile file of the vendor's SDK, {path}, can't be read.")
+    if broken:  # raised outside the except block: the parser's error shows lines of the file
+        raise InvalidConnection(f"The profile file of the vendor's SDK cannot be read: {path}.")
     for section in ("basic", "global"):
         if parser.has_section(section):
             found = _read(dict(parser.items(section)), f"{path}, [{section}]", ask, derived)

@@ -1,4 +1,4 @@
-"""From an Airflow connection to a `Cloud`: every field checked, nothing looked up, nothing sent."""
+"""Reader of an Airflow connection: makes a `Cloud` of it. Each field is checked; nothing is looked up or sent."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from airflow_provider_cloudsync.api.services.iam import find_domain, find_projec
 from airflow_provider_cloudsync.api.times import zone_offset_ms
 from airflow_provider_cloudsync.connection.credentials import read_credentials
 from airflow_provider_cloudsync.connection.ignored_fields import warn_of_ignored
-from airflow_provider_cloudsync.connection.values import Fields, parse_object
+from airflow_provider_cloudsync.connection.values import ConnectionFields, Fields, parse_object
 from airflow_provider_cloudsync.transport.network import environment_secrets, proxy_problem
 
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 60.0
-#: Can be reached elsewhere, too, though it is no service of the table: the metadata service of a machine.
+#: Accepted in ``endpoints``, though it is not in the endpoint table: the metadata service of a machine.
 _METADATA = "metadata"
 
 
 class AirflowConnection(Protocol):
-    """The part of Airflow's Connection that is read."""
+    """Attributes of Airflow's Connection that are read."""
 
     conn_id: str
     login: str | None
@@ -45,16 +45,16 @@ def read_connection(
     region: str | None = None,
     project_id: str | None = None,
 ) -> Cloud:
-    """The way into the cloud that a connection describes. Empty values count as unset.
+    """Return the `Cloud` that a connection describes. Empty values count as unset.
 
     :param connection: Login is the access key, Password the secret key, the rest is in Extra; see
-        `airflow_provider_cloudsync.connection.fields.FIELDS`. One of the older Huawei provider works as it is.
+        `airflow_provider_cloudsync.connection.fields.TABLE`. A connection of the older Huawei provider works unchanged.
     :param clock: seconds since the epoch.
-    :param monotonic: seconds that never go back; None: `clock`.
-    :param region: instead of the connection's region. The connection's project belongs to its own region, so it is
-        looked up for another one.
-    :param project_id: instead of the connection's project.
-    :raises InvalidConnection: if it can't be used: says which field, and what to put there.
+    :param monotonic: seconds of a clock that never goes back; None: `clock`.
+    :param region: overrides the connection's region. The connection's project belongs to its own region, so the project
+        of another region is looked up.
+    :param project_id: overrides the connection's project.
+    :raises InvalidConnection: if the connection cannot be used. The error names the field and what to enter there.
     :raises InvalidParameter: if `region` or `project_id` is empty text.
     """
     for name, value in (("region", region), ("project_id", project_id)):
@@ -62,27 +62,27 @@ def read_connection(
             filled(value, name)
     conn_id = connection.conn_id
     extra = parse_object(connection.extra, conn_id, "Extra")
-    fields = Fields(conn_id, {**extra, "Login": connection.login, "Password": connection.password})
+    fields = ConnectionFields(conn_id, extra, connection.login, connection.password)
     warn_of_ignored(connection, extra)
-    given = Fields(conn_id, {"region": region, "project_id": project_id})
+    parameters = Fields(conn_id, {"region": region, "project_id": project_id})
 
-    allow_http = bool(fields.flag("allow_http"))
-    endpoint = fields.raw("endpoint")
-    own_region = fields.region("region", EXTRA_REGION)
-    wanted_region = given.region("region", PARAMETER_REGION) or own_region
-    own_project = fields.identifier("project_id") if wanted_region == own_region else None
+    allow_http = bool(fields.value("allow_http"))
+    endpoint = fields.value("endpoint")
+    own_region = fields.value("region")
+    wanted_region = parameters.region("region", PARAMETER_REGION) or own_region
+    own_project = fields.value("project_id") if wanted_region == own_region else None
     bare = Cloud(
         credentials=Anonymous(),
         clock=clock,
         monotonic=monotonic,
         region=wanted_region,
         region_source=EXTRA_REGION if region is None else PARAMETER_REGION,
-        project_id=given.identifier("project_id") or own_project,
-        domain_id=fields.identifier("domain_id"),
-        enterprise_project_id=fields.identifier("enterprise_project_id"),
+        project_id=parameters.identifier("project_id") or own_project,
+        domain_id=fields.value("domain_id"),
+        enterprise_project_id=fields.value("enterprise_project_id"),
         service_zone_ms=_service_zone(fields),
         endpoint=None if endpoint is None else fields.url("endpoint", endpoint, allow_http=allow_http),
-        endpoints=_endpoints(fields, conn_id, allow_http=allow_http),
+        endpoints=_endpoints(fields, allow_http=allow_http),
         http_settings=_http_settings(fields, allow_http=allow_http),
         user_agent=f"airflow-provider-cloudsync/{__version__}",
         find_project=find_project,
@@ -92,32 +92,32 @@ def read_connection(
     return dataclasses.replace(
         bare,
         credentials=credentials,
-        # What lies beside the keys of a machine goes with them, as in the vendor's client.
+        # Project, account and endpoints found with the keys of the environment belong to them, as in the vendor's SDK.
         project_id=bare.project_id or (found.project_id if region is None else None),
         domain_id=bare.domain_id or found.domain_id,
         endpoints={**found.endpoints, **bare.endpoints},
     )
 
 
-def _endpoints(fields: Fields, conn_id: str, *, allow_http: bool) -> dict[str, str]:
+def _endpoints(fields: ConnectionFields, *, allow_http: bool) -> dict[str, str]:
     found: dict[str, str] = {}
-    for service, url in parse_object(fields.raw("endpoints"), conn_id, "endpoints").items():
+    for service, url in fields.value("endpoints").items():
         known = (*table(), _METADATA)
         if service not in known:
             raise fields.wrong(
-                f'"endpoints" names no service of ours with "{service}"; they are {", ".join(known)}.'
+                f'Unknown service "{service}" in "endpoints". Known services: {", ".join(known)}.'
             )
         if url not in ("", None):
             found[service] = fields.url(f"endpoints.{service}", url, allow_http=allow_http)
     return found
 
 
-def _http_settings(fields: Fields, *, allow_http: bool) -> HttpSettings:
-    read_timeout = fields.seconds("timeout", _READ_TIMEOUT)
+def _http_settings(fields: ConnectionFields, *, allow_http: bool) -> HttpSettings:
+    read_timeout = fields.value("timeout") or _READ_TIMEOUT
     proxy = fields.raw("proxy")
     if isinstance(proxy, str) and (problem := proxy_problem(proxy)):
         raise fields.wrong(f'"proxy" {problem}.')
-    chosen = fields.text("proxy")
+    chosen = fields.value("proxy")
     return HttpSettings(
         connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
         read_timeout=read_timeout,
@@ -128,8 +128,8 @@ def _http_settings(fields: Fields, *, allow_http: bool) -> HttpSettings:
     )
 
 
-def _service_zone(fields: Fields) -> int | None:
-    value = fields.text("service_time_zone")
+def _service_zone(fields: ConnectionFields) -> int | None:
+    value = fields.value("service_time_zone")
     if value is None:
         return None
     offset = zone_offset_ms(value)
@@ -138,12 +138,12 @@ def _service_zone(fields: Fields) -> int | None:
     return offset
 
 
-def _verify(fields: Fields) -> bool | str:
-    value = fields.raw("verify")
+def _verify(fields: ConnectionFields) -> bool | str:
+    value = fields.value("verify")
     if isinstance(value, str) and value.lower() not in ("true", "false"):
         if not os.path.exists(value):
             raise fields.wrong(
-                '"verify" must be true, false, or the path of a file or folder that is on this machine.'
+                '"verify" must be true, false, or the path of a file or folder on this machine.'
             )
         return value
     flag = fields.flag("verify")

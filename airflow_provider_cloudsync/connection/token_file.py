@@ -1,4 +1,4 @@
-"""A file with a token of an OpenID Connect provider, such as Kubernetes keeps in each pod."""
+"""File with an OpenID Connect ID token, such as Kubernetes mounts into each pod."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from dataclasses import dataclass
 
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
-#: Those of Kubernetes have about 1 KiB; a header of IAM's gateway takes no more.
+#: Longest token in bytes. Tokens of Kubernetes have about 1 KiB; IAM's gateway accepts no longer header.
 _LONGEST_TOKEN = 16 * 1024
 
 
-def _at_once(path: str, flags: int) -> int:
-    """Open it without waiting for anybody: a pipe would stop the whole triggerer."""
+def _open_without_blocking(path: str, flags: int) -> int:
+    """Open a file without blocking. A named pipe without a writer would block the whole triggerer."""
     opened = os.open(path, flags | os.O_NONBLOCK)
     if stat.S_ISFIFO(os.fstat(opened).st_mode):
         os.close(opened)
-        raise OSError("a pipe")
+        raise OSError("named pipe")
     return opened
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """A file with a token, which somebody else replaces now and then."""
+    """File with a token that another process replaces from time to time."""
 
     path: str
 
     def __call__(self) -> str:
-        """What is in it now.
+        """Return the token that the file holds now.
 
-        :raises InvalidConnection: if it can't be read, or holds something else.
+        :raises InvalidConnection: if the file cannot be read or holds no token.
         """
         try:
-            with open(self.path, encoding="ascii", opener=_at_once) as file:
+            with open(self.path, encoding="ascii", opener=_open_without_blocking) as file:
                 token = file.read(_LONGEST_TOKEN + 1).strip()
         except (OSError, UnicodeError) as error:
             reason = type(error).__name__
         else:
             if token and token.isprintable() and " " not in token and len(token) <= _LONGEST_TOKEN:
                 return token
-            reason = "it holds no token" if token else "it is empty"
+            reason = "not a token" if token else "empty file"
         raise InvalidConnection(
-            f'The id token can\'t be read from the file {self.path} ("id_token_file"): {reason}.'
+            f'The ID token cannot be read ({reason}): {self.path}. Check "id_token_file" on each machine with tasks or '
+            "a triggerer."
         )

@@ -1,4 +1,4 @@
-"""Reading single fields of an Airflow connection: each is checked, and each error says what belongs there."""
+"""Checked values of a connection's fields. Each error names the field and what to enter there."""
 
 from __future__ import annotations
 
@@ -7,26 +7,31 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_cloudsync.api.endpoints import check_url, near_region, unknown_region
+from airflow_provider_cloudsync.api.endpoints import EXTRA_REGION, check_url, near_region, unknown_region
+from airflow_provider_cloudsync.connection.fields import TABLE
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
-#: What Airflow's API and form show in place of a secret; saved back, it is one no longer.
+#: Shown by Airflow's API and form in place of a secret. Saved back, it replaces the secret.
 _MASKED = "***"
 
 
 class Fields:
-    """The fields of one connection; each reader says what it expects where it finds something else."""
+    """Values by name, with one method for each type of value.
+
+    :param conn_id: for errors.
+    """
 
     def __init__(self, conn_id: str, values: Mapping[str, Any]) -> None:
         self._conn_id = conn_id
         self._values = values
 
     def wrong(self, text: str) -> InvalidConnection:
+        """Return the error for an unusable value."""
         return InvalidConnection(f'Connection "{self._conn_id}": {text}')
 
     def raw(self, name: str) -> Any:
-        """The value; None where the form was left empty."""
+        """Return the value without blanks around it; None if it is empty."""
         value = self._values.get(name)
         if isinstance(value, str):
             value = value.strip()
@@ -37,25 +42,30 @@ class Fields:
         return None if value in ("", None) else value
 
     def words(self, name: str) -> str | None:
-        """Text that may hold blanks, such as a name or a password."""
+        """Return text that may hold blanks, such as a name."""
         value = self.raw(name)
         if value is not None and (not isinstance(value, str) or not value.isprintable()):
             raise self.wrong(f'"{name}" must be text without line breaks.')
         return value
 
-    def one_of(self, name: str, choices: tuple[str, ...]) -> str | None:
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        """Return one of several words."""
         value = self.text(name)
         if value is not None and value not in choices:
             raise self.wrong(f'"{name}" must be one of {", ".join(choices)}.')
         return value
 
-    def needed(self, name: str, value: str | None, auth: str) -> str:
-        """A value that a way to sign in can't do without."""
+    def required(self, name: str, value: str | None, auth: str) -> str:
+        """Return a value that a way to authenticate needs.
+
+        :raises InvalidConnection: if it is None.
+        """
         if value is None:
             raise self.wrong(f'"auth": "{auth}" needs "{name}", which is empty.')
         return value
 
     def text(self, name: str) -> str | None:
+        """Return text without blanks inside."""
         value = self.raw(name)
         if value is None:
             return None
@@ -64,7 +74,7 @@ class Fields:
         return value
 
     def secret(self, name: str) -> str | None:
-        """A password, as it is: blanks at its ends may be part of it, a line break cannot."""
+        """Return a password unchanged: blanks at its ends may be part of it, a line break cannot."""
         self.words(name)
         value = self._values.get(name)
         if not isinstance(value, str) or not value:
@@ -79,20 +89,21 @@ class Fields:
         return value
 
     def header(self, name: str) -> str | None:
-        """Text that is sent in a header as it is."""
+        """Return text that is sent in a header."""
         value = self.text(name)
         if value is not None and not value.isascii():
-            raise self.wrong(f'"{name}" holds a character that no key has; copy it anew.')
+            raise self.wrong(f'"{name}" holds a character that no key has. Copy it again.')
         return value
 
     def identifier(self, name: str) -> str | None:
+        """Return an ID."""
         value = self.text(name)
         if value is not None and not _ID.fullmatch(value):
             raise self.wrong(f'"{name}" may hold letters, digits, hyphens and underscores only.')
         return value
 
     def region(self, name: str, source: str) -> str | None:
-        """A region. One that the endpoint table does not have may be that of a private cloud.
+        """Return a region. A region that is not in the endpoint table may belong to a private cloud.
 
         :param source: where it was set, for the error.
         """
@@ -104,6 +115,7 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool | None:
+        """Return a Boolean, also from the words "true" and "false"."""
         value = self.raw(name)
         words = {"true": True, "false": False}
         if isinstance(value, str):
@@ -112,19 +124,29 @@ class Fields:
             raise self.wrong(f'"{name}" must be true or false.')
         return value
 
-    def seconds(self, name: str, default: float, most: float = 600) -> float:
+    def seconds(self, name: str, limits: tuple[int, int]) -> float | None:
+        """Return a number of seconds between two limits."""
         value = self.raw(name)
         if value is None:
-            return default
+            return None
         try:
             number = float(value) if not isinstance(value, bool) else 0.0
         except (TypeError, ValueError, OverflowError):
             number = 0.0
-        if not 1 <= number <= most:
-            raise self.wrong(f'"{name}" must be a number of seconds from 1 to {most:g}.')
+        least, most = limits
+        if not least <= number <= most:
+            raise self.wrong(f'"{name}" must be a number of seconds, from {least} to {most}.')
         return number
 
+    def object(self, name: str) -> Mapping[str, Any]:
+        """Return a JSON object, given as an object or as text; empty if there is none."""
+        return parse_object(self.raw(name), self._conn_id, name)
+
     def url(self, name: str, value: Any, *, allow_http: bool) -> str:
+        """Return the URL of an endpoint.
+
+        :param name: of the field, for the error.
+        """
         try:
             if not isinstance(value, str):
                 raise InvalidConnection(f'"{name}" must be a URL.')
@@ -133,9 +155,39 @@ class Fields:
             raise self.wrong(error.message) from None
 
 
-def parse_object(text: Any, conn_id: str, name: str) -> Mapping[str, Any]:
-    """A field that is a JSON object, as an object or as text; empty where there is none.
+class ConnectionFields(Fields):
+    """Fields of an Airflow connection: those of `fields.TABLE`, and Airflow's own Login and Password.
 
+    :param extra: the connection's Extra.
+    """
+
+    def __init__(
+        self, conn_id: str, extra: Mapping[str, Any], login: str | None, password: str | None
+    ) -> None:
+        known = {name: value for name, value in extra.items() if name in TABLE}
+        super().__init__(conn_id, {**known, "Login": login, "Password": password})
+
+    def value(self, name: str) -> Any:
+        """Return a field of the table by its type; None if it is empty.
+
+        :raises InvalidConnection: if the value is not of that type.
+        """
+        field = TABLE[name]
+        match field.kind:
+            case "choice":
+                return self.choice(name, field.choices)
+            case "seconds":
+                assert field.limits is not None
+                return self.seconds(name, field.limits)
+            case "region":
+                return self.region(name, EXTRA_REGION)
+        return getattr(self, field.kind)(name)
+
+
+def parse_object(text: Any, conn_id: str, name: str) -> Mapping[str, Any]:
+    """Return a JSON object, given as an object or as text; empty if there is none.
+
+    :param name: of the field, for the error.
     :raises InvalidConnection: if it is something else.
     """
     readable = True
@@ -146,7 +198,7 @@ def parse_object(text: Any, conn_id: str, name: str) -> Mapping[str, Any]:
         except (ValueError, RecursionError):
             readable = False
     if not readable:
-        # Raised out here, since the error of the JSON module holds the text with all its secrets: not to be chained.
+        # Raised outside the except block: the chained error of the JSON module would hold the text, secrets included.
         raise InvalidConnection(f'Connection "{conn_id}": "{name}" is not JSON.')
     if text is None:
         return {}

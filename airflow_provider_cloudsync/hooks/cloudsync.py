@@ -16,7 +16,6 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_cloudsync.api.parameters import flag
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.connection.fields import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
     ConnectionNotFound,
@@ -366,32 +365,17 @@ class CloudSyncHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The connection form of Airflow before 3.2."""
-        return {
-            "hidden_fields": list(HIDDEN),
-            "relabeling": dict(RELABELING),
-            "placeholders": dict(PLACEHOLDERS),
-        }
+        """Return Airflow's own fields in the connection form of Airflow before 3.2."""
+        from airflow_provider_cloudsync.connection import form
+
+        return form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The fields of Extra in the connection form of Airflow before 3.2; lists and objects are typed as JSON."""
-        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-        from flask_babel import lazy_gettext
-        from wtforms import BooleanField, PasswordField, StringField
+        """Return the fields of Extra in the connection form of Airflow before 3.2."""
+        from airflow_provider_cloudsync.connection import form
 
-        from airflow_provider_cloudsync.connection.secret_widget import secret_widget
-
-        widgets: dict[str, Any] = {}
-        for name, field in FIELDS.items():
-            label, hint = lazy_gettext(field["label"]), field["description"]
-            if "boolean" in field["schema"]["type"]:
-                widgets[name] = BooleanField(label, description=hint)
-            elif field["schema"].get("format") == "password":
-                widgets[name] = PasswordField(label, widget=secret_widget(), description=hint)
-            else:
-                widgets[name] = StringField(label, widget=BS3TextFieldWidget(), description=hint)
-        return widgets
+        return form.widgets()
 
 
 def _pairs(query: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -82,7 +82,9 @@ def read(login: Any, password: Any, extra: Any, **more: Any) -> None:
         assert isinstance(cloud.credentials.who, str)
         assert repr(cloud)
         return
-    assert error.message.startswith(('Connection "', "The profile file ", "The environment names "))
+    assert error.message.startswith(
+        ('Connection "', "The profile file ", "OIDC settings of the environment ")
+    )
     assert len(error.message) < 1000
     assert pickle.loads(pickle.dumps(error)).message == error.message
     assert MARK not in "".join(traceback.format_exception(error))

@@ -213,7 +213,7 @@ REFUSED = [
     ("blank login", Given(login="  "), ["access key in Login"]),
     ("no password", Given(password=None), ["secret key in Password"]),
     ("empty password", Given(password=""), ["secret key in Password"]),
-    ("neither", Given(login=None, password=None), ["access key in Login"]),
+    ("neither", Given(login=None, password=None), ["No credentials. Set Login (AK)"]),
     ("masked login", Given(login="***"), ['"Login" is the mask ***']),
     ("masked password", Given(password="***"), ['"Password" is the mask ***']),
     ("masked token", given_extra(security_token="***"), ['"security_token" is the mask']),
