@@ -258,5 +258,5 @@ def from_report(report: dict[str, Any]) -> CloudSyncError:
         return CloudSyncError(f"{report.get('error')}: {message}")
     try:
         return known(message, **_arguments(report.get("details") or {}))
-    except TypeError:
+    except (TypeError, AttributeError):
         return known(message)

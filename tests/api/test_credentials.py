@@ -140,9 +140,11 @@ class TestTrial:
         stage.answer = always(reply)
         errors = stage.outcomes("asyncio", [call(cloud(stage).once(), READ) for _ in range(50)])
         assert len(stage.sent) == 1
-        assert sum(isinstance(error, ApiError) for error in errors) == 1
+        # The same request would be answered alike, so an error that no repetition changes is that of all.
+        alike = 50 if reply.status < 500 and reply.status != 429 else 1
+        assert sum(isinstance(error, ApiError) for error in errors) == alike
         others = [error for error in errors if isinstance(error, TransportError)]
-        assert len(others) == 49
+        assert len(others) == 50 - alike
         assert not any(error.sent or error.permanent for error in others)
 
     def test_a_key_that_was_good_a_while_ago_is_tried_by_one_again(self, stage):
