@@ -36,7 +36,7 @@ def buttons(site: AirflowSite, tasks: Iterable[TaskResult]) -> Buttons:
     replies, ours = _by_airflow_2(site, paths)
     # Of the operators' code nothing is needed but the links.
     assert not [
-        name for name in ours if name.startswith(("operators", "sensors", "transport", "api.", "waits"))
+        name for name in ours if name.startswith(("operators", "sensors", "transport", "api.", "tasks"))
     ]
     return replies
 
