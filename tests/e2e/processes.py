@@ -66,9 +66,9 @@ class Processes:
         self._sessions.add(process.pid)
         return process
 
-    def run(self, name: str, command: list[str], timeout: float) -> str:
+    def run(self, name: str, command: list[str], timeout: float, env: Mapping[str, str] | None = None) -> str:
         """Run a process to its end and return its standard output; a failure raises with what it wrote."""
-        process = self.start(name, command, stdout=subprocess.PIPE)
+        process = self.start(name, command, stdout=subprocess.PIPE, env=env)
         try:
             output = process.communicate(timeout=timeout)[0].decode(errors="replace")
         except subprocess.TimeoutExpired:

@@ -56,6 +56,8 @@ AIRFLOW_3 = {
 AIRFLOW_2 = {
     "CORE__EXECUTOR": "LocalExecutor",
     "SCHEDULER__DAG_DIR_LIST_INTERVAL": "300",
+    # A killed task that is found a second time, before the first report of it is read, fails without its retry.
+    "SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "20",
     "WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
 }
 

@@ -71,7 +71,7 @@ class Watched:
         now = self.emulator.control("POST", "advance", {"seconds": 0})["now"]
         self.emulator.control("POST", "advance", {"seconds": self.began + seconds - now})
 
-    def until(self, there: Callable[[], bool], seconds: float = 60) -> None:
+    def until(self, there: Callable[[], bool], seconds: float = 240) -> None:
         """Wait for something; what follows if it does not come is for each test to say."""
         deadline = time.monotonic() + seconds
         while not there() and time.monotonic() < deadline:

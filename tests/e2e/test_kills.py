@@ -90,12 +90,14 @@ class Kills:
         self._run = run
         self._left: dict[str, list[Any]] = {}
 
-    def act_as_users(self) -> None:
-        """Mark and clear tasks while the syncs go on."""
+    def until_all_wait(self) -> None:
+        """Wait until each task waits, those that are killed in their second try."""
         for name in EXPECTED:
-            self._site.wait_for_state(self._run, name, ["running" if name in IN_WORKER else "deferred"], 120)
+            self._site.wait_for_state(self._run, name, ["running" if name in IN_WORKER else "deferred"], 180)
         soon(lambda: all(map(self._runs, IN_WORKER)))
 
+    def act_as_users(self) -> None:
+        """Mark and clear tasks while the syncs go on."""
         act(self._site, self._run, MARKED)
         soon(lambda: all(GOES_ON in self._log(name) for name in MARKED))
         self._left = {name: [each["ended"] for each in self._runs(name)] for name in MARKED}
