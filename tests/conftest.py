@@ -70,6 +70,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _short_garbage_collections() -> None:
+    """Take what is left of the modules before, such as reports, out of each garbage collection that a test asks for."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _no_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees another's shared results, waits for its quota, or takes a proxy or keys of the machine."""
