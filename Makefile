@@ -36,15 +36,17 @@ ui: $(TOOLS)  ## the same Airflow, left running with its web page until Ctrl-C
 check: $(TOOLS)  ## lint, types and the unit tests on the newest Airflow
 	@$(NOX) -s lint types unit-newest
 
-# Two at a time. Beside end-to-end tests, which wait now and then, unit tests leave no processor idle. What does not
-# depend on Airflow runs on one of the two versions only.
+# Three at a time: end-to-end tests wait for half of their time, so they come first and have one of the others beside
+# them. What does not depend on Airflow runs on one of the two versions only.
 .PHONY: test
 test: export CLOUDSYNC_SHARE_TESTS := 1
 test: $(TOOLS)  ## everything: lint, types, unit and end-to-end tests on the newest and the oldest Airflow
-	@$(NOX) -s venvs lint types
-	@$(MAKE) -j2 --output-sync=target e2e-newest unit-oldest e2e-oldest unit-newest
+	@$(NOX) -s venvs
+	@$(MAKE) -j3 --output-sync=target e2e-newest e2e-oldest lint unit-newest unit-oldest
 
-.PHONY: unit-newest unit-oldest e2e-newest e2e-oldest
+.PHONY: lint unit-newest unit-oldest e2e-newest e2e-oldest
+lint: $(TOOLS)
+	@$(NOX) -s lint types
 unit-newest unit-oldest e2e-newest e2e-oldest: $(TOOLS)
 	@$(NOX) -s $@
 

@@ -220,7 +220,9 @@ def e2e_newest(session: nox.Session) -> None:
 def e2e_oldest(session: nox.Session) -> None:
     """End-to-end tests in a real Airflow, the oldest."""
     env = environment(session, "oldest")
-    env.run("pytest", "-q", "-m", "e2e", "--ignore=tests/e2e/test_hundred.py", "tests/e2e", *session.posargs)
+    # Processes without an Airflow, and many waits over deaths of the triggerer: the short soak does that here.
+    ignored = _ignored("tests/e2e/test_hundred.py", "tests/e2e/test_thousand.py")
+    env.run("pytest", "-q", "-m", "e2e", *ignored, "tests/e2e", *session.posargs)
 
 
 @nox.session
