@@ -24,9 +24,9 @@ version = release = __version__
 CONTENTS = {
     "To begin with": ["README", "docs/connection", "docs/emulator", "docs/troubleshooting"],
     "Services": ["docs/mrs", "docs/dataarts", "docs/hss", "docs/coc", "docs/csms", "example_dags/README"],
-    "Waiting": ["docs/waiting", "docs/events", "docs/links", "docs/reliability"],
+    "Waiting": ["docs/waiting", "docs/done", "docs/events", "docs/links", "docs/reliability"],
     "In production": ["docs/deployment", "docs/scaling"],
-    "Reference": ["docs/api/index", "CHANGELOG", "SECURITY"],
+    "Reference": ["docs/public-api", "docs/api/index", "CHANGELOG", "SECURITY"],
     "Contributing": ["CONTRIBUTING", "airflow_provider_cloudsync/api/services/README"],
     "More": [],
 }
