@@ -19,6 +19,15 @@ from airflow_provider_cloudsync.exceptions import InvalidParameter
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
 
+__all__ = [
+    "coc_vendor",
+    "coc_vendor_account",
+    "csms_event",
+    "dataarts_member_sync_task",
+    "hss_cluster_events",
+    "mrs_iam_users",
+]
+
 SCHEME = "cloudsync"
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

@@ -25,6 +25,21 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+__all__ = [
+    "ApiError",
+    "CloudSyncError",
+    "ConnectionNotFound",
+    "CredentialsRejected",
+    "InvalidConnection",
+    "InvalidEvent",
+    "InvalidParameter",
+    "SyncFailed",
+    "Throttled",
+    "TransportError",
+    "UnreadableReply",
+    "WaitTimedOut",
+]
+
 #: HTTP's own phrases ("notfound"): an intermediary may put one where a service has its error code.
 _PHRASES = frozenset(re.sub(r"\W", "", each.phrase).lower() for each in HTTPStatus)
 _STATUS_NUMBER = re.compile(r"^(?:0|[1-5]\d\d)(?!\d)")

@@ -14,6 +14,8 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskInstanceKey
 
+__all__ = ["ConsoleLink"]
+
 log = logging.getLogger(__name__)
 
 #: Stored DAGs name it (Airflow 3). Never rename it.

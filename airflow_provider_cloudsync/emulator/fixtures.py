@@ -13,6 +13,8 @@ import pytest
 
 from airflow_provider_cloudsync.emulator.embedded import Emulator
 
+__all__ = ["cloudsync_emulator"]
+
 CONNECTION_VARIABLE = "AIRFLOW_CONN_CLOUDSYNC_DEFAULT"
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.messages import Flow, HttpRequest, Response
     from airflow_provider_cloudsync.connection.lookup import LookupWarnings
 
+__all__ = ["CloudSyncHook"]
+
 T = TypeVar("T")
 
 #: A connection is read again after that many seconds in a triggerer, where a thousand tasks ask for it.

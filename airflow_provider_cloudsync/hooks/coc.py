@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_cloudsync.api.services.coc import calls
+from airflow_provider_cloudsync.api.services.coc.calls import SyncTask, VendorAccount
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.coc.calls import SyncTask, VendorAccount
+__all__ = ["CocHook", "SyncTask", "VendorAccount"]
 
 
 class CocHook(CloudSyncHook):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from airflow_provider_cloudsync.api.services.csms import calls
+from airflow_provider_cloudsync.api.services.csms.calls import Event, Notification, NotificationRecord
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.csms.calls import Event, Notification, NotificationRecord
+__all__ = ["CsmsHook", "Event", "Notification", "NotificationRecord"]
 
 
 class CsmsHook(CloudSyncHook):

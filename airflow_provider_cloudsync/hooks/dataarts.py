@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from airflow_provider_cloudsync.api.services.dataarts import member_sync
+from airflow_provider_cloudsync.api.services.dataarts.member_sync import MemberSyncFilters, MemberSyncTask
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.dataarts.member_sync import MemberSyncFilters, MemberSyncTask
+__all__ = ["DataArtsHook", "MemberSyncFilters", "MemberSyncTask"]
 
 
 class DataArtsHook(CloudSyncHook):

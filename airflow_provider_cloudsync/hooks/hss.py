@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_cloudsync.api.services.hss import event_sync
+from airflow_provider_cloudsync.api.services.hss.event_sync import ClusterEvent, SyncCreated
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.hss.event_sync import ClusterEvent, SyncCreated
+__all__ = ["ClusterEvent", "HssHook", "SyncCreated"]
 
 
 class HssHook(CloudSyncHook):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from airflow_provider_cloudsync.api.services.mrs import calls, iam_sync, runs
+from airflow_provider_cloudsync.api.services.mrs.calls import Cluster, SyncedIamUsers, SyncState
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
-if TYPE_CHECKING:
-    from airflow_provider_cloudsync.api.services.mrs.calls import Cluster, SyncedIamUsers, SyncState
+__all__ = ["Cluster", "MrsHook", "SyncState", "SyncedIamUsers"]
 
 
 class MrsHook(CloudSyncHook):

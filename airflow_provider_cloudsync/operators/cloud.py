@@ -13,6 +13,8 @@ from airflow_provider_cloudsync.tasks.tries import TryMark, is_retry
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+__all__ = ["CloudOperator"]
+
 
 class CloudOperator(waiter.Waiter, BaseOperator):
     """Works in Huawei Cloud with what an Airflow connection says.

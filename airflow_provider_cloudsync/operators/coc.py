@@ -12,6 +12,8 @@ from airflow_provider_cloudsync.api.parameters import literal_text
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, seconds
 
+__all__ = ["CocSyncMultiCloudResourcesOperator"]
+
 
 class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
     """Synchronizes the resources of one account of another cloud into COC, or of every account there.

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.services.csms.changes import Change, Memory
     from airflow_provider_cloudsync.api.services.csms.settings import Notification
 
+__all__ = [
+    "CsmsCreateEventOperator",
+    "CsmsDeleteEventOperator",
+    "CsmsEventOperator",
+    "CsmsUpdateEventOperator",
+]
+
 #: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
 BEFORE_KEY = "cloudsync_before"
 _RENDERERS = {"event_types": "json", "notification": "json"}

@@ -11,6 +11,8 @@ from airflow_provider_cloudsync.api.parameters import literal_id
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
 
+__all__ = ["HssSyncClusterProtectionEventsOperator"]
+
 
 class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
     """Synchronizes the protection events of one container cluster, or of all.

@@ -18,6 +18,8 @@ from airflow_provider_cloudsync.api.parameters import (
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
 from airflow_provider_cloudsync.tasks import waiter
 
+__all__ = ["MrsCancelIamSyncOperator", "MrsSyncIamUsersOperator"]
+
 _RENDERERS = {"user_names": "json", "group_names": "json"}
 _NO_USERS, _NO_GROUPS = "no user would be among them", "no group would be among them"
 

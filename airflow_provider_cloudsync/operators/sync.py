@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_cloudsync.triggers.sync import Report
 
+__all__ = ["CloudSyncOperator"]
+
 #: Seconds after the end of a try in which a clear still uses its ticket. A retry has no such limit: it belongs to the
 #: same request, and the ticket's baseline proves the end of a run however long ago it was.
 _TICKET_AGE = 86_400.0

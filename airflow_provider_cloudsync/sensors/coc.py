@@ -12,6 +12,8 @@ from airflow_provider_cloudsync.api.parameters import literal_text, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, rendered, seconds
 
+__all__ = ["CocVendorAccountSyncSensor"]
+
 
 class CocVendorAccountSyncSensor(CloudSyncSensor):
     """Waits until an account of another cloud, or every account there, has synchronized successfully.

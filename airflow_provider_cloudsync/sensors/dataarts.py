@@ -12,6 +12,8 @@ from airflow_provider_cloudsync.api.parameters import literal_id, literal_time, 
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.tasks.waiter import rendered, seconds
 
+__all__ = ["DataArtsMemberSyncTaskSensor"]
+
 
 class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
     """Waits until a member sync task of DataArts Studio has run.

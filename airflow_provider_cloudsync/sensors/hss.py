@@ -12,6 +12,8 @@ from airflow_provider_cloudsync.api.parameters import literal_id, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, rendered
 
+__all__ = ["HssClusterEventsSensor"]
+
 
 class HssClusterEventsSensor(CloudSyncSensor):
     """Waits until the list of protection events was updated. A quiet cluster has an update without new events.

@@ -11,6 +11,8 @@ from airflow_provider_cloudsync.api.parameters import literal_id, literal_names
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
 from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
 
+__all__ = ["MrsIamSyncSensor"]
+
 
 class MrsIamSyncSensor(CloudSyncSensor):
     """Waits until no IAM user sync is running in an MRS cluster and the names are in it.

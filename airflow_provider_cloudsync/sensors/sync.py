@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.messages import Flow
     from airflow_provider_cloudsync.api.waiting.polling import Confirmation
 
+__all__ = ["CloudSyncSensor"]
+
 
 #: Key in Airflow's task state store (3.3 and later): what the pokes of a rescheduled sensor learn. Never rename it.
 LEARNED_KEY = "cloudsync_learned"

@@ -52,6 +52,8 @@ from airflow_provider_cloudsync.transport.result_cache import NOTHING, ResultCac
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.transport.asynchronous import Session
 
+__all__ = ["reset"]
+
 T = TypeVar("T")
 Send = Callable[[HttpRequest], Response]
 

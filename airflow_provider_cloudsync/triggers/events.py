@@ -27,6 +27,14 @@ from airflow_provider_cloudsync.tasks import waiter
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.waiting.watching import Ended, Watch
 
+__all__ = [
+    "CloudSyncEventTrigger",
+    "CocVendorAccountSyncTrigger",
+    "DataArtsMemberSyncTrigger",
+    "HssClusterEventsTrigger",
+    "MrsIamSyncTrigger",
+]
+
 Outcome = Literal["succeeded", "failed", "any"]
 
 

@@ -25,6 +25,8 @@ from airflow_provider_cloudsync.exceptions import (
     from_report,
 )
 
+__all__ = ["SyncTrigger"]
+
 log = logging.getLogger(__name__)
 
 REPORT_VERSION = 1
