@@ -75,7 +75,7 @@ def test_the_reference_is_complete() -> None:
 # --- the connection: each way to sign in as JSON, as a command, and in the form ---
 
 GUIDE = (ROOT / "docs/connection.md").read_text(encoding="utf-8")
-WAYS, _, REST = GUIDE.partition("\n## Ways to sign in\n")[2].partition("\n## In the form\n")
+WAYS, _, REST = GUIDE.partition("\n## Sign-in methods\n")[2].partition("\n## Connection form\n")
 FORM = REST.partition("\n## ")[0]
 EXAMPLES = re.findall(r"```json\n(.*?)```\n\n```sh\n(.*?)```", WAYS, re.DOTALL)
 ROWS = [line.split("|")[2:-1] for line in FORM.splitlines() if line.count("|") == 5][2:]
