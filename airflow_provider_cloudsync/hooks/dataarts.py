@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from airflow_provider_cloudsync.api.services.dataarts import member_sync
-from airflow_provider_cloudsync.api.services.dataarts.member_sync import MemberSyncFilters, MemberSyncTask
+from airflow_provider_cloudsync.api.services.dataarts import calls
+from airflow_provider_cloudsync.api.services.dataarts.calls import MemberSyncFilters, MemberSyncTask
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 __all__ = ["DataArtsHook", "MemberSyncFilters", "MemberSyncTask"]
@@ -20,7 +20,7 @@ class DataArtsHook(CloudSyncHook):
         :param workspace: id of the workspace.
         :param task_id: id of the task.
         """
-        return self.run(member_sync.get_member_sync_task(self.cloud, workspace, task_id))
+        return self.run(calls.get_member_sync_task(self.cloud, workspace, task_id))
 
     def list_member_sync_tasks(
         self, workspace: str, **filters: Unpack[MemberSyncFilters]
@@ -31,4 +31,4 @@ class DataArtsHook(CloudSyncHook):
         :param filters: ``cluster_type``, ``cluster_name``, ``sync_status``, ``schedule_status``, ``order_by``,
             ``order_by_asc``, as the service defines them.
         """
-        return self.run(member_sync.list_member_sync_tasks(self.cloud, workspace, **filters))
+        return self.run(calls.list_member_sync_tasks(self.cloud, workspace, **filters))

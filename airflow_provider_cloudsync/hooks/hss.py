@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_cloudsync.api.services.hss import event_sync
-from airflow_provider_cloudsync.api.services.hss.event_sync import ClusterEvent, SyncCreated
+from airflow_provider_cloudsync.api.services.hss import calls, event_sync
+from airflow_provider_cloudsync.api.services.hss.calls import ClusterEvent, SyncCreated
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 
 __all__ = ["ClusterEvent", "HssHook", "SyncCreated"]
@@ -26,7 +26,7 @@ class HssHook(CloudSyncHook):
         :return: ``synched``: whether the service created a task for it, and no more. False comes without an error.
         """
         target = event_sync.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
-        created, _ = self.run(event_sync.sync_events(self.cloud, target))
+        created, _ = self.run(calls.sync_events(self.cloud, target))
         return created
 
     def list_cluster_events(
@@ -34,11 +34,11 @@ class HssHook(CloudSyncHook):
     ) -> list[ClusterEvent]:
         """All protection events (ListClusterEvents), 200 a page. Over 1,000 events it takes a minute per 1,000."""
         target = event_sync.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
-        return self.run(event_sync.list_cluster_events(self.cloud, target))
+        return self.run(calls.list_cluster_events(self.cloud, target))
 
     def get_cluster_events_update_time(
         self, *, cluster_id: str | None = None, enterprise_project_id: str | None = None
     ) -> int | None:
         """When the events were updated last, in milliseconds since the epoch; None: never (ListClusterEvents)."""
         target = event_sync.events_target(cluster_id=cluster_id, enterprise_project_id=enterprise_project_id)
-        return self.run(event_sync.get_last_update_time(self.cloud, target))
+        return self.run(calls.get_last_update_time(self.cloud, target))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_cloudsync.api.services.dataarts import member_sync
+from airflow_provider_cloudsync.api.services.dataarts import calls, member_sync
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.hooks.mrs import MrsHook
@@ -210,7 +210,7 @@ def test_flags_of_hooks(value) -> None:
         with pytest.raises(InvalidParameter, match=r"^repeatable must be"):
             CloudSyncHook().request("GET", "mrs", "/v2/x", repeatable=value)
         with pytest.raises(InvalidParameter, match=r"^order_by_asc must be"):
-            next(member_sync.list_member_sync_tasks(None, "w", order_by_asc=value))  # type: ignore[arg-type]
+            next(calls.list_member_sync_tasks(None, "w", order_by_asc=value))  # type: ignore[arg-type]
 
 
 EVENT_TRIGGERS: dict[str, dict[str, Any]] = {

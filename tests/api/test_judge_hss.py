@@ -6,9 +6,9 @@ import pytest
 
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
+from airflow_provider_cloudsync.api.services.hss.calls import QUOTA
 from airflow_provider_cloudsync.api.services.hss.event_sync import (
     EVENT_SYNC,
-    QUOTA,
     UpdateSeen,
     events_target,
     events_watch_target,

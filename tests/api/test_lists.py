@@ -13,8 +13,9 @@ from airflow_provider_cloudsync.api.model import Phase
 from airflow_provider_cloudsync.api.services.coc.calls import list_vendor_accounts
 from airflow_provider_cloudsync.api.services.coc.resource_sync import RESOURCE_SYNC, resources_target
 from airflow_provider_cloudsync.api.services.csms.calls import list_events
-from airflow_provider_cloudsync.api.services.dataarts.member_sync import list_member_sync_tasks
-from airflow_provider_cloudsync.api.services.hss.event_sync import events_target, list_cluster_events
+from airflow_provider_cloudsync.api.services.dataarts.calls import list_member_sync_tasks
+from airflow_provider_cloudsync.api.services.hss.calls import list_cluster_events
+from airflow_provider_cloudsync.api.services.hss.event_sync import events_target
 from airflow_provider_cloudsync.api.services.iam import find_project, list_projects
 from airflow_provider_cloudsync.api.services.mrs.calls import find_cluster, list_clusters
 from airflow_provider_cloudsync.api.waiting.polling import poll

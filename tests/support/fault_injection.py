@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cloudsync.api import pages
-from airflow_provider_cloudsync.api.services.hss import event_sync
+from airflow_provider_cloudsync.api.services.hss import calls
 from airflow_provider_cloudsync.connection import reader as connections
 from airflow_provider_cloudsync.emulator import scenario
 from tests.support.broken_network import road
@@ -60,7 +60,7 @@ class Strike:
             if "stall" in how.spec:
                 _make_impatient(monkeypatch)
             if "huge" in how.spec:
-                for lists in (pages, event_sync):
+                for lists in (pages, calls):
                     monkeypatch.setattr(lists, "MAX_LIST_REPLY", how.spec["huge"] // 2)
         else:
             world.before_each_reply(self._watch)

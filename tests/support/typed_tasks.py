@@ -8,8 +8,8 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, task
 
 from airflow_provider_cloudsync.api.services.coc.calls import SyncTask, VendorAccount
 from airflow_provider_cloudsync.api.services.csms.calls import Event, Notification, NotificationRecord
-from airflow_provider_cloudsync.api.services.dataarts.member_sync import MemberSyncTask
-from airflow_provider_cloudsync.api.services.hss.event_sync import ClusterEvent, SyncCreated
+from airflow_provider_cloudsync.api.services.dataarts.calls import MemberSyncTask
+from airflow_provider_cloudsync.api.services.hss.calls import ClusterEvent, SyncCreated
 from airflow_provider_cloudsync.api.services.mrs.calls import Cluster, SyncedIamUsers, SyncState
 from airflow_provider_cloudsync.hooks.cloudsync import CloudSyncHook
 from airflow_provider_cloudsync.hooks.coc import CocHook

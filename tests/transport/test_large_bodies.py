@@ -14,8 +14,8 @@ import pytest
 from airflow_provider_cloudsync.api import messages
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY
 from airflow_provider_cloudsync.api.services import iam
-from airflow_provider_cloudsync.api.services.csms import calls
-from airflow_provider_cloudsync.api.services.dataarts import member_sync
+from airflow_provider_cloudsync.api.services.csms import calls as csms_calls
+from airflow_provider_cloudsync.api.services.dataarts import calls as dataarts_calls
 from airflow_provider_cloudsync.exceptions import TransportError
 from airflow_provider_cloudsync.transport import asynchronous, drivers, responses
 from tests.support.raw_server import Peer, Script
@@ -170,9 +170,9 @@ def test_a_place_is_given_back_whatever_happens(serve):
 def test_which_calls_need_long_replies():
     """Lists do; a state, a start and a sign-in do not."""
     assert iam.OWN_PROJECTS.max_reply == MAX_LIST_REPLY
-    assert member_sync._request("List", "w").max_reply == MAX_LIST_REPLY
-    assert member_sync._request("Show", "w", "/id").max_reply == messages.MAX_REPLY
-    assert calls._request("GET", "ShowSecretEvent", "/").max_reply == messages.MAX_REPLY
+    assert dataarts_calls._request("List", "w").max_reply == MAX_LIST_REPLY
+    assert dataarts_calls._request("Show", "w", "/id").max_reply == messages.MAX_REPLY
+    assert csms_calls._request("GET", "ShowSecretEvent", "/").max_reply == messages.MAX_REPLY
 
 
 def test_one_body_that_is_not_small_in_a_turn_of_the_loop(serve, monkeypatch):

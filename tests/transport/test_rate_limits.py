@@ -27,7 +27,7 @@ from airflow_provider_cloudsync.api.messages import (
 )
 from airflow_provider_cloudsync.api.model import Phase, Stage, Ticket
 from airflow_provider_cloudsync.api.retries import is_held_back
-from airflow_provider_cloudsync.api.services.hss import event_sync
+from airflow_provider_cloudsync.api.services.hss import calls
 from airflow_provider_cloudsync.api.services.hss.event_sync import (
     EVENT_SYNC,
     events_target,
@@ -683,7 +683,7 @@ class TestManyWaits:
 class TestBlocking:
     def test_a_long_list_keeps_the_quota(self, world) -> None:
         here = world({"c0": {"events": 3100}})
-        events = drivers.run(event_sync.list_cluster_events(here.cloud(), events_target(cluster_id="c0")))
+        events = drivers.run(calls.list_cluster_events(here.cloud(), events_target(cluster_id="c0")))
         assert len(events) == len({event["event_id"] for event in events}) == 3100
         assert here.statuses() == {200}
         assert most_within(here.times()) <= 5
@@ -692,18 +692,18 @@ class TestBlocking:
 
     def test_a_list_longer_than_the_service_counts(self, world) -> None:
         here = world({"c0": {"events": 10_300}}, quotas=False)
-        events = drivers.run(event_sync.list_cluster_events(here.cloud(), events_target()))
+        events = drivers.run(calls.list_cluster_events(here.cloud(), events_target()))
         assert len(events) == 10_300
 
     def test_a_list_of_just_as_many_as_it_counts(self, world) -> None:
         here = world({"c0": {"events": 10_000}}, quotas=False)
-        assert len(drivers.run(event_sync.list_cluster_events(here.cloud(), events_target()))) == 10_000
+        assert len(drivers.run(calls.list_cluster_events(here.cloud(), events_target()))) == 10_000
 
     def test_looks_and_starts_are_counted_apart(self, world) -> None:
         here = world({"c0": {}})
         for _ in range(5):
-            drivers.run(event_sync.sync_events(here.cloud(), events_target()))
-            drivers.run(event_sync.get_last_update_time(here.cloud(), events_target()))
+            drivers.run(calls.sync_events(here.cloud(), events_target()))
+            drivers.run(calls.get_last_update_time(here.cloud(), events_target()))
         assert here.now() == here.began
 
     def test_many_starts_one_after_the_other(self, world) -> None:
@@ -725,7 +725,7 @@ class TestBlocking:
     def test_a_start_whose_turn_does_not_come_in_time_is_not_sent(self, world) -> None:
         here = world({"c0": {}})
         for _ in range(5):
-            drivers.run(event_sync.sync_events(here.cloud(), events_target()))
+            drivers.run(calls.sync_events(here.cloud(), events_target()))
         with pytest.raises(WaitTimedOut, match="not started"):
             drivers.run(begin(here.cloud(give_up_at=here.began + 30), EVENT_SYNC, events_target()))
         assert len(here.times(SYNC)) == 5
@@ -734,7 +734,7 @@ class TestBlocking:
     def test_a_start_waits_for_its_turn_and_is_sent_once(self, world) -> None:
         here = world({"c0": {}})
         for _ in range(5):
-            drivers.run(event_sync.sync_events(here.cloud(), events_target()))
+            drivers.run(calls.sync_events(here.cloud(), events_target()))
         drivers.run(begin(here.cloud(give_up_at=here.began + 300), EVENT_SYNC, events_target()))
         assert len(here.times(SYNC)) == 6
         assert here.statuses() == {200}

@@ -6,7 +6,7 @@ from airflow_provider_cloudsync.api.services.entry import ServiceEntry
 
 ENTRY = ServiceEntry(
     package=__name__,
-    probe="resource_sync:PROBE",
+    probe="calls:PROBE",
     syncs={"coc": "resource_sync:RESOURCE_SYNC"},
     # COC serves a whole site, so its URIs have no region.
     asset_paths={

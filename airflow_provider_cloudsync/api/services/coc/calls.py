@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from airflow_provider_cloudsync.api.clocks import ServiceClock
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.model import Probe
 from airflow_provider_cloudsync.api.page_rows import Listing, text_of
 from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.parameters import checked_text, number_as_text
@@ -150,3 +151,11 @@ def count_resources(cloud: Cloud, vendor: str, resource_type: str | None = None)
     )
     count: int = reply.field("data", int)
     return count
+
+
+PROBE = Probe(
+    Request(
+        "GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=(("limit", "1"),)
+    ),
+    needs="coc:vendorAccount:list to look, coc:instance:syncResources to synchronize",
+)

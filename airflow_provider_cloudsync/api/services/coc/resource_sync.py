@@ -21,7 +21,7 @@ from airflow_provider_cloudsync.api.clocks import (
 )
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow, Request
+from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_ABSENCE,
     CONFIRM_FAILURE,
@@ -29,7 +29,6 @@ from airflow_provider_cloudsync.api.model import (
     RAN_KEY,
     STATE_LAG,
     Phase,
-    Probe,
     Progress,
     Stage,
     Target,
@@ -384,10 +383,3 @@ def _some(labels: list[str]) -> str:
 
 
 RESOURCE_SYNC = ResourceSync()
-
-PROBE = Probe(
-    Request(
-        "GET", SERVICE, "ListVendorAccount", "/v1/vendor-account", repeatable=True, query=(("limit", "1"),)
-    ),
-    needs="coc:vendorAccount:list to look, coc:instance:syncResources to synchronize",
-)

@@ -6,7 +6,7 @@ from airflow_provider_cloudsync.api.services.entry import ServiceEntry
 
 ENTRY = ServiceEntry(
     package=__name__,
-    probe="changes:PROBE",
+    probe="calls:PROBE",
     asset_paths={"csms_event": "csms/{region}/events/{name}"},
     asset_checks={"name": "calls:checked_name"},
     asset_of=lambda target: "csms_event",

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Request
+from airflow_provider_cloudsync.api.model import Probe
 from airflow_provider_cloudsync.api.page_rows import Listing, text_of
 from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.replies import Reply, is_missing, may_be_missing, not_proven_missing
@@ -147,3 +148,16 @@ def list_notification_records(cloud: Cloud) -> Flow[list[NotificationRecord]]:
             len(records),
         )
     return records
+
+
+PROBE = Probe(
+    Request(
+        "GET",
+        SERVICE,
+        "ListSecretEvents",
+        "/v1/{project_id}/csms/events",
+        repeatable=True,
+        query=(("limit", "1"),),
+    ),
+    needs="csms:event:list and csms:event:get to look; csms:event:create, :update and :delete to change",
+)

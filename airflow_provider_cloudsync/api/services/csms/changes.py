@@ -13,8 +13,7 @@ from typing import Any, TypedDict
 
 from airflow_provider_cloudsync.api.consoles import Console
 from airflow_provider_cloudsync.api.flows import Cloud
-from airflow_provider_cloudsync.api.messages import Flow, Pause, Request
-from airflow_provider_cloudsync.api.model import Probe
+from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.replies import is_missing, may_be_missing, not_proven_missing
 from airflow_provider_cloudsync.api.retries import is_uncertain
 from airflow_provider_cloudsync.api.services.csms.calls import (
@@ -345,16 +344,3 @@ def _not_taken(name: str, before: Settings | None, after: Settings | None, expec
         f"{described(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in "
         f"{CONSOLE} if it matters, and give the service's support the time of this task."
     )
-
-
-PROBE = Probe(
-    Request(
-        "GET",
-        SERVICE,
-        "ListSecretEvents",
-        "/v1/{project_id}/csms/events",
-        repeatable=True,
-        query=(("limit", "1"),),
-    ),
-    needs="csms:event:list and csms:event:get to look; csms:event:create, :update and :delete to change",
-)

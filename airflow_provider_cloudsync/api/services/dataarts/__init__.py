@@ -6,7 +6,7 @@ from airflow_provider_cloudsync.api.services.entry import ServiceEntry
 
 ENTRY = ServiceEntry(
     package=__name__,
-    probe="member_sync:PROBE",
+    probe="calls:PROBE",
     syncs={"dataarts": "member_sync:MEMBER_SYNC"},
     asset_paths={
         "dataarts_member_sync_task": "dataarts/{region}/workspaces/{workspace}/member-sync-tasks/{sync_task_id}"

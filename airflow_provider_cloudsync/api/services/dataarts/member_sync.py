@@ -9,26 +9,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 from airflow_provider_cloudsync.api.clocks import NO_CLOCK, ServiceClock, is_fresh, lag_left, learn_clock
 from airflow_provider_cloudsync.api.consoles import Console
-from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, MAX_REPLY, Flow, Quota, Request
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
     CONFIRM_SUCCESS,
     RAN_KEY,
     STATE_LAG,
     Phase,
-    Probe,
     Progress,
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.page_rows import POSITION_REFUSED, Listing, row_count, rows_of, text_of
-from airflow_provider_cloudsync.api.pages import complete_list
-from airflow_provider_cloudsync.api.parameters import flag, identifier, one_of
+from airflow_provider_cloudsync.api.page_rows import POSITION_REFUSED, text_of
+from airflow_provider_cloudsync.api.parameters import identifier, one_of
+from airflow_provider_cloudsync.api.services.dataarts.calls import SERVICE, TaskPage, poll_page, poll_task
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.times import (
     ServiceTime,
@@ -42,59 +41,14 @@ from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
     CredentialsRejected,
-    InvalidParameter,
     Throttled,
     UnreadableReply,
 )
 
 log = logging.getLogger(__name__)
 
-SERVICE = "dataartsstudio"
 _CONSOLE = Console("the workspace in the DataArts Studio console", SERVICE, "dayu", parameters=("workspace",))
-_PATH = "/v1/{project_id}/security/member-sync-tasks"
-_PAGE = 100
-_TASKS = Listing("tasks", "id", "member sync tasks", _PAGE)
 _ENDED = ("SYNC_SUCCESS", "SYNC_FAIL")
-#: Of each of the two reads, for a user; as documented for the others of this family.
-_QUOTA = Quota(40, 10.0)
-
-
-class MemberSyncFilters(TypedDict, total=False):
-    """What a list of member sync tasks can be narrowed and ordered by; None leaves one out."""
-
-    cluster_type: str | None
-    cluster_name: str | None
-    sync_status: str | None
-    schedule_status: str | None
-    order_by: str | None
-    order_by_asc: bool | None
-
-
-class MemberSyncTask(TypedDict, total=False):
-    """A member sync task as the service sends it; times are milliseconds since the epoch."""
-
-    id: str
-    project_id: str
-    domain_id: str
-    instance_id: str
-    data_connection_id: str
-    data_connection_name: str
-    data_connection_workspace: str
-    cluster_id: str
-    cluster_name: str
-    cluster_type: str
-    schedule_start_hour: int
-    schedule_end_hour: int
-    schedule_period: str
-    schedule_interval: int
-    schedule_status: str
-    sync_status: str
-    sync_msg: str
-    sync_time: int
-    create_time: int
-    create_user: str
-    update_time: int
-    update_user: str
 
 
 def member_sync_target(
@@ -118,81 +72,6 @@ def member_sync_target(
         "if_unscheduled": one_of(if_unscheduled, "if_unscheduled", ("warn", "fail")),
         "settle": settle,
     }
-
-
-def _request(
-    operation: str, workspace: str, path: str = "", query: tuple[tuple[str, str], ...] = ()
-) -> Request:
-    headers = {"workspace": identifier(workspace, "workspace")}
-    return Request(
-        "GET",
-        SERVICE,
-        operation,
-        _PATH + path,
-        repeatable=True,
-        query=query,
-        headers=headers,
-        quota=_QUOTA,
-        max_reply=MAX_REPLY if path else MAX_LIST_REPLY,
-    )
-
-
-def get_member_sync_task(cloud: Cloud, workspace: str, task_id: str) -> Flow[MemberSyncTask]:
-    """One task (ShowSecurityMemberSyncTask)."""
-    task, _ = yield from _get(cloud, workspace, task_id)
-    return task
-
-
-def _get(cloud: Cloud, workspace: str, task_id: str) -> Flow[tuple[MemberSyncTask, ServiceClock]]:
-    path = f"/{identifier(task_id, 'task_id')}"
-    reply = yield from call(cloud, _request("ShowSecurityMemberSyncTask", workspace, path))
-    reply.field("sync_status", str)
-    task: MemberSyncTask = reply.data
-    return task, reply.clock
-
-
-def _page(cloud: Cloud, workspace: str, *, offset: int) -> Flow[tuple[dict[str, MemberSyncSeen], int, int]]:
-    """Return the tasks on a page, its number of rows, and the number of pages that follow, as far as it states that.
-
-    A row that cannot be read, or comes with two contents, is left out.
-    """
-    query = (("limit", str(_PAGE)), ("offset", str(offset)))
-    reply = yield from call(cloud, _request("ListSecurityMemberSyncTasks", workspace, query=query))
-    page = rows_of(reply, _TASKS)
-    found: dict[str, MemberSyncSeen] = {}
-    unclear: set[str] = set()
-    for row in page:
-        task_id = text_of(row, "id")
-        if task_id is not None and isinstance(row.get("sync_status"), str):
-            seen = _seen(row, reply.clock, cloud.service_zone_ms)
-            if found.setdefault(task_id, seen) != seen:
-                unclear.add(task_id)
-    total = row_count(reply, "total")
-    left = len(page) if total is None else max(total - offset - len(page), 0)
-    pages_left = -(-left // len(page)) if page else 0
-    return {key: seen for key, seen in found.items() if key not in unclear}, len(page), pages_left
-
-
-def list_member_sync_tasks(
-    cloud: Cloud, workspace: str, **filters: Unpack[MemberSyncFilters]
-) -> Flow[list[MemberSyncTask]]:
-    """All tasks of a workspace, or those that the filters leave (ListSecurityMemberSyncTasks)."""
-    known = tuple(MemberSyncFilters.__annotations__)
-    unknown = sorted(set(filters) - set(known))
-    if unknown:
-        raise InvalidParameter(
-            f"list_member_sync_tasks has no filter {unknown[0]!r}; it has: {', '.join(known)}."
-        )
-    if filters.get("order_by_asc") is not None:
-        flag(filters["order_by_asc"], "order_by_asc")
-    query = tuple(
-        (name, str(value).lower() if isinstance(value, bool) else str(value))
-        for name, value in filters.items()
-        if value is not None
-    )
-    request = _request("ListSecurityMemberSyncTasks", workspace, query=query)
-    listed = yield from complete_list(cloud, request, _TASKS)
-    return list(listed.rows.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +104,19 @@ def _seen(task: Mapping[str, Any], clock: ServiceClock, zone_ms: int | None = No
     )
 
 
+def _usable(page: TaskPage, zone_ms: int | None) -> dict[str, MemberSyncSeen]:
+    """Return the tasks on a page, without rows that cannot be read or that come with two contents."""
+    found: dict[str, MemberSyncSeen] = {}
+    unclear: set[str] = set()
+    for row in page.rows:
+        task_id = text_of(row, "id")
+        if task_id is not None and isinstance(row.get("sync_status"), str):
+            seen = _seen(row, page.clock, zone_ms)
+            if found.setdefault(task_id, seen) != seen:
+                unclear.add(task_id)
+    return {key: seen for key, seen in found.items() if key not in unclear}
+
+
 @dataclass(frozen=True, slots=True)
 class MemberSync:
     """A member sync task, as something to wait for."""
@@ -243,7 +135,7 @@ class MemberSync:
         return str(target["sync_task_id"])
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[MemberSyncSeen]:
-        task, clock = yield from _get(cloud, target["workspace"], target["sync_task_id"])
+        task, clock = yield from poll_task(cloud, target["workspace"], target["sync_task_id"])
         return _seen(task, clock, cloud.service_zone_ms)
 
     def observe_all(
@@ -255,19 +147,21 @@ class MemberSync:
         read, pages_left = 0, 1
         while 0 < pages_left < len(missing):
             try:
-                seen, rows, pages_left = yield from _page(cloud, group, offset=read)
+                page = yield from poll_page(cloud, group, offset=read)
             except ApiError as error:
                 if not read or error.status not in POSITION_REFUSED:
                     raise
                 break  # The offset is behind the last row, and no total said so.
+            pages_left = page.pages_left
+            seen = _usable(page, cloud.service_zone_ms)
             if not seen.keys() - found.keys():
-                break  # The service repeats itself, or the page has no usable row.
-            read += rows
+                break  # The page repeats earlier rows, or has no usable row.
+            read += len(page.rows)
             found |= seen
             missing = [key for key in missing if key not in found]
         for key in missing:
             try:
-                task, clock = yield from _get(cloud, group, key)
+                task, clock = yield from poll_task(cloud, group, key)
                 found[key] = _seen(task, clock, cloud.service_zone_ms)
             except (ApiError, UnreadableReply) as error:
                 if isinstance(error, Throttled | CredentialsRejected):
@@ -348,10 +242,3 @@ def _text(seen: MemberSyncSeen) -> str:
 
 
 MEMBER_SYNC = MemberSync()
-
-PROBE = Probe(
-    # There is no workspace of this id, and the service says so.
-    _request("ListSecurityMemberSyncTasks", "0", query=(("limit", "1"), ("offset", "0"))),
-    needs="read access to the workspace (a role in it, or DAYU User)",
-    unsure=("DLS.6036",),
-)

@@ -6,7 +6,7 @@ from airflow_provider_cloudsync.api.services.entry import ServiceEntry
 
 ENTRY = ServiceEntry(
     package=__name__,
-    probe="event_sync:PROBE",
+    probe="calls:PROBE",
     syncs={"hss": "event_sync:EVENT_SYNC"},
     asset_paths={
         "hss_cluster_events": "hss/{region}/clusters/{cluster_id}/events",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any
 
 from airflow_provider_cloudsync.api.clocks import (
     NO_CLOCK,
@@ -19,70 +19,30 @@ from airflow_provider_cloudsync.api.clocks import (
     learn_clock,
 )
 from airflow_provider_cloudsync.api.consoles import Console
-from airflow_provider_cloudsync.api.flows import Cloud, call
-from airflow_provider_cloudsync.api.messages import MAX_LIST_REPLY, Flow, Quota, Request
+from airflow_provider_cloudsync.api.flows import Cloud
+from airflow_provider_cloudsync.api.messages import Flow
 from airflow_provider_cloudsync.api.model import (
     CONFIRM_FAILURE,
     Phase,
-    Probe,
     Progress,
     Stage,
     Target,
     Ticket,
 )
-from airflow_provider_cloudsync.api.page_rows import Listing
-from airflow_provider_cloudsync.api.pages import complete_list
 from airflow_provider_cloudsync.api.parameters import identifier
+from airflow_provider_cloudsync.api.services.hss.calls import SERVICE, poll_last_update, sync_events
 from airflow_provider_cloudsync.api.times import (
     ServiceTime,
     as_text,
     epoch_ms,
-    instant_ms,
     is_unreadable,
     iso,
-    read_service_time,
 )
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
 
-SERVICE = "hss"
 _CONSOLE = Console("the HSS console, under Container Clusters", SERVICE, "hss2")
-#: Documented for each API of HSS: 5 calls a minute of one user or one IP.
-QUOTA = Quota(5, 60.0, by_address=True)
-#: Fewest events per page that the service accepts; it returns at most 200.
-_SHORT_PAGE = 10
-#: Newest first. ``total_num`` never exceeds 10,000.
-_EVENTS = Listing(
-    "data_list", "event_id", "events", 200, _SHORT_PAGE, "total_num", most_counted=10_000, is_log=True
-)
 #: Nothing shows a run, so a start whose reply was lost is not looked for.
 _SETTLE = 0.0
-
-
-class ClusterEvent(TypedDict, total=False):
-    """A protection event as the service sends it; times are milliseconds since the epoch."""
-
-    event_id: str
-    event_name: str
-    event_class_id: str
-    event_content: str
-    event_type: int
-    cluster_id: str
-    cluster_name: str
-    project_id: str
-    enterprise_project_id: str
-    policy_id: str
-    policy_name: str
-    action: str
-    handle_status: str
-    create_time: int
-    update_time: int
-    resource_info: dict[str, Any]
-
-
-class SyncCreated(TypedDict):
-    """The reply to a start: whether a synchronization task was created."""
-
-    synched: bool
 
 
 def events_target(
@@ -115,38 +75,6 @@ def events_watch_target(
     }
 
 
-def _request(cloud: Cloud, method: str, operation: str, path: str, target: Target) -> Request:
-    project = target["enterprise_project_id"] or cloud.enterprise_project_id
-    scope = (("cluster_id", target["cluster_id"]), ("enterprise_project_id", project))
-    return Request(
-        method,
-        SERVICE,
-        operation,
-        "/v5/{project_id}" + path,
-        repeatable=method == "GET",
-        query=tuple((name, value) for name, value in scope if value is not None),
-        quota=QUOTA,
-    )
-
-
-def _list_request(cloud: Cloud, target: Target) -> Request:
-    request = _request(cloud, "GET", "ListClusterEvents", "/cluster-protect/events", target)
-    return replace(request, max_reply=MAX_LIST_REPLY)
-
-
-def sync_events(cloud: Cloud, target: Target) -> Flow[tuple[SyncCreated, str]]:
-    """Ask for a synchronization (SyncClusterProtectionEvent), and the request id. ``synched`` may be false."""
-    path = "/container/clusters/protection-event-sync"
-    reply = yield from call(cloud, _request(cloud, "POST", "SyncClusterProtectionEvent", path, target))
-    return {"synched": reply.field("synched", bool)}, reply.request_id
-
-
-def list_cluster_events(cloud: Cloud, target: Target) -> Flow[list[ClusterEvent]]:
-    """All events (ListClusterEvents), 200 a page; from the fifth page on they come at five pages a minute."""
-    listed = yield from complete_list(cloud, _list_request(cloud, target), _EVENTS)
-    return list(listed.rows.values())
-
-
 @dataclass(frozen=True, slots=True)
 class UpdateSeen:
     """State of the list of events at one poll.
@@ -157,21 +85,6 @@ class UpdateSeen:
 
     time: ServiceTime = None
     clock: ServiceClock = NO_CLOCK
-
-
-def get_last_update_time(cloud: Cloud, target: Target) -> Flow[int | None]:
-    """When the events were updated last, in ms; None where they never were (ListClusterEvents, its first page)."""
-    return instant_ms((yield from _last_update(cloud, target)).time)
-
-
-def _last_update(cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
-    request = _list_request(cloud, target)
-    query = (*request.query, ("limit", str(_SHORT_PAGE)), ("offset", "0"))
-    reply = yield from call(cloud, replace(request, query=query))
-    reply.field("data_list", list)
-    return UpdateSeen(
-        read_service_time(reply.data.get("last_update_time"), cloud.service_zone_ms), reply.clock
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +113,8 @@ class EventSync:
         return target
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[UpdateSeen]:
-        return (yield from _last_update(cloud, target))
+        time, clock = yield from poll_last_update(cloud, target)
+        return UpdateSeen(time, clock)
 
     def can_start(self, target: Target, seen: UpdateSeen) -> Progress:
         return Progress(
@@ -274,17 +188,3 @@ class EventSync:
 
 
 EVENT_SYNC = EventSync()
-
-PROBE = Probe(
-    Request(
-        "GET",
-        SERVICE,
-        "ListClusterEvents",
-        "/v5/{project_id}/cluster-protect/events",
-        repeatable=True,
-        query=(("limit", str(_SHORT_PAGE)), ("offset", "0")),
-        quota=QUOTA,
-    ),
-    needs="read access to HSS, and to synchronize container clusters (such as HSS Administrator)",
-    denied=("HSS.0010", "HSS.0013", "00000010"),
-)
