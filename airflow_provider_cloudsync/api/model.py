@@ -154,8 +154,8 @@ class Ticket:
         if not isinstance(data, Mapping) or data.get("version") != TICKET_VERSION:
             version = data.get("version") if isinstance(data, Mapping) else None
             raise InvalidEvent(
-                f"This is not a ticket that this release of airflow-provider-cloudsync can read (version {version!r}, "
-                f"expected {TICKET_VERSION}). Clear the task to start it anew."
+                f"Unreadable ticket of version {version!r}: this release of airflow-provider-cloudsync reads version "
+                f"{TICKET_VERSION}. Clear the task to start it again."
             )
         try:
             started_at = float(data["started_at"])
@@ -174,7 +174,7 @@ class Ticket:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
-                f"The ticket is damaged ({error!r}). Clear the task to start it anew."
+                f"The ticket is damaged ({error!r}). Clear the task to start it again."
             ) from error
 
 

@@ -184,7 +184,7 @@ SCENARIOS = [
         [{}, {"removed_at": 10}],
         {"account_id": OUT},
         SyncFailed,
-        ["no longer there", "row-2"],
+        ["was removed", "row-2"],
         1,
     ),
     ("unknown account", [{}], {"account_id": "999"}, SyncFailed, ["no account '999' of AWS", '"111"'], 0),
@@ -437,7 +437,7 @@ def test_faults_of_a_look_are_borne(start, deferrable, fault, skip) -> None:
 def test_faults_without_end_are_ended_by_the_deadline(start, deferrable, fault) -> None:
     world = start()
     world.emulator.faults([{"match": LOOK, "skip": A_LOOK, "times": None, **fault}])
-    with pytest.raises(WaitTimedOut, match="last look failed"):
+    with pytest.raises(WaitTimedOut, match="last poll failed"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - world.began < 310
     assert world.starts == 1

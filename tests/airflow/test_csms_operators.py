@@ -338,7 +338,7 @@ def test_create_what_is_there_as_asked(start, types) -> None:
 )
 def test_create_what_is_there_and_different(start, arguments, words) -> None:
     world = start()
-    with pytest.raises(SyncFailed, match="exists already") as raised:
+    with pytest.raises(SyncFailed, match="already exists") as raised:
         world.run(create(**arguments))
     for word in words:
         assert word in str(raised.value)
@@ -351,7 +351,7 @@ def test_create_where_a_stranger_was_faster(start) -> None:
     world = start()
     missing = {"status": 404, "body": {"error": {"error_code": "CSMS.0005", "error_msg": "no"}}}
     world.emulator.faults([{"match": {"operation": SHOW}, "times": 1, **missing}])
-    with pytest.raises(CloudSyncError, match="exists already"):
+    with pytest.raises(CloudSyncError, match="already exists"):
         world.run(create(notification=OTHER))
     assert event(world) == THERE
 
@@ -449,7 +449,7 @@ def test_delete_without_the_right_to_list_secrets_says_what_the_service_says(sta
 def test_deleted_and_still_there_is_red(start) -> None:
     world = start()
     world.emulator.faults([{"match": {"operation": DELETE}, "status": 204, "body": ""}])
-    with pytest.raises(SyncFailed, match="still there"):
+    with pytest.raises(SyncFailed, match="still exists after"):
         world.run(delete())
 
 
@@ -476,7 +476,7 @@ class TestTries:
         world.run(update(**self.WANTED), context(world, 1, began=at, max_tries=1))
         result = world.run(update(**self.WANTED), context(world, 2, began=at, max_tries=1))
         assert result == {"changed": False, "before": None, "after": self.AFTER}
-        assert any("can't be restored" in text for text in warnings(caplog))
+        assert any("cannot be restored" in text for text in warnings(caplog))
 
     def test_without_a_store_nor_a_run_before_is_not_known(self, start) -> None:
         world = start()
@@ -577,7 +577,7 @@ class TestTries:
     def test_delete_without_a_store_says_that_it_may_have_been_us(self, start) -> None:
         world = start()
         world.run(delete(retries=1), context(world, 1, max_tries=1))
-        with pytest.raises(SyncFailed, match="An earlier try of this task may have deleted it"):
+        with pytest.raises(SyncFailed, match="A previous try of this task may have deleted it"):
             world.run(delete(retries=1), context(world, 2, max_tries=1))
         world.run(delete(retries=1, ignore_missing=True), context(world, 2, max_tries=1))
 

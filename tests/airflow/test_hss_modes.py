@@ -78,7 +78,7 @@ SCENARIOS = [
         {"outcome": "not_created"},
         {},
         SyncFailed,
-        ["synched: false", "HSS cluster c", "request id", "was not started"],
+        ["synched: false", "HSS cluster c", "request ID", "Nothing was started"],
         0,
     ),
     (
@@ -94,7 +94,7 @@ SCENARIOS = [
         {"outcome": "never_ends"},
         {"timeout": 600},
         WaitTimedOut,
-        ["as before the start", "HSS cluster c", "goes on there"],
+        ["no update since the start", "HSS cluster c", "continues"],
         1,
     ),
     (
@@ -223,7 +223,7 @@ def test_faults_of_a_look_are_borne(start, deferrable, fault, skip) -> None:
 def test_faults_without_end_are_ended_by_the_deadline(start, deferrable, fault) -> None:
     world = start({"seconds": 20})
     world.emulator.faults([{"match": LOOK, "skip": 1, "times": None, **fault}])
-    with pytest.raises(WaitTimedOut, match="last look failed"):
+    with pytest.raises(WaitTimedOut, match="last poll failed"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - world.began < 300 + 61
     assert world.starts == 1
@@ -234,7 +234,7 @@ def test_faults_without_end_are_ended_by_the_deadline(start, deferrable, fault) 
 def test_faults_from_the_first_look_on(start, deferrable, fault) -> None:
     world = start()
     world.emulator.faults([{"match": LOOK, "times": None, **fault}])
-    with pytest.raises(WaitTimedOut, match="could not be polled"):
+    with pytest.raises(WaitTimedOut, match="no poll succeeded"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - world.began <= 300
     assert world.starts == 0
@@ -635,7 +635,7 @@ def test_sensor(start, mode, fields, arguments, error, words, least) -> None:
 @pytest.mark.parametrize("how", ["blocking", "deferred"])
 def test_a_timeout_says_what_was_last_seen(start, how) -> None:
     world = start()
-    with pytest.raises(AirflowSensorTimeout, match=r"was updated last at .*Waiting for an update at"):
+    with pytest.raises(AirflowSensorTimeout, match=r"Waiting for an update at .*was last updated at"):
         wait(world, how, timeout=300)
 
 

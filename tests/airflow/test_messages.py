@@ -92,7 +92,7 @@ JOBS = {
         (CLUSTER,),
         mrs(),
         mrs(seconds=5, outcome={"result": "partial", "missing": USERS}),
-        "without bringing users",
+        "Not in the cluster after the sync: users",
     ),
     "MrsCancelIamSyncOperator": Job(
         lambda **more: MrsCancelIamSyncOperator(cluster_id=CLUSTER, user_names=USERS, **more),
@@ -109,7 +109,7 @@ JOBS = {
         (WORKSPACE, TASK),
         dataarts(),
         dataarts({"at": 0, "seconds": 1, "outcome": "SYNC_FAIL", "msg": STATEMENT}),
-        "The service says: Failed to add",
+        "Sync failed: Failed to add",
     ),
     "HssSyncClusterProtectionEventsOperator": Job(
         lambda **more: HssSyncClusterProtectionEventsOperator(
@@ -155,8 +155,8 @@ def refusal(status: int, code: str, text: str) -> dict[str, Any]:
     return {"status": status, "body": {"error_code": code, "error_msg": text}}
 
 
-TIME_IS_UP = "not done when the time was up"
-NOT_SEEN = f"could not be polled|{TIME_IS_UP}"
+TIME_IS_UP = "Timed out after|not done when the time was up"
+NOT_SEEN = f"no poll succeeded|{TIME_IS_UP}"
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def test_it_is_not_there(start_world, job: Job) -> None:
     if job is WRITES["CsmsCreateEventOperator"]:
         pytest.skip("it is not to be there")
     more = {} if job in WRITES.values() else {"task_id": "t", "timeout": 300.0}
-    check(fail(world, job.make(**more)), job.about, f"There is no|COC has no|400: (DLS|HSS)\\.|{TIME_IS_UP}")
+    check(fail(world, job.make(**more)), job.about, f"not found|COC has no|400: (DLS|HSS)\\.|{TIME_IS_UP}")
 
 
 @pytest.mark.parametrize("job", [*JOBS.values(), *WRITES.values()], ids=[*JOBS, *WRITES])

@@ -302,7 +302,7 @@ def test_faults_without_end_are_ended_by_the_deadline(start_world, deferrable, f
     looks = {"operation": "ListClusterSyncTaskStatus"}
     world.emulator.faults([{"match": looks, "skip": 2, "times": None, **fault}])
     began = world.emulator.clock.now()
-    with pytest.raises(WaitTimedOut, match="last look failed"):
+    with pytest.raises(WaitTimedOut, match="last poll failed"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - began < 310
     assert world.starts == 1
@@ -319,7 +319,7 @@ def test_faults_from_the_first_look_on(start_world, deferrable, fault) -> None:
 
     world.emulator.faults([{"match": looks, "times": None, **fault}])
     began = world.emulator.clock.now()
-    with pytest.raises(WaitTimedOut, match="could not be polled"):
+    with pytest.raises(WaitTimedOut, match="no poll succeeded"):
         world.run(sync(deferrable, timeout=300))
     assert world.emulator.clock.now() - began <= 300
     assert world.starts == 1

@@ -243,7 +243,7 @@ def test_a_reply_that_says_nothing_is_no_reply(start_world, operation, reply) ->
     world.emulator.faults([{"match": {"operation": operation}, "raw": reply, "times": None}])
     # Only a full sync asks for that status.
     full = {"user_names": NOT_GIVEN, "sync_all": True} if operation == "ListClusterSyncStatus" else {}
-    with pytest.raises(WaitTimedOut, match="could not be polled"):
+    with pytest.raises(WaitTimedOut, match="no poll succeeded"):
         world.run(sync(timeout=60, **full))
     assert world.starts == 0
 
@@ -262,7 +262,7 @@ def test_a_killed_task_says_what_goes_on_only_if_it_started_something(start_worl
         task.on_kill()
         task.__dict__.pop("log", None)
     assert len(said) == 1
-    assert "IAM user sync of MRS cluster c goes on in the cloud, since no call stops it" in said[0]
+    assert "IAM user sync of MRS cluster c continues in the cloud, because no API stops it" in said[0]
     assert "the operation log of the cluster in the MRS console" in said[0]
 
 

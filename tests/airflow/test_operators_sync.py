@@ -271,10 +271,8 @@ def test_a_retry_uses_a_ticket_of_any_age(start_world, service, age, goes_on) ->
 @pytest.mark.parametrize(
     ("timeout", "later", "words"),
     [
-        pytest.param(3600, 20 * 3600, "not done when the time was up", id="the same day"),
-        pytest.param(
-            2 * DAY, 60 * 3600, "not done when the time was up", id="a wait of 48 h, cleared after 60 h"
-        ),
+        pytest.param(3600, 20 * 3600, "Timed out after", id="the same day"),
+        pytest.param(2 * DAY, 60 * 3600, "Timed out after", id="a wait of 48 h, cleared after 60 h"),
         pytest.param(3600, 2 * DAY, "another run is under way", id="two days after an hour"),
         pytest.param(2 * DAY, 4 * DAY, "another run is under way", id="four days after 48 h"),
     ],

@@ -244,7 +244,7 @@ def test_the_end_of_an_iam_sync(begin) -> None:
 def test_what_an_event_says(begin) -> None:
     world = begin(**member(FAILS))
     (((only,)),) = look_until(world, 600, [DataArtsMemberSyncTrigger(**MEMBER, outcome="any")])
-    assert "The service says: SYNC_FAIL at 300" in only["why"]
+    assert "Sync failed: SYNC_FAIL at 300" in only["why"]
     assert {name: value for name, value in only.items() if name not in ("why", "seen_at")} == {
         "service": "dataarts",
         "workspace": "w",
@@ -479,7 +479,7 @@ def test_faults_that_may_pass_are_borne(begin, caplog, fault) -> None:
     (found,) = look_until(world, 1500, [DataArtsMemberSyncTrigger(**MEMBER)], AssetStore())
     assert moment(900) in times(found)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert caplog.text.count("could not be looked at") == 1
+    assert caplog.text.count("Poll failed (") == 1
 
 
 @on_3

@@ -47,12 +47,12 @@ def test_a_stopped_wait_says_what_goes_on(caplog, monkeypatch, stage, cause, say
             await waiting
 
     asyncio.run(stop())
-    assert ("goes on in the cloud" in caplog.text) is says
+    assert ("continues in the cloud" in caplog.text) is says
 
 
 def test_so_does_one_that_a_user_ended(caplog) -> None:
     asyncio.run(_trigger(Stage.STARTED).on_kill())
-    assert "IAM user sync of MRS cluster c goes on in the cloud" in caplog.text
+    assert "IAM user sync of MRS cluster c continues in the cloud" in caplog.text
 
 
 def test_it_can_be_copied_and_pickled() -> None:

@@ -49,7 +49,7 @@ NOW = 1_710_901_516.0
 class Service:
     """An event "e" that is there or not, and what happens to the requests about it.
 
-    :param missing: status and code, or the body, of the reply where there is no such event.
+    :param missing: status and code, or the body, of the reply where there is does not exist after.
     :param hidden: the reply to a request about the event itself, whatever there is; None: as it is.
     :param listed: the reply to a request for the list of events; None: as it is.
     :param spoil: by method, what becomes of the next requests: ``lost before``, ``lost after``, a status, a reply, or a
@@ -115,7 +115,7 @@ class Service:
         if self.there is None:
             if isinstance(self.missing, Response):
                 return self.missing
-            return self.error(*self.missing, "no such event")
+            return self.error(*self.missing, "does not exist after")
         times = {} if self.updated is None else {"update_time": int(self.updated * 1000)}
         return self.reply({"event": {"name": "e", **self.there, **times}})
 
@@ -267,9 +267,9 @@ MISMATCHES = [
 )
 def test_a_write_that_does_not_show_fails_and_says_what_was_there(makes, wanted, words) -> None:
     service = Service(dict(THERE), spoil={"PUT": [makes]})
-    with pytest.raises(SyncFailed, match="accepted the write") as raised:
+    with pytest.raises(SyncFailed, match="after an accepted write") as raised:
         update(service, wanted)
-    for word in [*words, "Before the write it was", "SECRET_DELETED", "urn:smn:r:p:topic"]:
+    for word in [*words, "Settings before the write", "SECRET_DELETED", "urn:smn:r:p:topic"]:
         assert word in raised.value.message
     assert len(service.writes()) == 1
     assert service.befores() == [THERE]
@@ -287,7 +287,9 @@ def test_more_fields_of_a_topic_than_were_asked_for_do_no_harm() -> None:
 def test_what_is_missing(do, missing) -> None:
     service = Service(None)
     service.missing = Response(404, {}, b"") if missing == "bare" else missing
-    with pytest.raises(SyncFailed, match=r'no CSMS event notification "e" in region cn-north-4, project p1'):
+    with pytest.raises(
+        SyncFailed, match=r'CSMS event notification "e" not found in region cn-north-4, project p1'
+    ):
         do(service)
     assert service.writes() == []
 
@@ -327,7 +329,7 @@ def test_what_was_before_a_try_that_left_no_word(since, updated, known, caplog) 
     service = Service(dict(THERE), updated=updated)
     change = update(service, {"state": "ENABLED"}, since=since)
     assert change == {"changed": False, "before": THERE if known else None, "after": THERE}
-    assert ("can't be restored" in caplog.text) is not known
+    assert ("cannot be restored" in caplog.text) is not known
 
 
 def test_a_try_that_left_no_word_and_wrote_nothing() -> None:
@@ -493,7 +495,7 @@ def test_create_what_is_there(types) -> None:
 def test_create_what_is_there_and_different(name) -> None:
     other = {"state": "DISABLED", "event_types": BOTH[:1], "notification": OTHER}
     service = there()
-    with pytest.raises(SyncFailed, match=f"exists already, with another {name}"):
+    with pytest.raises(SyncFailed, match=f"already exists with a different {name}"):
         create(service, {**THERE, name: other[name]})
     assert (service.there, service.writes(), service.kept) == (THERE, [], [])
 
@@ -507,7 +509,7 @@ def test_create_that_brings_something_else_fails() -> None:
 def test_create_that_brings_nothing_fails() -> None:
     service = Service(None)
     service.POST = lambda fields: service.reply({"event": {"name": "e", **THERE}})  # type: ignore[method-assign]
-    with pytest.raises(SyncFailed, match="no such event"):
+    with pytest.raises(SyncFailed, match="does not exist after"):
         create(service)
 
 
@@ -526,7 +528,7 @@ def test_delete_of_nothing_where_that_is_fine() -> None:
 def test_deleted_and_still_there() -> None:
     service = there()
     service.DELETE = lambda fields: service.reply(None, 204)  # type: ignore[method-assign]
-    with pytest.raises(SyncFailed, match="still there"):
+    with pytest.raises(SyncFailed, match="still exists after"):
         delete(service)
     assert 1 < service.now - NOW < 60
 
@@ -580,7 +582,7 @@ CODELESS = {
     "null": b"null",
     "a list": b"[]",
 }
-#: Lists that do not prove that there is no such event.
+#: Lists that do not prove that there is does not exist after.
 UNREADABLE = {
     "404": Response(404, {}, b""),
     "403": Response(403, {}, b'{"error": {"error_code": "CSMS.0403", "error_msg": "no permission"}}'),
@@ -627,9 +629,9 @@ def test_a_404_without_a_code_and_no_event_in_the_list(body) -> None:
     def missing() -> Service:
         return Service(None, missing=Response(404, {}, body))
 
-    with pytest.raises(SyncFailed, match="no CSMS event notification"):
+    with pytest.raises(SyncFailed, match="not found in region"):
         update(missing(), {"state": "DISABLED"})
-    with pytest.raises(SyncFailed, match="no CSMS event notification"):
+    with pytest.raises(SyncFailed, match="not found in region"):
         delete(missing())
     assert delete(missing(), ignore_missing=True)["changed"] is False
     assert create(missing())["after"] == THERE
@@ -737,7 +739,7 @@ def test_records_that_are_not_all(page, warns, caplog) -> None:
     service = Service()
     service.show = lambda: service.reply({"records": [{"event_name": "e"}], **page})  # type: ignore[method-assign]
     assert service.run(list_notification_records(service.cloud())) == [{"event_name": "e"}]
-    assert ("more notification records than the 1 shown" in caplog.text) is warns
+    assert ("Only 1 notification records are returned" in caplog.text) is warns
 
 
 def test_an_abandoned_change_ends() -> None:

@@ -473,7 +473,7 @@ class TestProject:
     def test_no_region_to_look_it_up_by(self):
         driver = Driver([])
         cloud = driver.cloud(region=None, project_id=None, endpoint="https://e", find_project=find_project)
-        with pytest.raises(InvalidConnection, match="neither a project nor a region"):
+        with pytest.raises(InvalidConnection, match="No project and no region"):
             driver.run(call(cloud, READ))
         assert driver.sent == []
 

@@ -63,17 +63,17 @@ ONE = [
         row(OK),
         row(OK),
         RUNNING,
-        ["success; last sync 2024-03-19", '"111"'],
+        ["success; last sync 2024-03-19", "111 (name-1)"],
         False,
     ),
     ("queued", row(OK), row(WAITING), RUNNING, ["waiting"], False),
     ("under way", row(OK), row(UP), RUNNING, ["running"], False),
     ("under way, dated by its start", row(OK), row(UP, NEW), RUNNING, ["running"], False),
-    ("succeeded", row(OK), row(OK, NEW), SUCCEEDED, ['"111" (name-1)'], False),
+    ("succeeded", row(OK), row(OK, NEW), SUCCEEDED, ["111 (name-1)"], False),
     ("succeeded, a millisecond newer", row(OK), row(OK, OLD + 1), SUCCEEDED, [], False),
     ("succeeded after a failure", row(BAD, msg="old"), row(OK, NEW), SUCCEEDED, [], False),
     ("succeeded, with the text of an old failure", row(OK), row(OK, NEW, msg="old"), SUCCEEDED, [], False),
-    ("failed", row(OK), row(BAD, NEW, msg="no key"), FAILED, ["no key", '"111"', "1 of 1"], False),
+    ("failed", row(OK), row(BAD, NEW, msg="no key"), FAILED, ["no key", "111 (name-1)", "1 of 1"], False),
     ("failed without a reason", row(OK), row(BAD, NEW), FAILED, ["no reason given"], False),
     ("failed, and the date did not move", row(OK), row(BAD, OLD, msg="no key"), FAILED, ["no key"], False),
     ("failed, and the date is gone", row(OK), row(BAD, None, msg="no key"), FAILED, ["no key"], False),
@@ -139,28 +139,28 @@ def test_one_account(before, seen, phase, words, warns, account_id, stage) -> No
 TWO = row(OK), row(OK, number=2)
 SEVERAL = [
     # id, before, seen, phase, words
-    ("both succeeded", TWO, (row(OK, NEW), row(OK, NEW, 2)), SUCCEEDED, ['"111"', '"222"']),
+    ("both succeeded", TWO, (row(OK, NEW), row(OK, NEW, 2)), SUCCEEDED, ["111 (name-1)", "222 (name-2)"]),
     (
         "one is not done",
         TWO,
         (row(OK, NEW), row(UP, number=2)),
         RUNNING,
-        ["1 of 2", '"222" (name-2): running'],
+        ["1 of 2", "222 (name-2): running"],
     ),
     (
         "one is stale",
         TWO,
         (row(OK, NEW), row(OK, number=2)),
         RUNNING,
-        ['"222"', "success; last sync 2024-03-19"],
+        ["222 (name-2)", "success; last sync 2024-03-19"],
     ),
-    ("one failed", TWO, (row(OK, NEW), row(BAD, NEW, 2, "m2")), FAILED, ["1 of 2", '"222" (name-2): m2']),
+    ("one failed", TWO, (row(OK, NEW), row(BAD, NEW, 2, "m2")), FAILED, ["1 of 2", "222 (name-2): m2"]),
     (
         "both failed",
         TWO,
         (row(BAD, NEW, 1, "m1"), row(BAD, NEW, 2, "m2")),
         FAILED,
-        ["2 of 2", '"111" (name-1): m1', '"222" (name-2): m2'],
+        ["2 of 2", "111 (name-1): m1", "222 (name-2): m2"],
     ),
     (
         "one failed, one goes on",
@@ -177,8 +177,8 @@ SEVERAL = [
         RUNNING,
         [],
     ),
-    ("one vanished", TWO, (row(OK, NEW),), FAILED, ["no longer there", "row-2"]),
-    ("one vanished, one goes on", TWO, (row(UP),), RUNNING, ["no longer there", "running"]),
+    ("one vanished", TWO, (row(OK, NEW),), FAILED, ["was removed", "row-2"]),
+    ("one vanished, one goes on", TWO, (row(UP),), RUNNING, ["was removed", "running"]),
     ("both vanished", TWO, (), FAILED, ["no account of AWS"]),
     (
         "one was added, and waits: not waited for",
@@ -195,8 +195,8 @@ SEVERAL = [
         FAILED,
         ["m1"],
     ),
-    ("one was added, ours is gone", (row(OK),), (row(WAITING, None, 2),), FAILED, ["no longer there"]),
-    ("one was added, and runs again", (row(OK),), (row(OK, NEW), row(UP, OLD, 2)), RUNNING, ['"222"']),
+    ("one was added, ours is gone", (row(OK),), (row(WAITING, None, 2),), FAILED, ["was removed"]),
+    ("one was added, and runs again", (row(OK),), (row(OK, NEW), row(UP, OLD, 2)), RUNNING, ["222 (name-2)"]),
     ("one was added, and succeeded", (row(OK),), (row(OK, NEW), row(OK, NEW, 2)), SUCCEEDED, []),
     ("one was added, and failed", (row(OK),), (row(OK, NEW), row(BAD, NEW, 2, "m2")), FAILED, ["m2"]),
     ("one of an unknown status", TWO, (row(OK, NEW), row("odd", NEW, 2)), RUNNING, ["odd"]),
@@ -212,7 +212,7 @@ def test_all_accounts(before, seen, phase, words, order) -> None:
     added = {each.row_id for each in seen if each.sync_date is None} - {each.row_id for each in before}
     check(progress, phase, words, warns=bool(added) or "odd" in str(seen))
     if added:
-        assert "added since the start" in progress.warning
+        assert "added after the start" in progress.warning
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_row_that_appears_during_the_wait(new, ran, phase, words) -> None:
     assert progress.phase is phase, progress
     for word in words:
         assert word in progress.why
-    assert ("added since the start" in progress.warning) is (phase is SUCCEEDED)
+    assert ("added after the start" in progress.warning) is (phase is SUCCEEDED)
 
 
 GAPS = [
@@ -381,7 +381,7 @@ WATCHED = [
     ("queued", NEW, (row(WAITING, OLD),), RUNNING, []),
     ("never synchronized", NEW, (row(WAITING, None),), RUNNING, []),
     ("unknown status", NEW, (row("odd", NEW),), RUNNING, ["odd"]),
-    ("one of two is stale", NEW, (row(OK, NEW), row(OK, OLD, 2)), RUNNING, ['"222"']),
+    ("one of two is stale", NEW, (row(OK, NEW), row(OK, OLD, 2)), RUNNING, ["222 (name-2)"]),
     ("one of two failed", NEW, (row(OK, NEW), row(BAD, NEW, 2, "m")), FAILED, ["1 of 2", "m"]),
     ("no account", NEW, (), FAILED, ["no account of AWS"]),
     ("any: an old success", None, (row(OK, OLD),), SUCCEEDED, []),
@@ -406,12 +406,12 @@ ADMITTED = [
     ("the last one failed", "111", (row(BAD),), SUCCEEDED, []),
     ("never synchronized", "111", (row(WAITING, None),), SUCCEEDED, []),
     ("an unknown status", "111", (row("odd"),), SUCCEEDED, []),
-    ("one runs", "111", (row(UP),), RUNNING, ['"111"', "ours starts"]),
+    ("one runs", "111", (row(UP),), RUNNING, ["111 (name-1)", "This one starts"]),
     ("the first ever runs", "111", (row(UP, None),), RUNNING, []),
     ("one is queued", "111", (row(WAITING),), RUNNING, []),
     ("another account runs", "111", (row(OK), row(UP, number=2)), SUCCEEDED, []),
-    ("all, and one runs", None, (row(OK), row(UP, number=2)), RUNNING, ['"222"']),
-    ("no such account", "111", (row(OK, number=2),), FAILED, ["no account '111' of AWS", '"222"']),
+    ("all, and one runs", None, (row(OK), row(UP, number=2)), RUNNING, ["222 (name-2)"]),
+    ("no such account", "111", (row(OK, number=2),), FAILED, ["no account '111' of AWS", "222 (name-2)"]),
     ("no account at all", "111", (), FAILED, ["it has none"]),
     ("all, and there are none", None, (), FAILED, ["no account of AWS"]),
     ("one that begins alike", "11", (row(OK),), FAILED, ["'11'"]),
@@ -489,7 +489,7 @@ UNREADABLE = [
 def test_a_date_that_can_not_be_read(before, seen, phase) -> None:
     progress = judge(ticket(before), seen)
     check(progress, phase, [], warns=True)
-    assert "not readable" in progress.warning
+    assert "Unreadable sync_date" in progress.warning
 
 
 def test_a_date_that_can_not_be_read_is_no_date_then_or_later() -> None:

@@ -36,19 +36,19 @@ def update(time, now: float | None = None, ahead: float = 0.0) -> UpdateSeen:
 
 STARTED = [
     # id, baseline, seen, phase, words of the reason
-    ("as before", OLD, OLD, RUNNING, ["2024-03-19T02:25:16", "as before the start"]),
-    ("moved on", OLD, NEW, SUCCEEDED, ["2024-03-20T02:25:46", "after the sync was started"]),
+    ("as before", OLD, OLD, RUNNING, ["2024-03-19T02:25:16", "no update since the start"]),
+    ("moved on", OLD, NEW, SUCCEEDED, ["2024-03-20T02:25:46", "after the start of the sync"]),
     ("moved by a millisecond", OLD, OLD + 1, SUCCEEDED, []),
-    ("moved back", NEW, OLD, RUNNING, ["as before"]),
-    ("never, and never", None, None, RUNNING, ["was never updated"]),
+    ("moved back", NEW, OLD, RUNNING, ["no update since"]),
+    ("never, and never", None, None, RUNNING, ["has no update yet"]),
     ("never, and now once", None, NEW, SUCCEEDED, []),
-    ("left out of the baseline, and an old one", None, OLD, RUNNING, ["as before"]),
+    ("left out of the baseline, and an old one", None, OLD, RUNNING, ["no update since"]),
     ("a time that is not readable", OLD, "soon", RUNNING, ["not readable"]),
     ("for the first time, and not readable", None, "soon", RUNNING, []),
     ("without a zone, as before", "2024-03-20 10:00:00", "2024-03-20 10:00:00", RUNNING, []),
     ("without a zone, moved on", "2024-03-20 10:00:00", "2024-03-20 10:00:01", SUCCEEDED, []),
     ("another form of the time", OLD, "2024-03-20 10:00:00", RUNNING, []),
-    ("was, and is no more", OLD, None, RUNNING, ["was never updated"]),
+    ("was, and is no more", OLD, None, RUNNING, ["has no update yet"]),
     # The service's clock may be behind ours or ahead of it: only its own two times are compared.
     ("moved, but before our start by our clock", OLD, OLD + 5, SUCCEEDED, []),
     ("as before, and ahead of our clock", NEW + 10**9, NEW + 10**9, RUNNING, []),
@@ -104,13 +104,13 @@ def test_a_time_that_says_nothing_is_warned_of_and_one_without_a_zone_is_not_utc
 
 WATCHED = [
     # id, updated_after, seen, phase, words
-    ("none yet", OLD, None, RUNNING, ["never updated", "at 2024-03-19T02:25:16+00:00 or later"]),
+    ("none yet", OLD, None, RUNNING, ["has no update yet", "at 2024-03-19T02:25:16+00:00 or later"]),
     ("an older one", NEW, OLD, RUNNING, ["2024-03-19", "at 2024-03-20T02:25:46+00:00 or later"]),
     ("a millisecond too old", NEW, NEW - 1, RUNNING, []),
     ("at that very time", NEW, NEW, SUCCEEDED, []),
     ("a newer one", OLD, NEW, SUCCEEDED, ["2024-03-20T02:25:46"]),
     ("any, and there is one", None, OLD, SUCCEEDED, []),
-    ("any, and there is none", None, None, RUNNING, ["never updated"]),
+    ("any, and there is none", None, None, RUNNING, ["has no update yet"]),
 ]
 
 

@@ -612,8 +612,8 @@ def test_a_wait_whose_sign_in_is_throttled_asks_ever_more_slowly(stage, site, wa
     )
     with caplog.at_level(logging.INFO), pytest.raises(WaitTimedOut, match="Too many, please") as caught:
         stage.drive(driver, until_done(cloud(stage, way), IAM_SYNC, ticket, deadline=START + 600))
-    assert "Last seen: The last look failed" in caught.value.message
-    assert "The last look failed" in caplog.text
+    assert "Last seen: The last poll failed" in caught.value.message
+    assert "The last poll failed" in caplog.text
     assert site.served == []
     assert stage.now <= START + 604  # the last look waits for its turn, but not for long
     assert 10 <= len(times) <= 60

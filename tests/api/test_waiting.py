@@ -312,7 +312,7 @@ def test_what_is_no_ticket_is_refused(data) -> None:
 
 def test_a_timeout_after_failed_looks_says_what_was_seen_before_them(clock) -> None:
     service = Scripted(clock, errors=[None, *[TransportError("lost")] * 99], warning="mind you")
-    with pytest.raises(WaitTimedOut, match=r"last look failed: lost Before that: on its way mind you"):
+    with pytest.raises(WaitTimedOut, match=r"last poll failed: lost Before that: on its way mind you"):
         wait(service, clock, deadline=clock.now + 100)
 
 
@@ -504,7 +504,7 @@ def test_the_cause_is_the_fault_and_not_our_own_queue_behind_it(clock) -> None:
 
 def test_a_wait_that_ends_throttled_says_so(clock) -> None:
     service = Scripted(clock, errors=[None, *[HELD_BACK] * 99])
-    with pytest.raises(WaitTimedOut, match=r"on its way.*Throttled: not sent: rate limit"):
+    with pytest.raises(WaitTimedOut, match=r"on its way.*Rate limit: not sent: rate limit"):
         wait(service, clock, deadline=clock.now + 60)
 
 

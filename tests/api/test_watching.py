@@ -339,7 +339,7 @@ def test_a_report_says_what_it_is_about(watch, looks, ids) -> None:
 
 
 TROUBLE = [
-    ("no such account", ONE, accounts(row("2", "success", T0)), "no account '1' of AWS (it has \"2\")"),
+    ("no such account", ONE, accounts(row("2", "success", T0)), "no account '1' of AWS (known: 2)"),
     ("no account at all", ALL, accounts(), "COC has no account of AWS"),
     ("the cluster is gone", MRS, flag(False, "MRS cluster c is terminated."), "is terminated"),
 ]

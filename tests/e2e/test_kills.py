@@ -27,20 +27,20 @@ QUICK = {
 
 ACCEPTED = "accepted (request id"
 TAKEN_UP = "Taking up what an earlier try"
-UNKNOWN = "it is not known whether the start was taken"
+UNKNOWN = "Reply to the start was lost"
 IN_THE_WAY = "another run is under way; ours starts when it has ended"
-GOES_ON = "goes on in the cloud, since no call stops it: look at the operation log of the cluster in the MRS console"
+GOES_ON = "continues in the cloud, because no API stops it: look at the operation log of the cluster in the MRS console"
 #: state, tries, starts, words in the log
 EXPECTED = {
     "dies_looking": ("success", 2, 1, [ACCEPTED]),
     "dies_storing": ("success", 2, 1, [ACCEPTED]),
     "dies_started": ("success", 2, 1, [TAKEN_UP]),
     "dies_waiting": ("success", 2, 1, [TAKEN_UP]),
-    "out_of_time": ("success", 2, 1, ["not done when the time was up", TAKEN_UP]),
+    "out_of_time": ("success", 2, 1, ["Timed out after", TAKEN_UP]),
     "accepted_then_waits": ("success", 2, 1, [ACCEPTED, TAKEN_UP]),
     "scheduler_dies": ("success", 2, 1, [TAKEN_UP]),
-    "reply_lost": ("success", 1, 1, [UNKNOWN, "the run is there; it is taken as ours"]),
-    "request_lost": ("success", 1, 1, [UNKNOWN, "Nothing was started, so the start is sent again"]),
+    "reply_lost": ("success", 1, 1, [UNKNOWN, "adopting the run that is visible"]),
+    "request_lost": ("success", 1, 1, [UNKNOWN, "No run was started. Sending the start again"]),
     "marked_failed": ("failed", 1, 1, ["The wait was stopped here", GOES_ON]),
     "marked_success": ("success", 1, 1, ["The wait was stopped here", GOES_ON]),
     "killed_by_user": ("failed", 1, 1, ["The task was ended", GOES_ON]),

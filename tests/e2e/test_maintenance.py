@@ -46,4 +46,4 @@ def test_a_worker_that_dies_after_the_write(ended: dict[str, Any]) -> None:
     else:
         # Nothing tells the second try what there was before; better red than muted for good.
         assert states(ended, "dies") == ["success", "success", "failed"]
-        assert "it can't be restored" in log
+        assert "cannot be restored" in log

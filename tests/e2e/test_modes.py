@@ -53,8 +53,8 @@ SENSORS = {
 WAITING = {"blocking": "running", "rescheduled": "up_for_reschedule", "deferred": "deferred"}
 #: state, how it waited, starts, words in the log
 OPERATORS = {
-    "late": ("failed", "blocking", 1, ["not done when the time was up", "goes on there"]),
-    "late_deferred": ("failed", "deferred", 1, ["not done when the time was up", "goes on there"]),
+    "late": ("failed", "blocking", 1, ["Timed out after", "A run in the cloud continues"]),
+    "late_deferred": ("failed", "deferred", 1, ["Timed out after", "A run in the cloud continues"]),
     "if_failed": ("success", "deferred", 1, []),
     "if_well": ("upstream_failed", "", 0, []),
     "in_spite": ("success", "deferred", 1, []),

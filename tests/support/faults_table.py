@@ -131,9 +131,9 @@ truncated                       | once     | green  | green 2 | red 1   | green 
 truncated                       | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | cut short|connection broke
 not JSON                        | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | is not JSON
 not JSON                        | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | is not JSON
-empty                           | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still there
-{}                              | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still there
-{}                              | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still there
+empty                           | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still exists
+{}                              | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still exists
+{}                              | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still exists
 200 with an error code          | once     | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | SVC.0099 the backend is busy
 huge                            | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | larger than
 401, token over, by key         | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | APIGW.0307

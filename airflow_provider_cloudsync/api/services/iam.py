@@ -72,7 +72,7 @@ def _checked(projects: list[Any], request_id: str) -> list[Project]:
             isinstance(project, dict) and isinstance(project.get("name"), str) and is_id(project.get("id"))
         ):
             raise UnreadableReply(
-                f"The reply (request id {request_id or 'unknown'}) has an unusable project."
+                f"Unusable project in the reply of IAM. [request ID {request_id or 'unknown'}]"
             )
     return projects
 
@@ -89,8 +89,8 @@ def find_project(cloud: Cloud) -> Flow[str]:
 def _find(cloud: Cloud) -> Flow[str]:
     if not cloud.region:
         raise InvalidConnection(
-            "The connection names neither a project nor a region to look it up by. "
-            'Put "project_id" into its Extra ("region" too, unless it has an endpoint).'
+            "No project and no region in the connection. "
+            'Set "project_id" in its Extra ("region" too, unless it has an endpoint).'
         )
     try:
         projects = yield from list_projects(cloud, cloud.region)
@@ -110,10 +110,9 @@ def _find(cloud: Cloud) -> Flow[str]:
         unknown = unknown_region(cloud.region, cloud.region_source) + " "
     how_many = f"{len(found)} projects ({', '.join(found[:5])})" if found else "no project"
     raise InvalidConnection(
-        f'{unknown}IAM shows {how_many} of the name "{cloud.region}" ({cloud.region_source}) to the connection\'s '
-        "user. "
-        'Put the right one into the connection\'s Extra as "project_id" (console: My Credentials, API Credentials), or '
-        "pass project_id= together with region= to the task."
+        f'{unknown}IAM returned {how_many} named "{cloud.region}" ({cloud.region_source}) for this user. Set '
+        '"project_id" in the connection\'s Extra (console: My Credentials, API Credentials), or pass project_id= '
+        "together with region= to the task."
     )
 
 
@@ -145,8 +144,8 @@ def _find_domain(cloud: Cloud) -> Flow[str]:
     domains = shown or (yield from _ask_sts(cloud))
     if len(domains) != 1:
         raise InvalidConnection(
-            f"{len(domains) or 'No'} accounts are shown to the connection's user. Put the id of the right one into the "
-            'connection\'s Extra as "domain_id" (console: My Credentials, Account ID).'
+            f'IAM returned {len(domains) or "no"} accounts for this user. Set "domain_id" in the connection\'s Extra '
+            "(console: My Credentials, Account ID)."
         )
     return str(domains[0])
 

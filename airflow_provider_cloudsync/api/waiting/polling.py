@@ -75,7 +75,7 @@ def judge(
     startable: Startable[Any] = service  # type: ignore[assignment]  # only these have queued tickets
     admitted = redacted(cloud, startable.can_start(ticket.target, seen))
     if admitted.phase is Phase.SUCCEEDED and waited < ticket.hold:
-        return Progress(Phase.RUNNING, "Another run was in the way a moment ago; ours is held back a little.")
+        return Progress(Phase.RUNNING, "Another run was active moments ago. This start waits a few seconds.")
     return admitted
 
 
@@ -170,10 +170,10 @@ def observe(
                 left = cloud.give_up_at - cloud.clock()
                 if left <= 0:
                     raise timed_out(
-                        service, target, "could not be polled", str(cause), started=started
+                        service, target, "Timed out, no poll succeeded", str(cause), started=started
                     ) from error
                 delay = min(delay, left)
-            log.info("%s Again in %.1f s.", error, delay)
+            log.info("%s Retrying in %.1f s.", error, delay)
             yield Pause(delay, retry_of=service.name)
 
 
@@ -330,8 +330,8 @@ def until_done(
         if progress.phase is not Phase.RUNNING:
             return progress
         if now >= deadline or cloud.elapsed() >= limit:
-            waited = f"not done when the time was up, {max(now - ticket.started_at, 0.0):.0f} s after the wait began"
-            last_seen = f"{progress.in_full} Throttled: {fault}" if held_back else progress.in_full
+            waited = f"Timed out after {max(now - ticket.started_at, 0.0):.0f} s"
+            last_seen = f"{progress.in_full} Rate limit: {fault}" if held_back else progress.in_full
             raise timed_out(service, ticket.target, waited, last_seen, started=_may_run(ticket))
         # Intervals are between polls that took place.
         between = (
@@ -360,10 +360,10 @@ def timed_out(
 
     :param started: whether a run may be under way.
     """
-    goes_on = "Whatever runs in the cloud goes on there; allow" if started else "Nothing was started. Allow"
+    state = "A run in the cloud continues." if started else "Nothing was started."
     return WaitTimedOut(
-        f"{service.describe(target)}: {how}. Last seen: {last_seen} {goes_on} more time (timeout, execution_timeout) "
-        f"or look at {service.console}.",
+        f"{how}. Last seen: {last_seen} {state} Allow more time (timeout, execution_timeout) or look at "
+        f"{service.console}. [{service.describe(target)}]",
         last_seen=last_seen,
     )
 
@@ -371,11 +371,11 @@ def timed_out(
 def left_behind(service: Service[Any], target: Target) -> str:
     """Return what goes on without a wait that is stopped from outside, for the log."""
     return (
-        f"{service.describe(target)} goes on in the cloud, since no call stops it: look at {service.console}. A retry "
-        "takes it up again."
+        f"{service.describe(target)} continues in the cloud, because no API stops it: look at {service.console}. "
+        "A retry resumes the wait."
     )
 
 
 def _missed(error: CloudSyncError, known: Progress | None = None) -> Progress:
     before = f" Before that: {known.in_full}" if known else ""
-    return Progress(Phase.RUNNING, f"The last look failed: {error}{before}", lost=True)
+    return Progress(Phase.RUNNING, f"The last poll failed: {error}{before}", lost=True)

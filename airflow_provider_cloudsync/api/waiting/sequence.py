@@ -90,7 +90,7 @@ def sequence(
             again = queued(service, parts, clock(), restarted=ticket.restarted)
             if started and not ticket.receipt and not ticket.restarted:
                 log.warning(
-                    "%s This task has no reply to a start of its own, so the run may have been another's. "
+                    "%s This task received no reply to a start of its own, so the run may belong to another task. "
                     "Starting the sync again, once.",
                     progress.why,
                 )
@@ -100,7 +100,7 @@ def sequence(
             yield Store(again, must=False)
         if progress.phase is Phase.FAILED:
             # Where the target was not found, the ticket stays: the next try polls before it starts.
-            raise SyncFailed(f"{service.describe(ticket.target)} failed. {progress.why}")
+            raise SyncFailed(f"{progress.why} [{service.describe(ticket.target)}]")
         if started and not ticket.later:
             return ticket, progress
         if started:

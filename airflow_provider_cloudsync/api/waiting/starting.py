@@ -64,7 +64,7 @@ def begin(
         if admitted.phase is Phase.RUNNING:
             return replace(queued, hold=service.min_poll_interval)
         if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
-            how = "not started, since its turn did not come in time"
+            how = "Timed out before the start, because another run was still active"
             raise timed_out(service, target, how, admitted.why, started=lost is not None)
         baseline = service.baseline(target, seen)
         starting = replace(queued, stage=Stage.STARTING, started_at=cloud.clock(), baseline=baseline)
@@ -80,7 +80,7 @@ def begin(
             if is_uncertain(error):
                 if (yield from _find_lost_start(cloud, service, starting, error)):
                     return _started(cloud, service, starting, {}, remember)
-                log.info("Nothing was started, so the start is sent again.")
+                log.info("No run was started. Sending the start again.")
                 lost = starting
                 delay = 0.0 if attempt < cloud.attempts else None
             # From here on it is certain that nothing was started; the next try must not look for it.
@@ -93,9 +93,11 @@ def begin(
             if delay is None or (cloud.give_up_at is None and attempt >= cloud.attempts):
                 raise
             if cloud.give_up_at is not None and cloud.clock() + delay > cloud.give_up_at:
-                raise timed_out(service, target, "not started", str(error), started=False) from None
+                raise timed_out(
+                    service, target, "Timed out before the start", str(error), started=False
+                ) from None
             if delay:
-                log.info("%s Again in %.1f s.", error, delay)
+                log.info("%s Retrying in %.1f s.", error, delay)
                 yield Pause(delay, retry_of=service.name)
         else:
             return _started(cloud, service, starting, receipt, remember)
@@ -130,7 +132,10 @@ def _started(
     remember: Callable[[Ticket], None],
 ) -> Ticket:
     if not receipt:
-        log.info("%s: the run is there; it is taken as ours.", service.describe(starting.target))
+        log.info(
+            "%s: adopting the run that is visible, because the reply to the start was lost.",
+            service.describe(starting.target),
+        )
     # The clock anew: the time to settle counts from the acceptance.
     started = replace(starting, stage=Stage.STARTED, started_at=cloud.clock(), receipt=receipt)
     remember(started)
@@ -146,17 +151,19 @@ def _find_lost_start(
     :raises WaitTimedOut: if there is no time left to find out.
     """
     log.warning(
-        "%s: it is not known whether the start was taken. %s", service.describe(starting.target), error
+        "Reply to the start was lost. Polling whether it was accepted. %s [%s]",
+        error,
+        service.describe(starting.target),
     )
     lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
     shown = yield from _shows_our_run(cloud, service, starting, otherwise=str(error))
     # A run that ended unseen left a trace only if the baseline was short of its goal.
     if shown.absent is not None:
-        log.error("%s It is not known whether the start was accepted. Not resending.", shown.absent.why)
+        log.error("%s Cannot tell whether the start was accepted; not resending.", shown.absent.why)
         raise error
     unseen = lost_at_once and shown.closely and service.settle(starting.target) > 0
     if not shown.found and not service.would_be_visible(starting) and not unseen:
-        log.error("Whether the start was taken can't be told, so this try does not send it a second time.")
+        log.error("Cannot tell whether the start was accepted; not resending.")
         raise error
     return shown.found
 
@@ -184,7 +191,7 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
     until = last + service.settle(ticket.target)
     end = until if cloud.give_up_at is None else min(until, cloud.give_up_at)
     closely = True
-    too_late = "the time was up before it was known whether the start was taken"
+    too_late = "Timed out before it was known whether the start was accepted"
     while True:
         try:
             at, seen = yield from observe(cloud, service, ticket.target, started=True)
@@ -217,7 +224,7 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
     if ticket.stage is Stage.QUEUED:
         return anew, None
     if ticket.stage is Stage.STARTING:
-        shown = yield from _shows_our_run(cloud, service, ticket, otherwise="no run of an earlier try.")
+        shown = yield from _shows_our_run(cloud, service, ticket, otherwise="no run of a previous try.")
         if shown.absent is not None:
             return ticket, shown.absent
         if not shown.found:

@@ -239,10 +239,10 @@ def next_news(
             if misses in (1, _TOO_MANY) and not waits_for_turn:
                 log.log(
                     logging.INFO if misses == 1 else logging.WARNING,
-                    "%s could not be looked at, %d times by now; the watch goes on. %s",
-                    subject,
+                    "Poll failed (%d in a row); the watch continues. %s [%s]",
                     misses,
                     error,
+                    subject,
                 )
             due = cloud.clock() + (delay if waits_for_turn else max(delay, pause))
             many = not waits_for_turn and misses % LOST_POLLS == 0
@@ -258,7 +258,7 @@ def next_news(
         if pending.certain_at is not None:
             due = min(due, max(pending.certain_at, cloud.clock() + watch.service.min_poll_interval))
         if reading.trouble:
-            raise SyncFailed(f"{subject}: {reading.trouble}")
+            raise SyncFailed(f"{reading.trouble} [{subject}]")
         polled()
         if reading.ended or reading.memory != memory:
             return News(reading.ended, reading.memory, due)

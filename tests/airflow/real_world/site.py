@@ -142,7 +142,7 @@ class Site:
         def do() -> None:
             while not make().poke(self.context()):
                 if self.cloud.at >= until:
-                    raise AirflowException("not done when the time was up")
+                    raise AirflowException("Timed out after its time")
                 self.cloud.advance(every)
 
         return self.end_of(do)

@@ -146,7 +146,7 @@ ROWS = [
             Coc,
             {"row": Account(ours=STARTED), "b": Account("1002", ours=STARTED, hidden=((30, FOREVER),))},
         ),
-        red="no longer there",
+        red="was removed",
         over=60,
     ),
     Row(

@@ -14,7 +14,7 @@ _EACH_MINUTE = tuple(range(0, 3600, 60))
 
 ROWS = [
     Row("list moves after the start", "hss", Hss, over=40, by=120),
-    Row("list never moves", "hss", partial(Hss, ours=()), red="time was up"),
+    Row("list never moves", "hss", partial(Hss, ours=()), red="Timed out|time was up"),
     Row("no update before", "hss", partial(Hss, moves=()), over=40, by=120),
     Row("null until long after the start", "hss", partial(Hss, moves=(), ours=(400,)), over=400),
     Row("created only", "hss", Hss, more={"wait_for_completion": False}, by=5),
@@ -24,7 +24,7 @@ ROWS = [
         "D31 list moves by itself, reply is lost",
         "hss",
         partial(Hss, moves=_EACH_MINUTE),
-        red="connection|reply|cannot be told",
+        red="connection|reply|Cannot tell",
         starts=1,
         quirks=[lost_start],
     ),
@@ -32,7 +32,7 @@ ROWS = [
         "D31 list moves by itself, start never arrives",
         "hss",
         partial(Hss, moves=_EACH_MINUTE),
-        red="connection|reply|cannot be told",
+        red="connection|reply|Cannot tell",
         starts=0,
         quirks=[start_never_arrives],
     ),
@@ -98,7 +98,13 @@ ROWS = [
         quirks=[between(1, _FOREVER, Answer(b"<html>502</html>", 502), method="GET")],
     ),
     Row("sensor: list moves", "hss sensor", partial(Hss, moves=(-3600, 60)), over=60),
-    Row("sensor: no update ever", "hss sensor", partial(Hss, moves=()), red="not done|time was up", every=60),
+    Row(
+        "sensor: no update ever",
+        "hss sensor",
+        partial(Hss, moves=()),
+        red="Timed out|not done|time was up",
+        every=60,
+    ),
     *(
         Row(
             f"D24 Airflow {behind} s behind, update {age} s before",
@@ -135,7 +141,7 @@ ROWS = [
         "A4 zone-less, update 5 h old, in Beijing",
         "hss sensor",
         partial(Hss, moves=(-5 * 3600,), form=beijing_without_zone),
-        red="not done|time was up",
+        red="Timed out|not done|time was up",
         timeout=900,
         every=60,
         more={"updated_after": "2026-11-21T06:00:00+00:00"},

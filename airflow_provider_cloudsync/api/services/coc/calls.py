@@ -57,8 +57,8 @@ def checked_vendor(vendor: Any) -> str:
 @functools.cache  # once a process: a task checks its parameters more often than once
 def _warn_of(vendor: str) -> None:
     near = difflib.get_close_matches(vendor.upper(), VENDORS, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    log.warning("The vendor %s is not one of %s.%s It is sent as it is.", vendor, ", ".join(VENDORS), hint)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(VENDORS)}"
+    log.warning('Unknown vendor "%s" (%s); sending it unchanged.', vendor, hint)
 
 
 def checked_account(account_id: Any) -> str | None:

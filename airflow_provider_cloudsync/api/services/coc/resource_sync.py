@@ -104,7 +104,7 @@ class AccountSeen:
     def label(self) -> str:
         """For a sentence."""
         name = f" ({one_line(self.account_name, 60)})" if self.account_name else ""
-        return f'"{one_line(self.account_id, 64)}"{name}'
+        return f"{one_line(self.account_id, 64)}{name}"
 
     @property
     def is_under_way(self) -> bool:
@@ -186,9 +186,9 @@ class ResourceSync:
         busy = [row.label for row in rows if row.is_under_way]
         if busy:
             return Progress(
-                Phase.RUNNING, f"A sync of {_some(busy)} is under way; ours starts when it has ended."
+                Phase.RUNNING, f"Another sync is running: {_some(busy)}. This one starts when that one ends."
             )
-        return Progress(Phase.SUCCEEDED, "No sync is under way.")
+        return Progress(Phase.SUCCEEDED, "No sync is running.")
 
     def is_satisfied_by_running(self, target: Target, seen: Seen) -> bool:
         rows = seen.of_target(target)
@@ -242,7 +242,7 @@ class ResourceSync:
         known, warning = accounts_before(ticket), ""
         gone = sorted({*(known or ())} - {row.row_id for row in rows})
         waiting: list[str] = []
-        failed = [f'the one with COC\'s id "{one_line(each, 64)}" is no longer there' for each in gone]
+        failed = [f"account row {one_line(each, 64)} was removed from COC" for each in gone]
         of = len(rows) + len(gone)
         confirm_for = CONFIRM_SUCCESS
         for row in rows:
@@ -252,22 +252,23 @@ class ResourceSync:
                 failed.append(f"{row.label}: {about} Set the clock")
             elif _is_newcomer(ticket, known, row):
                 of -= 1
-                warning = f"{row.label} was added since the start; it is not waited for."
+                warning = f"Ignoring account {row.label}: it was added after the start."
             elif row.sync_status not in _ENDED or not counts:
                 waiting.append(f"{row.label}: {_state(row)}")
             else:
                 confirm_for = max(confirm_for, _lag_left(ticket, known, row, seen, now))
                 if row.sync_status == "failed":
                     failed.append(f"{row.label}: {one_line(row.failure_msg, 300) or 'no reason given'}")
-        told = f"Failed: {_some(failed).rstrip('.')}." if failed else ""
         vendor = ticket.target["vendor"]
         if waiting:
-            why = f"{of - len(waiting) - len(failed)} of {of} accounts of {vendor} done. {_some(waiting)}. {told}"
-            return Progress(Phase.RUNNING, why.strip(), warning)
+            why = f"{of - len(waiting) - len(failed)} of {of} accounts done. {_some(waiting)}."
+            if failed:
+                why += f" Failed: {_some(failed).rstrip('.')}."
+            return Progress(Phase.RUNNING, why, warning)
         if failed:
             only_gone = len(failed) == len(gone)
             hold = max(confirm_for, CONFIRM_ABSENCE if gone else CONFIRM_FAILURE)
-            why = f"{len(failed)} of {of} accounts of {vendor}. {told}"
+            why = f"Sync failed for {len(failed)} of {of} {vendor} accounts: {_some(failed).rstrip('.')}."
             return Progress(Phase.FAILED, why, warning, confirm_for=hold, absent=only_gone)
         why = f"Synchronized: {_some([row.label for row in rows])}."
         return Progress(Phase.SUCCEEDED, why, warning, confirm_for=confirm_for)
@@ -280,7 +281,7 @@ def _no_account(target: Target, seen: Seen) -> Progress:
         why = f"COC has no account of {vendor}. Add one in the COC console first."
     else:
         there = [row.label for rows in seen.accounts.values() for row in rows]
-        has = f"it has {_some(there)}" if there else "it has none"
+        has = f"known: {_some(there)}" if there else "it has none"
         why = f"COC has no account {shown(target['account_id'])} of {vendor} ({has})."
     return Progress(Phase.FAILED, why, confirm_for=CONFIRM_ABSENCE, absent=True)
 
@@ -302,7 +303,7 @@ def accounts_before(ticket: Ticket) -> Known:
         return {name: (status, date) for name, (status, date) in accounts.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise InvalidEvent(
-            "The ticket is damaged: what COC showed before the start can't be read. Clear the task to start it anew."
+            "The ticket is damaged: unreadable baseline of the COC accounts. Clear the task to start it again."
         ) from error
 
 
@@ -361,12 +362,9 @@ def _lag_left(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen, now: f
 def _oddity(row: AccountSeen) -> str:
     if row.sync_status not in (*_UNDER_WAY, *_ENDED):
         status = shown(row.sync_status)
-        return f"Unrecognized sync_status {status} of {row.label}. The wait goes on until its deadline."
+        return f"Unrecognized sync_status {status} of {row.label}. The wait continues until its deadline."
     if is_unreadable(row.sync_date):
-        return (
-            f"The sync_date {shown(row.sync_date)} of {row.label} is not readable, so a new run is hard to tell from "
-            "an old one."
-        )
+        return f"Unreadable sync_date {shown(row.sync_date)} of {row.label}: a new run cannot be told from an old one."
     return ""
 
 

@@ -144,7 +144,7 @@ def list_notification_records(cloud: Cloud) -> Flow[list[NotificationRecord]]:
     page = reply.data.get("page_info")
     if isinstance(page, Mapping) and page.get("next_marker"):
         log.warning(
-            "There are more notification records than the %d shown, and the service has no way to ask for them.",
+            "Only %d notification records are returned: there are more, and the API has no paging.",
             len(records),
         )
     return records

@@ -102,14 +102,14 @@ def create(
         different = _different(there, wanted)
         if different:
             raise SyncFailed(
-                f"{described(name)} exists already, with another {' and '.join(different)}. Nothing was changed: use "
-                "CsmsUpdateEventOperator to change it, or delete it first."
+                f"{described(name)} already exists with a different {' and '.join(different)}. Nothing was changed: "
+                "use CsmsUpdateEventOperator to change it, or delete it first."
             )
         if memory is not None:
             return {"changed": True, "before": None, "after": there}  # an earlier try has created it
         if since is not None and _is_since(event, since):
             return {"changed": False, "before": None, "after": there}  # perhaps it has
-        log.info("%s is there already, as asked.", described(name))
+        log.info("%s already exists with the requested settings.", described(name))
         return {"changed": False, "before": there, "after": there}
     remember(Memory(before=None, then=None))
     problem: CloudSyncError | None = None
@@ -156,17 +156,18 @@ def update(
     before = (memory and memory.before) or there
     different = _different(there, wanted)
     if not different:
-        log.info("%s is as asked already; nothing is written.", described(name))
+        log.info("%s already has the requested settings; nothing to write.", described(name))
         if memory is None and since is not None and _is_since(event, since):
             log.warning(
-                "It was changed during this run, perhaps by an earlier try of this task: what it was like before is "
-                "not known, so it can't be restored."
+                "%s was changed during this run, perhaps by a previous try of this task. Its settings before that are "
+                "unknown and cannot be restored.",
+                described(name),
             )
             return {"changed": False, "before": None, "after": there}
         return {"changed": bool(_different(before, there)), "before": before, "after": there}
     ours = memory or Memory(before=before, then=stamp)
     # In the log before anything is changed, so that whoever has to repair it by hand knows what to repair it to.
-    log.info("%s is about to be changed; before, it was: %s", described(name), one_line(repr(before), 600))
+    log.info("Changing %s. Settings before the change: %s", described(name), one_line(repr(before), 600))
     remember(ours)
     expected = {**there, **wanted}
     problem: CloudSyncError | None = None
@@ -203,16 +204,16 @@ def delete(
     event = yield from find_event(cloud, name)
     if event is None:
         if memory is not None:
-            log.info("%s is gone; an earlier try has deleted it.", described(name))
+            log.info("%s no longer exists; a previous try deleted it.", described(name))
             return {"changed": True, "before": memory.before, "after": None}
         if not ignore_missing:
             raise _missing(
-                cloud, name, " An earlier try of this task may have deleted it." if retried else ""
+                cloud, name, " A previous try of this task may have deleted it." if retried else ""
             )
         log.info("%s does not exist; there is nothing to delete.", described(name))
         return {"changed": False, "before": None, "after": None}
     before = settings_of(event)
-    log.info("%s is about to be deleted; it was: %s", described(name), one_line(repr(before), 600))
+    log.info("Deleting %s. Settings before the deletion: %s", described(name), one_line(repr(before), 600))
     remember(Memory(before=before, then=_stamp(event)))
     try:
         yield from delete_event(cloud, name)
@@ -232,7 +233,7 @@ def delete(
             yield Pause(_BETWEEN_READS)
         if (yield from find_event(cloud, name)) is None:
             return {"changed": True, "before": before, "after": None}
-    raise SyncFailed(f"{described(name)}: the service accepted the deletion, but the event is still there.")
+    raise SyncFailed(f"{described(name)} still exists after an accepted deletion.")
 
 
 def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
@@ -259,9 +260,9 @@ def _is_as_left(
     if wrong:
         shown = "; ".join(f"{key} is {one_line(repr(there.get(key)), 300)}" for key in wrong)
         raise SyncFailed(
-            f"{described(name)}: an earlier try of this task was about to write, and now {shown}, which it did not ask "
-            f"for. Before it was: {one_line(repr(found), 600)}. Nothing is written: set it right in {CONSOLE}, "
-            "then clear the task."
+            f"{described(name)} has unexpected settings after an interrupted write of a previous try: {shown}. "
+            f"Settings before that write: {one_line(repr(found), 600)}. Nothing was written: correct them in "
+            f"{CONSOLE}, then clear the task."
         )
     return True
 
@@ -282,8 +283,8 @@ def _with_subscribers(cloud: Cloud, name: str, error: CloudSyncError) -> Flow[Cl
     if not secrets:
         return error
     return SyncFailed(
-        f"{described(name)} can't be deleted while secrets subscribe to it: {', '.join(secrets[:10])}"
-        f"{' and more' if len(secrets) > 10 else ''}. Take the event off them first. ({error.message})"
+        f"{described(name)} cannot be deleted while secrets subscribe to it: {', '.join(secrets[:10])}"
+        f"{' and more' if len(secrets) > 10 else ''}. Remove the event from these secrets first. ({error.message})"
     )
 
 
@@ -326,7 +327,7 @@ def described(name: str) -> str:
 
 def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
     return SyncFailed(
-        f"There is no {described(name)} in region {cloud.region or 'unnamed'}, project "
+        f"{described(name)} not found in region {cloud.region or 'unnamed'}, project "
         f"{cloud.project_id or 'of the region'}. Check the name, the region and the project.{perhaps}"
     )
 
@@ -334,13 +335,13 @@ def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
 def _not_taken(name: str, before: Settings | None, after: Settings | None, expected: Settings) -> SyncFailed:
     """The service said yes, and the event is not as asked."""
     if after is None:
-        return SyncFailed(f"{described(name)}: the service accepted the write, but there is no such event.")
+        return SyncFailed(f"{described(name)} does not exist after an accepted write.")
     wrong = "; ".join(
         f"{key} is {one_line(repr(after.get(key)), 300)}, not {one_line(repr(expected[key]), 300)}"
         for key in _different(after, expected)
     )
-    was = "" if before is None else f" Before the write it was: {one_line(repr(dict(before)), 600)}."
+    was = "" if before is None else f" Settings before the write: {one_line(repr(dict(before)), 600)}."
     return SyncFailed(
-        f"{described(name)}: the service accepted the write, but it does not show: {wrong}.{was} Set it right in "
-        f"{CONSOLE} if it matters, and give the service's support the time of this task."
+        f"{described(name)} differs from the request after an accepted write: {wrong}.{was} Correct it in "
+        f"{CONSOLE}, and give the time of this task to the support of Huawei Cloud."
     )

@@ -189,13 +189,13 @@ class MemberSync:
             return Progress(
                 Phase.RUNNING,
                 f"Unrecognized state {odd}.",
-                warning=f"Unrecognized state {odd}. The wait goes on until its deadline.",
+                warning=f"Unrecognized state {odd}. The wait continues until its deadline.",
             )
         fresh = is_fresh(ticket.baseline, after, seen.sync_time, seen.clock)
         warning = fresh.warning
         if is_unreadable(seen.sync_time):
             warning = (
-                f"The sync_time {as_text(seen.sync_time)}, so it cannot be told when the last run started."
+                f"Unrecognized sync_time {as_text(seen.sync_time)}: the start of the last run is unknown."
             )
         if fresh.counts is None:
             return Progress(
@@ -213,8 +213,8 @@ class MemberSync:
                 why = f"The last run succeeded{_since(seen)}."
                 return Progress(Phase.SUCCEEDED, why, warning, confirm_for=max(hold, CONFIRM_SUCCESS))
             said = one_line(seen.sync_msg, 500, tail=True) or "no message"
-            of = "" if seen.sync_time is None else f" (of the run started {_text(seen)})"
-            why = f"The service says: {said}{of}"
+            of = "" if seen.sync_time is None else f" (run started {_text(seen)})"
+            why = f"Sync failed: {said}{of}"
             return Progress(Phase.FAILED, why, warning, confirm_for=max(hold, CONFIRM_FAILURE))
         if status == "NOT_SYNC" or seen.sync_time is None:
             why = f"The task has never run ({status})."
@@ -225,7 +225,7 @@ class MemberSync:
         if seen.scheduled:
             return Progress(Phase.RUNNING, why, warning)
         nothing = (
-            "The schedule of the task is off (NOT_SCHEDULE), so no run starts by itself. Switch the schedule on or "
+            "The schedule of the task is off (NOT_SCHEDULE), so no run starts by itself. Turn the schedule on or "
             "start a run in the DataArts Studio console."
         )
         if ticket.target["if_unscheduled"] == "fail":

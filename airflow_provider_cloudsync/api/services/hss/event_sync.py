@@ -117,9 +117,7 @@ class EventSync:
         return UpdateSeen(time, clock)
 
     def can_start(self, target: Target, seen: UpdateSeen) -> Progress:
-        return Progress(
-            Phase.SUCCEEDED, "The service does not show whether a sync is running; ours can start."
-        )
+        return Progress(Phase.SUCCEEDED, "HSS does not show whether a sync is running. This one can start.")
 
     def is_satisfied_by_running(self, target: Target, seen: UpdateSeen) -> bool:
         return False  # the service does not show what runs
@@ -131,9 +129,9 @@ class EventSync:
         created, request_id = yield from sync_events(cloud, target)
         if not created["synched"]:
             raise SyncFailed(
-                f"{self.describe(target)} was not started: HSS created no task for it (synched: false, request id "
-                f"{request_id or 'unknown'}) and gives no reason. Check that the cluster is protected by HSS and "
-                "reachable for it, in the HSS console under Container Clusters."
+                "HSS created no sync task (synched: false) and reports no reason. Nothing was started. Check in the "
+                "HSS console, under Container Clusters, that the cluster is protected and that HSS can reach it. "
+                f"[{self.describe(target)}, request ID {request_id or 'unknown'}]"
             )
         return {"request_id": request_id}
 
@@ -157,34 +155,36 @@ class EventSync:
         return self._judge(ticket, seen).of_run(seen.time)
 
     def _judge(self, ticket: Ticket, seen: UpdateSeen) -> Progress:
-        shown = "was never updated" if seen.time is None else f"was updated last at {as_text(seen.time)}"
+        shown = "has no update yet" if seen.time is None else f"was last updated at {as_text(seen.time)}"
         warning = ""
         if seen.time is None:
             warning = (
-                "HSS returned no time of the last update (last_update_time is null, 0 or missing). An update shows "
-                "only when it returns one."
+                "HSS returned no time of the last update (last_update_time is null, 0 or missing). An update is "
+                "visible only when HSS returns one."
             )
         elif is_unreadable(seen.time):
-            warning = f"The last_update_time {as_text(seen.time)}, so an update is hard to tell."
+            warning = f"Unrecognized last_update_time {as_text(seen.time)}: an update may not be recognized."
         if ticket.stage is Stage.WATCHING:
             return self._judge_watched(ticket, seen, shown, warning)
         before, taken = ticket.baseline.get("last_update_time"), ticket.baseline.get("date")
         if has_moved_since(before, seen.time, taken) and not is_unreadable(seen.time):
-            why = f"The list of events {shown}, after the sync was started."
+            why = f"The event list {shown}, after the start of the sync."
             return Progress(Phase.SUCCEEDED, why, warning)
-        return Progress(Phase.RUNNING, f"The list of events {shown}, as before the start.", warning)
+        return Progress(Phase.RUNNING, f"The event list {shown}; no update since the start.", warning)
 
     def _judge_watched(self, ticket: Ticket, seen: UpdateSeen, shown: str, warning: str) -> Progress:
         after = ticket.target["updated_after"]
         fresh = is_fresh(ticket.baseline, after, seen.time, seen.clock)
         warning = warning or fresh.warning
         if fresh.counts is None:
-            why = f"{warning} Cannot tell whether a list of events is new since {iso(after)}. Set the clock."
+            why = (
+                f"{warning} Cannot tell whether the event list was updated after {iso(after)}. Set the clock."
+            )
             return Progress(Phase.FAILED, why, confirm_for=CONFIRM_FAILURE)
         if fresh.counts and seen.time is not None and not is_unreadable(seen.time):
-            return Progress(Phase.SUCCEEDED, f"The list of events {shown}.", warning)
-        wanted = f" Waiting for an update at {iso(after)} or later." if after is not None else ""
-        return Progress(Phase.RUNNING, f"The list of events {shown}.{wanted}", warning)
+            return Progress(Phase.SUCCEEDED, f"The event list {shown}.", warning)
+        wanted = f"Waiting for an update at {iso(after)} or later. " if after is not None else ""
+        return Progress(Phase.RUNNING, f"{wanted}The event list {shown}.", warning)
 
 
 EVENT_SYNC = EventSync()

@@ -95,7 +95,7 @@ def get_synced_iam_users(cloud: Cloud, cluster_id: str) -> Flow[SyncedIamUsers]:
     # An empty list may be left out, but a reply with neither says nothing.
     if lists == [None, None] or not all(names is None or _is_names(names) for names in lists):
         raise UnreadableReply(
-            f"The reply (request id {reply.request_id or 'unknown'}) has no usable lists of names."
+            f"No usable lists of names in the reply to ShowSyncIamUser. [request ID {reply.request_id or 'unknown'}]"
         )
     return {"user_names": lists[0] or [], "group_names": lists[1] or []}
 
@@ -111,7 +111,7 @@ def get_cluster(cloud: Cloud, cluster_id: str) -> Flow[Cluster]:
     cluster: Cluster = reply.field("cluster", dict)
     if not isinstance(cluster.get("clusterState"), str):
         raise UnreadableReply(
-            f"The reply (request id {reply.request_id or 'unknown'}) tells no state of the cluster."
+            f"No clusterState in the reply to ShowClusterDetails. [request ID {reply.request_id or 'unknown'}]"
         )
     return cluster
 
@@ -178,8 +178,8 @@ def _change(
     state = reply.field("state", str)
     if state != _ACCEPTED:
         raise UnreadableReply(
-            f"The reply (request id {reply.request_id or 'unknown'}) has the state {shown(state)}, and only "
-            f'"{_ACCEPTED}" is known to mean that the request was accepted.'
+            f'Unrecognized state {shown(state)} in the reply to {operation}: only "{_ACCEPTED}" means that the request '
+            f"was accepted. [request ID {reply.request_id or 'unknown'}]"
         )
     return {"request_id": reply.request_id, "state": state}
 

@@ -50,7 +50,7 @@ from airflow_provider_cloudsync.exceptions import (
 )
 
 _CONSOLE = Console("the operation log of the cluster in the MRS console", "mrs", "mrs")
-_NO_REASON = f"The service gives no reason here: look at {_CONSOLE}"
+_NO_REASON = f"MRS reports no reason: look at {_CONSOLE}"
 #: States of a cluster in which no synchronization can run any more.
 _GONE = ("terminating", "terminated", "failed")
 _CLUSTER_BUSY = "12000012"
@@ -94,7 +94,7 @@ def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: An
     users, groups = names(user_names, "user_names"), names(group_names, "group_names")
     if not (users or groups) and not (user_names is None and group_names is None):
         raise InvalidParameter(
-            "user_names and group_names hold no name. To wait for the whole cluster, leave both out."
+            "user_names and group_names are empty. To wait for the whole cluster, omit both."
         )
     return {
         "cluster_id": identifier(cluster_id, "cluster_id"),
@@ -212,7 +212,7 @@ class IamSync:
         cluster = yield from find_cluster(cloud, cluster_id)
         if cluster is None:
             return (
-                f"There is no MRS cluster {cluster_id} in region {cloud.region or 'unnamed'}, project "
+                f"MRS cluster {cluster_id} not found in region {cloud.region or 'unnamed'}, project "
                 f"{cloud.project_id or 'of the region'}. Check cluster_id, region and project_id."
             )
         state = cluster["clusterState"].strip().lower()
@@ -229,7 +229,7 @@ class IamSync:
         if seen.is_synchronizing:
             return Progress(
                 Phase.RUNNING,
-                "Another IAM user sync is running in the cluster; ours starts when it has ended.",
+                "Another IAM user sync is running in the cluster. This one starts when that one ends.",
             )
         return Progress(Phase.SUCCEEDED, "No IAM user sync is running in the cluster.")
 
@@ -285,22 +285,26 @@ class IamSync:
         if not users and not groups:
             known = "missing_users" in ticket.baseline and not self.would_be_visible(ticket)
             why = "All requested users and groups are in the cluster, and no sync is running."
-            why += " They were before, too, so nothing shows whether this run worked." if known else ""
+            why += (
+                " They were present before the start, too, so the result of this run is not visible."
+                if known
+                else ""
+            )
             return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         absent = _listed("user", users) + _listed("group", groups)
         if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, f"Not in the cluster yet: {', '.join(absent)}.")
-        why = f"The sync ended without bringing {', '.join(absent)} into the cluster. {_NO_REASON}"
+        why = f"Not in the cluster after the sync: {', '.join(absent)}. {_NO_REASON}"
         why += ", and check that the names exist in IAM."
         return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
     def _judge_full(self, ticket: Ticket, seen: IamSyncSeen) -> Progress:
         if seen.is_synchronous:
-            why = "The cluster is in line with IAM, and no sync is running."
+            why = "The cluster is in sync with IAM, and no sync is running."
             return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         if ticket.stage is Stage.WATCHING:
-            return Progress(Phase.RUNNING, "The cluster is not in line with IAM yet.")
-        why = f"The full sync ended, and the cluster is still not in line with IAM. {_NO_REASON}."
+            return Progress(Phase.RUNNING, "The cluster is not in sync with IAM yet.")
+        why = f"The cluster is not in sync with IAM after the full sync. {_NO_REASON}."
         return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
 
@@ -366,19 +370,18 @@ class IamCancel(IamSync):
         if seen.problem:
             return _no_cluster(seen)
         if seen.is_synchronizing:
-            return Progress(Phase.RUNNING, "A run is under way in the cluster.")
+            return Progress(Phase.RUNNING, "An IAM user sync or removal is running in the cluster.")
         users = [name for name in ticket.target["user_names"] if name in seen.user_names]
         groups = [name for name in ticket.target["group_names"] if name in seen.group_names]
         if not users and not groups:
             why = (
-                "The names are no longer in the cluster, and no run is under way."
+                "The names are no longer in the cluster, and no sync is running."
                 if self.has_started(ticket, seen)
-                else "None of the names is in the cluster, and no run is under way."
+                else "None of the names is in the cluster, and no sync is running."
             )
             return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
         present = ", ".join(_listed("user", users) + _listed("group", groups))
-        verb = "is" if len(users + groups) == 1 else "are"
-        why = f"The removal ended, and {present} {verb} still in the cluster. {_NO_REASON}."
+        why = f"Still in the cluster after the removal: {present}. {_NO_REASON}."
         return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
 
 

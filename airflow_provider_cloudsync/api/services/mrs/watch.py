@@ -62,7 +62,7 @@ class FlagWatch:
         if not since:
             return Reading({_SINCE: 0})
         ids = {"cluster_id": self.target["cluster_id"]}
-        why = f"The IAM user sync that was under way at {iso(since)} has ended."
+        why = f"The IAM user sync that was running at {iso(since)} has ended."
         # A flag that is down in one poll may be up in the next.
         ended = Ended(ids, iso(since, exactly=True), "ended", why, CONFIRM_SUCCESS, _SINCE, since)
         return Reading({_SINCE: 0}, (ended,))
