@@ -1,22 +1,22 @@
-"""Everything that this package raises of its own accord.
+"""Error tree of this package.
 
 ::
 
     CloudSyncError
     ├── InvalidConnection     the Airflow connection lacks something or contradicts itself
     │   └── ConnectionNotFound  Airflow returns no connection of that ID, perhaps only for a moment
-    ├── InvalidParameter      a parameter that no call could carry out (also a ValueError)
-    ├── TransportError        no reply, so nothing is certain: refused, reset, timed out, cut short
-    │   └── UnreadableReply   a reply came, but says nothing that can be relied on
-    ├── ApiError              the service answered, and the answer is an error
-    │   ├── Throttled         429: too many calls, nothing was carried out
-    │   └── CredentialsRejected  401: never repeated, since five failures lock the key for everyone
-    ├── SyncFailed            the synchronization ended, and not well
-    ├── WaitTimedOut          the deadline came first; the synchronization may still be running
+    ├── InvalidParameter      a parameter that no request can use (also a ValueError)
+    ├── TransportError        no usable reply, so the effect is unknown: refused, reset, timed out, cut short
+    │   └── UnreadableReply   a reply that is malformed or incomplete
+    ├── ApiError              the service returned an error
+    │   ├── Throttled         429: rate limit exceeded, nothing was executed
+    │   └── CredentialsRejected  401: not retried, since five failures lock the key for all its users
+    ├── SyncFailed            the synchronization ended without success
+    ├── WaitTimedOut          the deadline passed; the synchronization may still be running
     └── InvalidEvent          a deferred task was resumed with something other than its trigger's report
 
-They are plain Python and survive pickling. A trigger reports one as plain JSON (`to_report`), the resumed task
-raises it again (`from_report`).
+All of them can be pickled. A trigger reports an error as plain JSON (`to_report`), and the resumed task raises it again
+(`from_report`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "WaitTimedOut",
 ]
 
-#: HTTP's own phrases ("notfound"): an intermediary may put one where a service has its error code.
+#: HTTP reason phrases ("notfound"). An intermediary may use one in place of an error code.
 _PHRASES = frozenset(re.sub(r"\W", "", each.phrase).lower() for each in HTTPStatus)
 _STATUS_NUMBER = re.compile(r"^(?:0|[1-5]\d\d)(?!\d)")
 #: The shortest numeric codes of the services have four digits: ``0023``, ``1101``, ``12000003``. A shorter number is
@@ -52,9 +52,9 @@ _STORED_NAMES = {"permanent": "lasting"}
 
 
 class CloudSyncError(Exception):
-    """The base of all errors of this package.
+    """Base of all errors of this package.
 
-    :param message: what happened and what to do next, without any secret.
+    :param message: cause, consequence and action, without any secret.
     """
 
     #: True if an attempt before the last one may have been carried out.
@@ -73,9 +73,23 @@ class CloudSyncError(Exception):
     def in_doubt(self, doubt: bool) -> None:
         self._in_doubt = doubt
 
-    def add_prefix(self, subject: str) -> None:
-        """Say first what it is about: pages and alerts show the beginning of a message."""
-        self.message = f"{subject}: {self.message}"
+    def add_prefix(self, cause: str) -> None:
+        """Put the cause before the message: pages and alerts show the beginning only."""
+        self.message = f"{cause}: {self.message}"
+        self.args = (self.message,)
+
+    def add_subject(self, subject: str) -> None:
+        """Append where it happened, in square brackets: in those of the request ID if the message ends with them.
+
+        :param subject: left out if it is empty or in the message already.
+        """
+        if not subject or subject in self.message:
+            return
+        text, bracket, inside = self.message.rpartition(" [")
+        if bracket and inside.endswith("]") and "request ID" in inside:
+            self.message = f"{text} [{subject}, {inside}"
+        else:
+            self.message = f"{self.message} [{subject}]"
         self.args = (self.message,)
 
     def add_remark(self, remark: str) -> None:
@@ -87,8 +101,8 @@ class CloudSyncError(Exception):
         return _rebuild, (type(self).__name__, self.message, self._details())
 
     def _details(self) -> dict[str, Any]:
-        """What beside the message makes this error, as plain JSON."""
-        # Python keeps notes that others added under a name of its own; they are not ours to carry.
+        """Return the attributes besides the message, as plain JSON."""
+        # Names with an underscore are Python's own, such as the notes that other code added.
         details = {name: value for name, value in vars(self).items() if name != "message" and name[0] != "_"}
         return {_STORED_NAMES.get(name, name): value for name, value in details.items()}
 
@@ -98,15 +112,15 @@ class CloudSyncError(Exception):
 
 
 class InvalidConnection(CloudSyncError):
-    """The connection lacks something or contradicts itself; says which field and what to put there."""
+    """The connection is incomplete or contradicts itself. The message names the field and what to enter there."""
 
 
 class ConnectionNotFound(InvalidConnection):
-    """Airflow returned no connection of that ID; it can be back after a restart of the API server."""
+    """Airflow returned no connection of that ID. It may do so again after a restart of the API server."""
 
 
 class InvalidParameter(CloudSyncError, ValueError):
-    """A parameter that no call could carry out; raised before anything is sent."""
+    """A parameter that no request can use; raised before anything is sent."""
 
 
 class InvalidEvent(CloudSyncError):
@@ -114,10 +128,10 @@ class InvalidEvent(CloudSyncError):
 
 
 class TransportError(CloudSyncError):
-    """There was no usable reply, so it is not known what the service did.
+    """No usable reply, so the effect of the request is unknown.
 
-    :param sent: False where the request certainly never left (no address, connection refused).
-    :param permanent: True where another attempt cannot help, such as a certificate that is not trusted.
+    :param sent: False if the request was certainly not sent (no address, connection refused).
+    :param permanent: True if another attempt cannot help, such as with an untrusted certificate.
     """
 
     def __init__(self, message: str, *, sent: bool = True, permanent: bool = False) -> None:
@@ -127,21 +141,21 @@ class TransportError(CloudSyncError):
 
 
 class UnreadableReply(TransportError):
-    """A reply came, but it is cut short, is not JSON, or lacks what it must hold."""
+    """A reply that is cut short, is not JSON, or lacks a required field."""
 
 
 class ApiError(CloudSyncError):
-    """The service answered with an error.
+    """The service returned an error.
 
-    :param message: the whole sentence for the user.
+    :param message: complete text for the user.
     :param service: name of the service, as in the endpoint table.
-    :param operation: name of the operation, in the service's own words.
+    :param operation: name of the operation, in the service's documentation.
     :param status: HTTP status.
-    :param code: the service's or the gateway's error code, empty where the reply has none.
-    :param detail: the service's own message.
-    :param request_id: what the service's support asks for; empty where the reply has none.
-    :param sent: False where the answer is to a call made beforehand, such as the look-up of the project.
-    :param retry_after: seconds that the service asks to wait, None where it does not say.
+    :param code: error code of the service or its gateway; empty if the reply has none.
+    :param detail: text of the service.
+    :param request_id: for the service's support; empty if the reply has none.
+    :param sent: False if the error is of a preceding request, such as the look-up of the project.
+    :param retry_after: seconds that the service asks to wait; None if it does not state them.
     """
 
     def __init__(
@@ -169,7 +183,7 @@ class ApiError(CloudSyncError):
 
     @property
     def said(self) -> str:
-        """Code and text of the service, as an error quotes them."""
+        """Code and text of the service, for an error."""
         return quoted(self.code, self.detail)
 
     @property
@@ -182,8 +196,8 @@ class ApiError(CloudSyncError):
     def has_service_code(self) -> bool:
         """Return whether the body held an error code of the service or of its API gateway.
 
-        Only such a code shows who answered. A bare HTTP status (``{"code": 404}``, ``{"code": "Not Found"}``) is what
-        any proxy or load balancer writes; among the services, only IAM uses status numbers as its codes.
+        Only an error code proves the sender. A bare HTTP status (``{"code": 404}``, ``{"code": "Not Found"}``) may come
+        from any proxy or load balancer; among the services, only IAM uses status numbers as its codes.
         """
         return shows_service(self.service, self.status, self.code)
 
@@ -208,10 +222,10 @@ def is_service_code(code: str) -> bool:
 
 
 class Throttled(ApiError):
-    """Too many calls; the service carried nothing out.
+    """Rate limit exceeded; the service executed nothing.
 
-    :param limit: how many calls it takes in a window, where it says so.
-    :param window: the length of that window in seconds.
+    :param limit: number of calls allowed in a window; None if not stated.
+    :param window: length of that window in seconds.
     """
 
     def __init__(
@@ -228,17 +242,17 @@ class Throttled(ApiError):
 
 
 class CredentialsRejected(ApiError):
-    """The gateway does not accept the key or its signature."""
+    """The gateway rejects the key or its signature."""
 
 
 class SyncFailed(CloudSyncError):
-    """The synchronization ended without success; the message says why."""
+    """The synchronization ended without success; the message gives the reason."""
 
 
 class WaitTimedOut(CloudSyncError):
-    """The deadline came before the end.
+    """The deadline passed before the end.
 
-    :param last_seen: what the last look at the service showed, in words.
+    :param last_seen: text of the last poll.
     """
 
     def __init__(self, message: str, *, last_seen: str = "") -> None:
@@ -273,5 +287,5 @@ def from_report(report: dict[str, Any]) -> CloudSyncError:
         return CloudSyncError(f"{report.get('error')}: {message}")
     try:
         return known(message, **_arguments(report.get("details") or {}))
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError):  # details of another release, or damaged
         return known(message)

@@ -1,7 +1,7 @@
-"""The button of a task that opens the console of Huawei Cloud.
+"""Link of a task to the console of Huawei Cloud.
 
-Airflow 3 shows what stands in an XCom, and never runs code of ours in its API server; Airflow 2 asks `ConsoleLink` in
-its webserver. So the worker leaves the URL in that XCom as soon as it knows it, and everybody reads it there.
+Airflow 3 reads the URL from an XCom and runs no code of this package in its API server. Airflow 2 calls `ConsoleLink`
+in its web server. Therefore the worker stores the URL in that XCom as soon as it is known.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ XCOM_KEY = "cloudsync_console"
 
 
 class ConsoleLink(BaseOperatorLink):
-    """Leads from a task to the page of the service that it works with."""
+    """Link from a task to the console page of its service."""
 
     name = "Open in Huawei Cloud"
 
     @property
     def xcom_key(self) -> str:
-        """Where Airflow 3 finds the URL."""
+        """Key of the XCom in which Airflow 3 finds the URL."""
         return XCOM_KEY
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """The URL; empty where there is none, which disables the button.
+        """Return the URL; empty if there is none, which disables the button.
 
-        Airflow 3 calls this at the end of each leg of a task, and stores what comes: None would show as a link "None".
+        Airflow 3 calls this whenever a task ends or defers, and stores the result: None would show as a link "None".
         """
         from airflow.providers.common.compat.sdk import XCom
 
         return str(XCom.get_value(ti_key=ti_key, key=XCOM_KEY) or "")
 
 
-def leave(context: Context, url: str) -> None:
-    """Store a task's URL. A button is not worth a failed task."""
+def store_url(context: Context, url: str) -> None:
+    """Store the console URL of a task. A failure is logged only, since the link is optional."""
     try:
         context["ti"].xcom_push(key=XCOM_KEY, value=url)
     except Exception as error:
-        log.warning("The link to the console could not be stored: %r", error)
+        log.warning("Cannot store the link to the console: %r", error)

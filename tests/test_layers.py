@@ -56,7 +56,7 @@ TIERS = [
     ["hooks.__init__", "hooks.cloudsync"],
     ["hooks.*"],
     ["triggers.__init__", "triggers.sync"],
-    ["triggers.watcher", "tasks.__init__", "tasks.rendering"],
+    ["triggers.watcher", "tasks.__init__", "tasks.rendering", "tasks.failures"],
     ["tasks.waiter", "tasks.tries"],
     ["tasks.stored_ticket", "triggers.events"],
     ["operators.__init__", "operators.cloud", "sensors.__init__"],

@@ -1,1 +1,1 @@
-"""Hooks of the provider; each module stands for a service."""
+"""Hooks of the provider, one module a service; `cloudsync` is their base."""

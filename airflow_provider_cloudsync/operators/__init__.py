@@ -1,1 +1,1 @@
-"""Operators of the provider; each module stands for a service."""
+"""Operators of the provider, one module a service."""

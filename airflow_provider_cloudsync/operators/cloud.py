@@ -1,4 +1,4 @@
-"""What all operators have in common: the connection, and a memory from one try to the next."""
+"""Base of all operators: the connection, and state that tries of a task share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["CloudOperator"]
 
 
 class CloudOperator(waiter.Waiter, BaseOperator):
-    """Works in Huawei Cloud with what an Airflow connection says.
+    """Base of operators that use a connection to Huawei Cloud.
 
-    :param cloudsync_conn_id: the Airflow connection. Templated.
-    :param region: instead of the connection's region. Templated.
-    :param project_id: instead of the connection's project. Templated.
+    :param cloudsync_conn_id: ID of the Airflow connection. Templated.
+    :param region: overrides the connection's region. Templated.
+    :param project_id: overrides the connection's project. Templated.
     """
 
     template_fields: Sequence[str] = ("cloudsync_conn_id", "region", "project_id")
@@ -48,27 +48,27 @@ class CloudOperator(waiter.Waiter, BaseOperator):
         return is_retry(context, self.retries or 0, stored)
 
 
-def has_memory(context: Context) -> bool:
+def has_state_store(context: Context) -> bool:
     """Return whether this Airflow has a task state store (3.3 and later), which tries share."""
     return context.get("task_state_store") is not None
 
 
-def recall(context: Context, key: str) -> str | None:
-    """What an earlier try stored in Airflow's task state store; None on Airflow before 3.3, which has none."""
+def load_state(context: Context, key: str) -> str | None:
+    """Return what a previous try stored in Airflow's task state store; None if there is no store (before 3.3)."""
     store = context.get("task_state_store")
     stored = None if store is None else store.get(key, default=None)
     return None if stored is None else str(stored)
 
 
-def remember(context: Context, key: str, value: str) -> None:
-    """Store something for the tries to come, where there is a store."""
+def store_state(context: Context, key: str, value: str) -> None:
+    """Store a value for later tries, if there is a store."""
     store = context.get("task_state_store")
     if store is not None:
         store.set(key, value)
 
 
-def forget(context: Context, key: str) -> None:
-    """Take it out of the store again."""
+def delete_state(context: Context, key: str) -> None:
+    """Delete a stored value, if there is a store."""
     store = context.get("task_state_store")
     if store is not None:
         store.delete(key)

@@ -10,7 +10,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import STATE_LAG, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.parameters import literal_text
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, seconds
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, resolve_omittable, seconds
 
 __all__ = ["CocSyncMultiCloudResourcesOperator"]
 
@@ -18,16 +18,16 @@ __all__ = ["CocSyncMultiCloudResourcesOperator"]
 class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
     """Synchronizes the resources of one account of another cloud into COC, or of every account there.
 
-    Green means: every account that was asked for has synchronized successfully since the start. A vendor or account
-    that COC does not have fails; so does one account of several, and the message names it. COC is one service for a
-    whole site: pass ``region`` if the connection's is not the one through which your site's is reached.
+    Green means: each requested account has synchronized successfully since the start. The task fails if COC has no such
+    vendor or account, or if one of several accounts fails; the message names it. COC is one service for a whole site:
+    pass ``region`` if the connection's region is not that of your site's COC endpoint.
 
     The other parameters are those of `CloudSyncOperator`.
 
     :param vendor: ``AWS``, ``AZURE``, ``ALI``, ``HCS``, ``VMWARE``, ``OPENSTACK``, ``RMS`` or ``OTHER``. Templated.
-    :param account_id: the vendor's own id of the account; if not given, every account of the vendor. Templated.
+    :param account_id: the vendor's own id of the account; omitted: every account of the vendor. Templated.
     :param settle_time: seconds or timedelta by which the status may lag behind the date of its run. An end that may be
-        the old one is confirmed for so long.
+        that of the previous run is confirmed for that long.
     """
 
     template_fields: Sequence[str] = ("vendor", "account_id", *CloudSyncOperator.template_fields)
@@ -49,7 +49,9 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
     def target(self) -> Target:
         from airflow_provider_cloudsync.api.services.coc.resource_sync import resources_target
 
-        account_id = given(self.account_id, "account_id", otherwise="every account would be synchronized")
+        account_id = resolve_omittable(
+            self.account_id, "account_id", consequence="every account would be synchronized"
+        )
         return resources_target(self.vendor, account_id=account_id, settle=self.settle_time)
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class CocSyncMultiCloudResourcesOperator(CloudSyncOperator):
         return {
             "vendor": target["vendor"],
             "account_id": target["account_id"],
-            # Not known of a run that was taken up without a ticket.
+            # Unknown for a run that was adopted without a ticket.
             "accounts": len(accounts_before(ticket) or ()) or None,
             **super().result(target, ticket),
         }

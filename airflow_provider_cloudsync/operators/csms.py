@@ -13,9 +13,15 @@ from airflow_provider_cloudsync.api.parameters import flag, literal_id
 from airflow_provider_cloudsync.api.services.csms import settings
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.exceptions import InvalidParameter
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, forget, has_memory, recall, remember
+from airflow_provider_cloudsync.operators.cloud import (
+    CloudOperator,
+    delete_state,
+    has_state_store,
+    load_state,
+    store_state,
+)
 from airflow_provider_cloudsync.tasks.tries import TryMark
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, resolve_omittable
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -31,21 +37,21 @@ __all__ = [
     "CsmsUpdateEventOperator",
 ]
 
-#: Key in Airflow's task state store (3.3 and later): what the event was like before the first write. Never rename it.
+#: Key in Airflow's task state store (3.3 and later): the event before the first write. Never rename it.
 BEFORE_KEY = "cloudsync_before"
 _RENDERERS = {"event_types": "json", "notification": "json"}
-#: By so much the clocks of Airflow and of the service may differ (seconds).
+#: Greatest tolerated difference between the clocks of Airflow and of the service (seconds).
 _CLOCKS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of the tries before this one.
+    """State that previous tries left.
 
-    :param memory: what one of them remembered.
-    :param remember: what the tries to come will know.
-    :param since: a change at that time or later (seconds since the epoch) may be of a try that could not remember.
-        None: there is none such.
+    :param memory: stored by a previous try.
+    :param remember: stores the memory for later tries.
+    :param since: a change at that time or later (seconds since the epoch) may be of a previous try that had no store.
+        None: there is no such try.
     """
 
     memory: Memory | None
@@ -54,7 +60,7 @@ class Past:
 
 
 class CsmsEventOperator(CloudOperator):
-    """Changes an event notification. What it was like before survives a try that is killed in between.
+    """Changes an event notification. Its previous settings survive a try that is killed in between.
 
     The other parameters are those of `CloudOperator`.
 
@@ -70,11 +76,11 @@ class CsmsEventOperator(CloudOperator):
 
     @abstractmethod
     def wanted(self) -> dict[str, Any]:
-        """What to set, from the rendered parameters, checked."""
+        """Return the settings to write, from the rendered parameters, checked."""
 
     @abstractmethod
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
-        """The flow that changes the event."""
+        """Return the flow that changes the event."""
 
     def subject(self) -> str:
         from airflow_provider_cloudsync.api.services.csms import changes
@@ -82,33 +88,33 @@ class CsmsEventOperator(CloudOperator):
         return changes.described(self.name)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Change the event, and tell what it was like before and is now."""
+        """Change the event. Return its settings before and after."""
         from airflow_provider_cloudsync.api.services.csms import changes
 
-        with self.clear_errors():
+        with self.report_failure():
             self.name = settings.checked_name(self.name)
             wanted = self.wanted()
             self.show_console(context, changes.CONSOLE, {"name": self.name})
             where = [self.cloudsync_conn_id, self.region, self.project_id]
             of = json.dumps([type(self).__name__, self.name, wanted, *where])
 
-            def keep(memory: Memory | None) -> None:
+            def store(memory: Memory | None) -> None:
                 if memory is None:
-                    forget(context, BEFORE_KEY)
+                    delete_state(context, BEFORE_KEY)
                 else:
                     kept = {"memory": asdict(memory), "of": of, "try": TryMark.of(context).to_json()}
-                    remember(context, BEFORE_KEY, json.dumps(kept))
+                    store_state(context, BEFORE_KEY, json.dumps(kept))
 
-            past = Past(self._recall(context, of), keep, self._since(context))
+            past = Past(self._load_memory(context, of), store, self._since(context))
             change = self.hook.run(self.change(wanted, past))
-        self.log.info("Event notification %s: %s.", self.name, json.dumps(change))
-        self.tell_outlets(context, "csms", {"name": self.name}, _happened(change))
+        self.log.info("Event notification %s: %s.", self.name, _summary(change))
+        self.annotate_outlet_events(context, "csms", {"name": self.name}, _outcome(change))
         return dict(change)
 
-    def _recall(self, context: Context, of: str) -> Memory | None:
+    def _load_memory(self, context: Context, of: str) -> Memory | None:
         from airflow_provider_cloudsync.api.services.csms import changes
 
-        stored = recall(context, BEFORE_KEY)
+        stored = load_state(context, BEFORE_KEY)
         if stored is None:
             return None
         try:
@@ -116,23 +122,38 @@ class CsmsEventOperator(CloudOperator):
             memory = changes.Memory.of(left["memory"]) if left["of"] == of else None
             mark = TryMark.from_json(left.get("try"))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            self.log.warning("What an earlier try stored can't be read, and is not used: %r", error)
+            self.log.warning("Ignoring the unreadable state of a previous try: %r", error)
             return None
-        # A task that was cleared knows what it wrote before; but not what became of a write that it did not see.
+        # A cleared task knows what it wrote before, but not the outcome of a write whose reply was lost.
         if memory is not None and memory.wrote is None and not self.is_retry(context, mark):
-            forget(context, BEFORE_KEY)
+            delete_state(context, BEFORE_KEY)
             return None
         return memory
 
     def _since(self, context: Context) -> float | None:
-        if context["ti"].try_number <= 1 or has_memory(context):
+        if context["ti"].try_number <= 1 or has_state_store(context):
             return None
         began = getattr(context.get("dag_run"), "start_date", None)
         return 0.0 if began is None else began.timestamp() - _CLOCKS
 
 
-def _happened(change: Change) -> dict[str, Any]:
-    """A change in a few words: whom the event notifies is nobody's business who only wants to know of the change."""
+def _summary(change: Change) -> str:
+    """Return a change as a log line: ``state: ENABLED -> DISABLED``."""
+    if not change["changed"]:
+        return "unchanged"
+    before, after = change["before"], change["after"]
+    if before is None or after is None:
+        return "created" if before is None else "deleted"
+    names = [name for name in after if before.get(name) != after.get(name)]  # type: ignore[attr-defined, unused-ignore]
+    return "; ".join(f"{name}: {_shown(before.get(name))} -> {_shown(after.get(name))}" for name in names)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _outcome(change: Change) -> dict[str, Any]:
+    """Return the outcome for the asset event, without the recipients of the notification."""
     before, after = ((change[when] or {}).get("state") for when in ("before", "after"))
     return {
         "outcome": "succeeded",
@@ -144,17 +165,17 @@ def _happened(change: Change) -> dict[str, Any]:
 
 
 class CsmsCreateEventOperator(CsmsEventOperator):
-    """Creates an event notification, and sees that it is there.
+    """Creates an event notification and verifies that it exists.
 
-    One that is there already, as asked, is left alone; one that is different fails the task and is not changed. The
-    service does not look whether the topic exists: a wrong one shows only when an event fires (`CsmsHook`,
+    An existing event with the same settings is not changed; one with other settings fails the task. The service does
+    not check that the topic exists: a wrong topic shows only when an event fires (`CsmsHook`,
     ``list_notification_records``).
 
     The other parameters are those of `CsmsEventOperator`.
 
     :param event_types: such as ``["SECRET_ROTATED"]``, each once. Templated.
     :param notification: ``target_type`` (``SMN``), ``target_id`` (the topic's URN) and ``target_name``. Templated.
-    :param state: ``ENABLED`` or ``DISABLED``; only an enabled one fires. Templated.
+    :param state: ``ENABLED`` or ``DISABLED``; only an enabled event fires. Templated.
     """
 
     template_fields: Sequence[str] = (
@@ -184,7 +205,9 @@ class CsmsCreateEventOperator(CsmsEventOperator):
             state=self.state, event_types=self.event_types, notification=self.notification
         )
         if len(wanted) < 3:  # a template that rendered to None
-            raise InvalidParameter("An event needs event_types, notification and state; one of them is None.")
+            raise InvalidParameter(
+                "event_types, notification or state is None, perhaps from a template. Set all three."
+            )
         return wanted
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
@@ -196,17 +219,17 @@ class CsmsCreateEventOperator(CsmsEventOperator):
 
 
 class CsmsUpdateEventOperator(CsmsEventOperator):
-    """Brings an event notification into the state that is asked for.
+    """Updates an event notification.
 
-    It reads first, writes only what differs, and reads back: a write that the service accepts and does not carry out
-    fails the task. It returns ``{"changed": ..., "before": ..., "after": ...}``, so that another task can restore what
-    was: see the guide of CSMS for setup and teardown.
+    It reads first, writes only what differs, and reads back: a write that the service accepts but does not execute
+    fails the task. It returns ``{"changed": ..., "before": ..., "after": ...}``, so that another task can restore the
+    previous settings: see the guide of CSMS for setup and teardown.
 
     The other parameters are those of `CsmsEventOperator`.
 
-    :param state: ``ENABLED`` or ``DISABLED``; not given: left as it is. Templated.
-    :param event_types: all types that are to fire it; not given: left as they are. Templated.
-    :param notification: ``target_type``, ``target_id`` and ``target_name``; not given: left as it is. Templated.
+    :param state: ``ENABLED`` or ``DISABLED``. Omitted: unchanged. Templated.
+    :param event_types: all types that fire it. Omitted: unchanged. Templated.
+    :param notification: ``target_type``, ``target_id`` and ``target_name``. Omitted: unchanged. Templated.
     """
 
     template_fields: Sequence[str] = (
@@ -234,11 +257,14 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
         self.notification = notification
 
     def wanted(self) -> dict[str, Any]:
-        left = "would be left as it is"
         return settings.checked_settings(
-            state=given(self.state, "state", otherwise=f"it {left}"),
-            event_types=given(self.event_types, "event_types", otherwise="they would be left as they are"),
-            notification=given(self.notification, "notification", otherwise=f"it {left}"),
+            state=resolve_omittable(self.state, "state", consequence="it would not change"),
+            event_types=resolve_omittable(
+                self.event_types, "event_types", consequence="they would not change"
+            ),
+            notification=resolve_omittable(
+                self.notification, "notification", consequence="it would not change"
+            ),
         )
 
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
@@ -250,11 +276,11 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
 
 
 class CsmsDeleteEventOperator(CsmsEventOperator):
-    """Deletes an event notification, for good, and sees that it is gone. Secrets that subscribe to it prevent that.
+    """Deletes an event notification permanently and verifies that it is gone. Fails while secrets subscribe to it.
 
     The other parameters are those of `CsmsEventOperator`.
 
-    :param ignore_missing: whether one that does not exist is as good as deleted; if not, it fails the task.
+    :param ignore_missing: succeed if the event does not exist. With False, the task fails.
     """
 
     def __init__(self, *, ignore_missing: bool = False, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Startable, Target, Ticket
 from airflow_provider_cloudsync.api.parameters import literal_id
 from airflow_provider_cloudsync.operators.sync import CloudSyncOperator
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, resolve_omittable
 
 __all__ = ["HssSyncClusterProtectionEventsOperator"]
 
@@ -17,15 +17,15 @@ __all__ = ["HssSyncClusterProtectionEventsOperator"]
 class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
     """Synchronizes the protection events of one container cluster, or of all.
 
-    Green means that HSS created a task for it, which is all that the service says. With ``wait_for_completion=True``
-    it means that the list of events was updated after that; how long that takes is not documented, so give it time.
+    Green means that HSS created a task for it; the service reports no more. With ``wait_for_completion=True`` it means
+    that the list of events was updated afterwards. The duration of that is not documented: set a long ``timeout``.
 
     The other parameters are those of `CloudSyncOperator`.
 
-    :param cluster_id: id of the cluster; if not given, every cluster of the enterprise project. Templated.
-    :param enterprise_project_id: if not given, the connection's; ``0`` is the default one, ``all_granted_eps`` stands
-        for all that the user may see. Templated.
-    :param wait_for_completion: False, unlike elsewhere.
+    :param cluster_id: id of the cluster; omitted: every cluster of the enterprise project. Templated.
+    :param enterprise_project_id: omitted: the connection's. ``0`` is the default enterprise project,
+        ``all_granted_eps`` are all that the user may read. Templated.
+    :param wait_for_completion: default False, unlike in the other operators.
     """
 
     template_fields: Sequence[str] = (
@@ -51,11 +51,13 @@ class HssSyncClusterProtectionEventsOperator(CloudSyncOperator):
         from airflow_provider_cloudsync.api.services.hss.event_sync import events_target
 
         return events_target(
-            cluster_id=given(self.cluster_id, "cluster_id", otherwise="every cluster would be synchronized"),
-            enterprise_project_id=given(
+            cluster_id=resolve_omittable(
+                self.cluster_id, "cluster_id", consequence="every cluster would be synchronized"
+            ),
+            enterprise_project_id=resolve_omittable(
                 self.enterprise_project_id,
                 "enterprise_project_id",
-                otherwise="the connection's would be synchronized",
+                consequence="the connection's would be synchronized",
             ),
         )
 

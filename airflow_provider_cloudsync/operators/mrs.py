@@ -21,24 +21,24 @@ from airflow_provider_cloudsync.tasks import waiter
 __all__ = ["MrsCancelIamSyncOperator", "MrsSyncIamUsersOperator"]
 
 _RENDERERS = {"user_names": "json", "group_names": "json"}
-_NO_USERS, _NO_GROUPS = "no user would be among them", "no group would be among them"
+_NO_USERS, _NO_GROUPS = "no user would be included", "no group would be included"
 
 
 class MrsSyncIamUsersOperator(CloudSyncOperator):
-    """Synchronizes IAM users and groups into an MRS cluster, and waits until they are there.
+    """Synchronizes IAM users and groups into an MRS cluster, and waits until the cluster has them.
 
-    Green means: no sync is running in the cluster any more, and every requested user and group is in it; after a full
-    sync, that the cluster is in line with IAM. A cluster takes one sync at a time, so one that somebody else started
-    is waited for first (``if_running``). No call stops a running sync: it goes on if the task is ended.
+    Green means: no sync is running in the cluster, and it has each requested user and group; after a full sync:
+    ``is_synchronous`` is true. A cluster runs one sync at a time, so a sync of another caller is waited for first
+    (``if_running``). No API call stops a running sync: it continues if the task is terminated.
 
     The other parameters are those of `CloudSyncOperator`.
 
     :param cluster_id: id of the cluster. Templated.
-    :param user_names: IAM users; their groups are synchronized, too. Over 1,000 are several runs. Templated.
+    :param user_names: IAM users, with their groups. More than 1,000 names take several runs. Templated.
     :param group_names: IAM user groups. Templated.
-    :param sync_all: everything, instead of names.
-    :param settle_time: seconds or timedelta after the start in which the cluster's flag, if it is down, may only
-        mean that the run is not up yet.
+    :param sync_all: synchronize all users and groups, instead of names.
+    :param settle_time: seconds or timedelta after the start during which a false ``is_synchronizing`` may mean that the
+        run has not begun.
     """
 
     template_fields: Sequence[str] = (
@@ -75,8 +75,8 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
 
         return iam_sync_target(
             self.cluster_id,
-            user_names=waiter.given(self.user_names, "user_names", otherwise=_NO_USERS),
-            group_names=waiter.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
+            user_names=waiter.resolve_omittable(self.user_names, "user_names", consequence=_NO_USERS),
+            group_names=waiter.resolve_omittable(self.group_names, "group_names", consequence=_NO_GROUPS),
             sync_all=self.sync_all,
             settle=self.settle_time,
         )
@@ -92,14 +92,14 @@ class MrsSyncIamUsersOperator(CloudSyncOperator):
 
 
 class MrsCancelIamSyncOperator(CloudSyncOperator):
-    """Removes synchronized IAM users and groups from an MRS cluster, and waits until they are gone.
+    """Removes synchronized IAM users and groups from an MRS cluster, and waits until they are removed.
 
-    The service calls this "canceling the synchronization"; it stops no running sync.
+    The service calls this "canceling the synchronization". It does not stop a running sync.
 
     The other parameters are those of `CloudSyncOperator`.
 
     :param cluster_id: id of the cluster. Templated.
-    :param user_names: users to remove. Over 1,000 are several runs. Templated.
+    :param user_names: users to remove. More than 1,000 names take several runs. Templated.
     :param group_names: groups to remove. Templated.
     """
 
@@ -133,8 +133,8 @@ class MrsCancelIamSyncOperator(CloudSyncOperator):
 
         return iam_cancel_target(
             self.cluster_id,
-            user_names=waiter.given(self.user_names, "user_names", otherwise=_NO_USERS),
-            group_names=waiter.given(self.group_names, "group_names", otherwise=_NO_GROUPS),
+            user_names=waiter.resolve_omittable(self.user_names, "user_names", consequence=_NO_USERS),
+            group_names=waiter.resolve_omittable(self.group_names, "group_names", consequence=_NO_GROUPS),
         )
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:

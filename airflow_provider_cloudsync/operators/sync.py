@@ -1,4 +1,4 @@
-"""What all operators do that start a sync and wait for it; the others only name their parameters."""
+"""Base of the operators that start a sync and wait for it. Those of the services add their parameters only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startab
 from airflow_provider_cloudsync.api.parameters import flag, one_of
 from airflow_provider_cloudsync.api.text import shown
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, SyncFailed
-from airflow_provider_cloudsync.operators.cloud import CloudOperator, has_memory, recall, remember
+from airflow_provider_cloudsync.operators.cloud import (
+    CloudOperator,
+    has_state_store,
+    load_state,
+    store_state,
+)
 from airflow_provider_cloudsync.tasks import waiter
 from airflow_provider_cloudsync.tasks.stored_ticket import (
     TICKET_KEY,
@@ -41,21 +46,21 @@ _TICKET_AGE = 86_400.0
 
 
 class CloudSyncOperator(CloudOperator):
-    """Starts a synchronization once, waits until it is really done, and says why if it failed.
+    """Starts a synchronization once and waits until it has really ended. The log gives the reason of a failure.
 
     The other parameters are those of `CloudOperator`.
 
-    :param wait_for_completion: whether to wait for the end. If not, the task is green once the service accepted.
+    :param wait_for_completion: wait for the end. With False, green means that the service accepted the request.
     :param deferrable: wait in the triggerer, without a worker slot.
-    :param timeout: how long the task may take, a timedelta or seconds; the earlier of it and ``execution_timeout``
-        counts, and a restart does not extend it.
-    :param poll_interval: seconds or timedelta between looks; None: soon at first, then at a tenth of the time waited.
-    :param if_running: where somebody else's run is in the way: ``attach`` waits until it has ended and starts ours
-        then; ``fail`` fails the task.
+    :param timeout: longest duration of the task, a timedelta or seconds. The earlier of it and ``execution_timeout``
+        counts. A restart of the worker or the triggerer does not extend it.
+    :param poll_interval: seconds or timedelta between polls. None: soon at first, then a tenth of the time waited.
+    :param if_running: behavior while another run is active: ``attach`` waits until that run has ended, then starts the
+        sync; ``fail`` fails the task.
     """
 
     service: ClassVar[Startable[Any]]
-    #: Whether something of ours may be running in the cloud.
+    #: A run that this task started may be active.
     _sent = False
 
     def __init__(
@@ -78,10 +83,10 @@ class CloudSyncOperator(CloudOperator):
 
     @abstractmethod
     def target(self) -> Target:
-        """What to synchronize, from the rendered parameters, checked."""
+        """Return what to synchronize, from the rendered parameters, checked."""
 
     def result(self, target: Target, ticket: Ticket) -> dict[str, Any]:
-        """What goes to XCom: small, and plain JSON."""
+        """Return the XCom of the task: small plain JSON."""
         return {
             "started_at": datetime.fromtimestamp(ticket.started_at, UTC).isoformat(timespec="seconds"),
             "ended_at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
@@ -94,74 +99,75 @@ class CloudSyncOperator(CloudOperator):
         return self.service.describe(self.target())
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        """Take up what an earlier try left behind, or start anew; then follow it to the end."""
-        with self.clear_errors():
+        """Resume the sync of a previous try or start it, and follow it to the end."""
+        with self.report_failure():
             parts = self.service.split(self.target())
             self.show_console(context, self.service.console, parts[0])
             began = waiter.start_of_try(context) if self.deferrable else None
             deadline = waiter.deadline(self.timeout, self.execution_timeout, began)
             self.hook.read_until = deadline
-            ticket, progress = self._take_up(context, parts, deadline)
-            return self._follow(context, ticket, deadline, progress)
+            ticket, progress = self._resume_or_queue(context, parts, deadline)
+            return self._run_sequence(context, ticket, deadline, progress)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any] | None:
-        """Go on after a deferral, with the report of the trigger."""
+        """Continue after a deferral, with the report of the trigger."""
         from airflow_provider_cloudsync.triggers.sync import Report
 
-        report = Report.from_json(event)
-        if report.try_number != context["ti"].try_number:
-            # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
-            return self.execute(context)
-        with self.clear_errors():
-            self.hook.was_found_before = True
-            if isinstance(report.ended, CloudSyncError):
-                raise report.ended
-            parts = self.service.split(self.target())
-            ticket = self._of_now(Ticket.from_json(report.ticket), parts)
-            if ticket is None:
-                raise InvalidEvent(
-                    "The task was resumed with the end of a wait for something else: it was changed while it was "
-                    "deferred, or the report is damaged. Clear the task: it looks first."
-                )
-            found = self._since_deferral(context, parts, ticket, report) or (ticket, report.ended)
-            return self._follow(context, found[0], report.deadline, found[1])
+        with self.report_failure():
+            report = Report.from_json(event)
+            if report.try_number == context["ti"].try_number:
+                return self._continue(context, report)
+        # Airflow 3.0 resumes a retry with the report of the previous try, instead of executing it.
+        return self.execute(context)
 
-    def _since_deferral(
+    def _continue(self, context: Context, report: Report) -> dict[str, Any] | None:
+        self.hook.was_found_before = True
+        if isinstance(report.ended, CloudSyncError):
+            raise report.ended
+        parts = self.service.split(self.target())
+        ticket = self._with_current_parameters(Ticket.from_json(report.ticket), parts)
+        if ticket is None:
+            raise InvalidEvent(
+                "The report of the trigger is about another sync: the task was changed while it was deferred, or the "
+                "report is damaged. Clear the task: it polls before it starts."
+            )
+        found = self._after_first_delivery(context, parts, ticket, report) or (ticket, report.ended)
+        return self._run_sequence(context, found[0], report.deadline, found[1])
+
+    def _after_first_delivery(
         self, context: Context, parts: list[Target], ticket: Ticket, report: Report
     ) -> tuple[Ticket, Progress | None] | None:
-        """Return where this try stands, if it has gone further since the deferral that the report is about.
+        """Return the position of this try if it has advanced since the deferral that the report is about.
 
         An event can be delivered twice, as when a worker dies that was resumed by it and Airflow queues the task again.
-        What the first delivery started is in the store: the ticket of each wait is stored before the task defers.
+        The store holds what the first delivery started: the ticket of each wait is stored before the task defers.
         Only a report that leads to a start is checked, so that no other one depends on the store.
         """
         failed = isinstance(report.ended, Progress) and report.ended.phase is Phase.FAILED
         starts = not ticket.receipt if failed else ticket.stage is Stage.QUEUED or ticket.later
-        stored = recall(context, TICKET_KEY) if starts else None
+        stored = load_state(context, TICKET_KEY) if starts else None
         left = None if stored is None else StoredTicket.read(stored)
         if left is None or left.mark is None or left.mark.try_number != report.try_number:
             return None  # nothing is stored, or an older release deferred the task
-        now = self._of_now(left.ticket, parts)
-        if now is None or (now.wait == ticket.wait and left.end is None):
+        current = self._with_current_parameters(left.ticket, parts)
+        if current is None or (current.wait == ticket.wait and left.end is None):
             return None
-        self.log.warning(
-            "The event was delivered a second time. Going on from what the first delivery stored."
-        )
-        return self._go_on(context, replace(left, ticket=now), parts, report.deadline)
+        self.log.warning("The event was delivered a second time. Continuing after the first delivery.")
+        return self._resume(context, replace(left, ticket=current), parts, report.deadline)
 
     def on_kill(self) -> None:
-        """Say what goes on without the task: no call of the service stops a run."""
+        """Log what continues without the task: no API call stops a run."""
         from airflow_provider_cloudsync.api.waiting import polling
 
         if self._sent:
-            self.log.warning("The task was ended. %s", polling.left_behind(self.service, self.target()))
+            self.log.warning("Task terminated. %s", polling.left_behind(self.service, self.target()))
 
-    def _follow(
+    def _run_sequence(
         self, context: Context, ticket: Ticket, deadline: float, progress: Progress | None = None
     ) -> dict[str, Any] | None:
-        """Carry the steps of the sync out, or leave a wait to the triggerer.
+        """Run the steps of the sync, or defer a wait to the triggerer.
 
-        :param progress: where the ticket stands, if that is known.
+        :param progress: state of the ticket's run; None if it is not known.
         """
         from airflow_provider_cloudsync.api.waiting.sequence import Start, Wait, sequence
 
@@ -177,13 +183,13 @@ class CloudSyncOperator(CloudOperator):
                 break
             answer = None
             if isinstance(step, Start):
-                answer = self._begin(context, step.ticket, deadline)
+                answer = self._start(context, step.ticket, deadline)
             elif isinstance(step, Wait):
                 answer = self._wait(context, step.ticket, deadline)
             elif step.must:
-                self._remember(context, step.ticket)
+                self._store(context, step.ticket)
             else:
-                self._remember_if_possible(context, step.ticket)
+                self._try_to_store(context, step.ticket)
         if progress is not None:
             self.log.info("%s: done. %s", self.service.describe(ticket.target), progress.why)
         return self._conclude(context, ticket)
@@ -193,90 +199,90 @@ class CloudSyncOperator(CloudOperator):
 
         return queued(self.service, tuple(parts), time.time())
 
-    def _begin(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
+    def _start(self, context: Context, queued: Ticket, deadline: float) -> Ticket:
         from airflow_provider_cloudsync.api.waiting.starting import begin
 
         self._sent = True
 
-        def keep(ticket: Ticket) -> None:
-            self._remember(context, replace(ticket, restarted=queued.restarted))
+        def store(ticket: Ticket) -> None:
+            self._store(context, replace(ticket, restarted=queued.restarted))
 
         cloud = self.hook.cloud.until(deadline)
-        ticket = self.hook.run(begin(cloud, self.service, queued.target, later=queued.later, remember=keep))
+        ticket = self.hook.run(begin(cloud, self.service, queued.target, later=queued.later, remember=store))
         ticket = replace(ticket, restarted=queued.restarted)
         self._sent = ticket.stage is Stage.STARTED
         described = self.service.describe(ticket.target)
         if ticket.stage is Stage.STARTED:
             self.log.info(
-                "%s: accepted (request id %s).", described, ticket.receipt.get("request_id") or "unknown"
+                "%s: accepted (request ID %s).", described, ticket.receipt.get("request_id") or "unknown"
             )
         elif self.if_running == "fail":
             raise SyncFailed(
-                f"{described} was not started: another run is under way, and if_running is 'fail'."
+                f"Not started: another run is active, and if_running is 'fail'. Run the task later, or set "
+                f"if_running='attach'. [{described}]"
             )
         else:
-            self.log.info("%s: another run is under way; ours starts when it has ended.", described)
-            # What is stored is what is waited for, so that an event that is delivered twice is recognized.
-            self._remember(context, ticket)
+            self.log.info("%s: another run is active. Starting after it has ended.", described)
+            # The stored ticket is that of the wait, so that a second delivery of its event is recognized.
+            self._store(context, ticket)
         return ticket
 
     def _wait(self, context: Context, ticket: Ticket, deadline: float) -> Progress:
         if self.deferrable:
-            self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
+            self.defer_wait(ticket, deadline=deadline, try_number=context["ti"].try_number)
         with metrics.Wait(self.service.name) as wait:
-            progress = self.wait_here(self.service, ticket, deadline=deadline)
+            progress = self.wait_in_worker(self.service, ticket, deadline=deadline)
             wait.ended(progress.phase)
         return progress
 
     def _conclude(self, context: Context, ticket: Ticket) -> dict[str, Any]:
-        # Not forgotten, since the worker may die before Airflow knows that the task is green.
+        # Kept in the store: the worker may die before Airflow has recorded the success.
         end = End.COMPLETED if self.wait_for_completion else End.ACCEPTED
-        self._remember_if_possible(context, ticket, end)
+        self._try_to_store(context, ticket, end)
         target = self.target()
         result = self.result(target, ticket)
         outcome = "succeeded" if self.wait_for_completion else "accepted"
-        self.tell_outlets(context, self.service.name, target, {"outcome": outcome, **result})
+        self.annotate_outlet_events(context, self.service.name, target, {"outcome": outcome, **result})
         return result
 
-    # What survives a try: the ticket, in Airflow's task state store where there is one (3.3 and later).
-
-    def _take_up(
+    def _resume_or_queue(
         self, context: Context, parts: list[Target], deadline: float
     ) -> tuple[Ticket, Progress | None]:
-        """Where to begin: at the first part, or where the try before was."""
+        """Return the ticket to begin with: that of a previous try, or one for the first part."""
+        if not has_state_store(context):
+            return self._adopt_or_queue(context, parts, deadline)
+        left = self._load_ticket(context, parts)
+        return (self._queued(parts), None) if left is None else self._resume(context, left, parts, deadline)
+
+    def _adopt_or_queue(
+        self, context: Context, parts: list[Target], deadline: float
+    ) -> tuple[Ticket, Progress | None]:
+        """Return the ticket of an active run that a previous try may have started, or one for the first part."""
         from airflow_provider_cloudsync.api.waiting import starting
 
-        first = self._queued(parts)
         cloud = self.hook.cloud.until(deadline)
-        if not has_memory(context):
-            adopted = None
-            if self._may_adopt(context):
-                adopted = self.hook.run(starting.adopt(cloud, self.service, parts[0], later=tuple(parts[1:])))
-            if adopted is None:
-                if self.is_retry(context):
-                    self.log.warning(
-                        "An earlier try may have started this already. Airflow before 3.3 keeps no word of that, and "
-                        "the service shows no such run, so it is started anew."
-                    )
-                return first, None
-            ticket, progress = (
-                adopted,
-                Progress(Phase.RUNNING, "A run is under way; it is taken as that try's."),
+        if self._may_adopt(context):
+            later = tuple(parts[1:])
+            adopted = self.hook.run(starting.adopt(cloud, self.service, parts[0], later=later))
+            if adopted is not None:
+                running = Progress(Phase.RUNNING, "A run is active; it counts as that of the previous try.")
+                return self._resumed(adopted, running)
+        if self.is_retry(context):
+            self.log.warning(
+                "A previous try may have started this sync, but this Airflow version has no task state store (3.3+) "
+                "and no running sync was found. Starting it again."
             )
-        else:
-            left = self._recall(context, parts)
-            return (first, None) if left is None else self._go_on(context, left, parts, deadline)
-        return self._taken_up(ticket, progress)
+        return self._queued(parts), None
 
-    def _go_on(
+    def _resume(
         self, context: Context, left: StoredTicket, parts: list[Target], deadline: float
     ) -> tuple[Ticket, Progress | None]:
-        """Return where to go on after a try that left a ticket."""
+        """Return the ticket and progress with which to continue after a try that stored a ticket."""
         from airflow_provider_cloudsync.api.waiting import starting
 
         first = self._queued(parts)
         if left.end is End.COMPLETED or (left.end is not None and not self.wait_for_completion):
-            return left.ticket, Progress(Phase.SUCCEEDED, "An earlier try of this task has seen its end.")
+            return left.ticket, Progress(Phase.SUCCEEDED, "A previous try of this task has seen its end.")
         retry = self.is_retry(context, left.mark)
         try:
             ticket, found = self.hook.run(
@@ -284,7 +290,7 @@ class CloudSyncOperator(CloudOperator):
             )
         except InvalidEvent as error:
             if retry:
-                raise  # what it is about may go on; a cleared task is asked to start anew
+                raise  # the run of the ticket may be active; a cleared task is meant to start again
             self.log.warning("Ignoring the unreadable ticket of a previous try: %s", error)
             return first, None
         ticket = replace(ticket, restarted=retry and left.ticket.restarted)
@@ -292,58 +298,57 @@ class CloudSyncOperator(CloudOperator):
             return ticket, None
         if found.phase is not Phase.RUNNING and not retry:
             self.log.info(
-                "The task was cleared, and what it had started has ended since; it is started anew."
+                "The task was cleared, and the run of the previous try has ended. Starting the sync again."
             )
             return first, None
-        self._remember(context, ticket)
-        return self._taken_up(ticket, found)
+        self._store(context, ticket)
+        return self._resumed(ticket, found)
 
-    def _taken_up(self, ticket: Ticket, progress: Progress) -> tuple[Ticket, Progress]:
+    def _resumed(self, ticket: Ticket, progress: Progress) -> tuple[Ticket, Progress]:
         self._sent = True
-        self.log.info(
-            "Taking up what an earlier try of this task started: %s. %s", progress.phase.value, progress.why
-        )
+        self.log.info("Resuming the sync of a previous try: %s. %s", progress.phase.value, progress.why)
         return ticket, progress
 
     def _may_adopt(self, context: Context) -> bool:
-        """Return whether a run that is there counts as ours, where there is no store to tell.
+        """Return whether an active run counts as that of a previous try, without a state store.
 
-        Only for a retry that would wait for its run: the try before may have started it.
+        Only for a retry that would wait for the run anyway: the previous try may have started it.
         """
         return self.is_retry(context) and self.wait_for_completion and self.if_running == "attach"
 
-    def _recall(self, context: Context, parts: list[Target]) -> StoredTicket | None:
-        """Return the ticket of an earlier try; None if this try has to start with the first part.
+    def _load_ticket(self, context: Context, parts: list[Target]) -> StoredTicket | None:
+        """Return the ticket of a previous try; None if this try has to start with the first part.
 
-        :raises InvalidEvent: in a retry, if another release wrote it: what that started may still go on.
+        :raises InvalidEvent: in a retry, if another release wrote it: the run of that ticket may be active.
         """
-        stored = recall(context, TICKET_KEY)
+        stored = load_state(context, TICKET_KEY)
         if stored is None:
             return None
         left = StoredTicket.read(stored)
         if left is None:
             if is_of_other_version(stored) and self.is_retry(context, mark_of(stored)):
                 raise InvalidEvent(
-                    "An earlier try of this task ran under another release of airflow-provider-cloudsync, and this one "
-                    f"can't read what it left. What it started may go on: look at {self.service.console}, then clear "
-                    "the task, which starts it anew."
+                    "The ticket of the previous try was written by another release of airflow-provider-cloudsync. "
+                    f"Its run may be active. Check {self.service.console}, then clear the task, which starts the "
+                    "sync again."
                 )
             self.log.warning("Ignoring the unreadable ticket of a previous try: %s", shown(stored))
             return None
-        now = self._of_now(left.ticket, parts) if left.of == self._fingerprint(parts) else None
-        if now is None:
-            self.log.info("An earlier try of this task was about something else; it is not taken up.")
+        same = left.of == self._fingerprint(parts)
+        current = self._with_current_parameters(left.ticket, parts) if same else None
+        if current is None:
+            self.log.info("Ignoring the ticket of a previous try: it is about another sync.")
             return None
         retry = self.is_retry(context, left.mark)
         if self._is_too_old(left, retry):
-            self.log.info("What an earlier try of this task started is too long ago; it is not taken up.")
+            self.log.info("Ignoring the ticket of a previous try: it is too old.")
             return None
-        if not retry and (left.end is not None or now.stage is Stage.QUEUED):
-            return None  # cleared: all anew, since what was done may have been undone
-        return replace(left, ticket=now)
+        if not retry and (left.end is not None or current.stage is Stage.QUEUED):
+            return None  # cleared: all parts again, since their effect may have been undone
+        return replace(left, ticket=current)
 
     def _is_too_old(self, left: StoredTicket, retry: bool) -> bool:
-        """Return whether a ticket says nothing about what runs now."""
+        """Return whether a ticket is too old to describe the present run."""
         now = time.time()
         if left.ticket.started_at - now > _TICKET_AGE:
             return True  # in the future: stored by a machine whose clock was wrong
@@ -351,8 +356,8 @@ class CloudSyncOperator(CloudOperator):
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
         return not retry and now - left.at > _TICKET_AGE + self.timeout + seconds
 
-    def _of_now(self, ticket: Ticket, parts: list[Target]) -> Ticket | None:
-        """A ticket with the task's parameters of now, such as how long to wait; None if it is about something else."""
+    def _with_current_parameters(self, ticket: Ticket, parts: list[Target]) -> Ticket | None:
+        """Return a ticket with the task's current parameters; None if it is about another sync."""
         rest = 1 + len(ticket.later)
         if ticket.service != self.service.name or ticket.stage is Stage.WATCHING or rest > len(parts):
             return None
@@ -366,24 +371,24 @@ class CloudSyncOperator(CloudOperator):
         return replace(ticket, target=mine, later=tuple(later)) if same else None
 
     def _fingerprint(self, parts: list[Target]) -> str:
-        """Tells whether two tries are about the same, whatever they say of how to wait for it."""
+        """Return a hash that is equal for two tries of the same sync, also if they wait for it differently."""
         where = [self.cloudsync_conn_id, self.region, self.project_id]
         identity = [where, *(self.service.identity(part) for part in parts)]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
-    def _remember(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
-        if not has_memory(context):
+    def _store(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
+        if not has_state_store(context):
             return
         whole = self._fingerprint(self.service.split(self.target()))
-        kept = StoredTicket(ticket, whole, time.time(), TryMark.of(context), end)
-        remember(context, TICKET_KEY, kept.to_text())
+        stored = StoredTicket(ticket, whole, time.time(), TryMark.of(context), end)
+        store_state(context, TICKET_KEY, stored.to_text())
 
-    def _remember_if_possible(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
-        """Store a ticket after an end, which a store that cannot be written must not replace by its own error.
+    def _try_to_store(self, context: Context, ticket: Ticket, end: End | None = None) -> None:
+        """Store a ticket after an end. An error of the store must not replace that end.
 
         The started ticket is still stored then, and a retry polls first.
         """
         try:
-            self._remember(context, ticket, end)
+            self._store(context, ticket, end)
         except Exception as error:
             self.log.warning("Cannot write to the task state store (%s). A retry polls first.", error)

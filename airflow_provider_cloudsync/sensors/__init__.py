@@ -1,1 +1,1 @@
-"""Sensors of the provider; each module stands for a service."""
+"""Sensors of the provider, one module a service."""

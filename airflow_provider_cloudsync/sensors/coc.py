@@ -10,7 +10,13 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import STATE_LAG, Service, Target
 from airflow_provider_cloudsync.api.parameters import literal_text, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, rendered, seconds
+from airflow_provider_cloudsync.tasks.waiter import (
+    NOT_GIVEN,
+    NotGiven,
+    resolve_nullable,
+    resolve_omittable,
+    seconds,
+)
 
 __all__ = ["CocVendorAccountSyncSensor"]
 
@@ -18,17 +24,16 @@ __all__ = ["CocVendorAccountSyncSensor"]
 class CocVendorAccountSyncSensor(CloudSyncSensor):
     """Waits until an account of another cloud, or every account there, has synchronized successfully.
 
-    A failed run that counts fails the sensor, naming the account; so does an account that COC does not have.
+    The sensor fails if an accepted run failed, and names the account; it also fails if COC has no such account.
 
     The other parameters are those of `CloudSyncSensor`.
 
     :param vendor: ``AWS``, ``AZURE``, ``ALI``, ``HCS``, ``VMWARE``, ``OPENSTACK``, ``RMS`` or ``OTHER``. Templated.
-    :param account_id: the vendor's own id of the account; if not given, every account of the vendor. Templated.
-    :param synced_after: only a run with a ``sync_date`` then or later counts: a datetime, ISO 8601 text, or seconds or
-        milliseconds since the epoch, such as ``"{{ dag_run.start_date }}"``. None: the last run counts, whenever it
-        was. Templated.
+    :param account_id: the vendor's own id of the account; omitted: every account of the vendor. Templated.
+    :param synced_after: earliest ``sync_date`` to accept: a datetime, ISO 8601 text, or seconds or milliseconds since
+        the epoch, such as ``"{{ dag_run.start_date }}"``. None: accept the last run of any date. Templated.
     :param settle_time: seconds or timedelta by which the status may lag behind the date of its run. An end that may be
-        the old one is confirmed for so long.
+        that of the previous run is confirmed for that long.
     """
 
     template_fields: Sequence[str] = (
@@ -60,12 +65,14 @@ class CocVendorAccountSyncSensor(CloudSyncSensor):
 
         return resources_watch_target(
             self.vendor,
-            account_id=given(self.account_id, "account_id", otherwise="every account would be waited for"),
-            synced_after=rendered(
+            account_id=resolve_omittable(
+                self.account_id, "account_id", consequence="every account would be waited for"
+            ),
+            synced_after=resolve_nullable(
                 self.synced_after,
                 "synced_after",
-                left_out=self.any_run,
-                otherwise="any old run would count",
+                none_in_dag=self.any_run,
+                consequence="any old run would be accepted",
             ),
             settle=self.settle_time,
         )

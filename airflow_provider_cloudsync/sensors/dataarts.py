@@ -10,7 +10,7 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import STATE_LAG, Service, Target
 from airflow_provider_cloudsync.api.parameters import literal_id, literal_time, one_of
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.tasks.waiter import rendered, seconds
+from airflow_provider_cloudsync.tasks.waiter import resolve_nullable, seconds
 
 __all__ = ["DataArtsMemberSyncTaskSensor"]
 
@@ -18,20 +18,19 @@ __all__ = ["DataArtsMemberSyncTaskSensor"]
 class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
     """Waits until a member sync task of DataArts Studio has run.
 
-    There is no call that starts a run: they come from the task's schedule or from the console. A task shows the state
-    of its last run, so say with ``synced_after`` from when on a run counts; an old success is not taken for a new one.
+    No API call starts a run: runs come from the task's schedule or from the console. A task shows the state of its last
+    run only, so ``synced_after`` gives the earliest run to accept.
 
     The other parameters are those of `CloudSyncSensor`.
 
     :param workspace: id of the workspace. Templated.
     :param sync_task_id: id of the member sync task. Templated.
-    :param synced_after: only a run that started then or later counts: a datetime, ISO 8601 text, or seconds or
-        milliseconds since the epoch, such as ``"{{ dag_run.start_date }}"``. None: the last run counts, whenever it
-        was. Templated.
-    :param if_unscheduled: where the task's schedule is off and no run that counts is there, none will come by itself:
-        ``warn`` says so and waits for one that is started by hand, ``fail`` fails.
+    :param synced_after: earliest start of a run to accept: a datetime, ISO 8601 text, or seconds or milliseconds since
+        the epoch, such as ``"{{ dag_run.start_date }}"``. None: accept the last run of any date. Templated.
+    :param if_unscheduled: behavior if the task's schedule is off and there is no acceptable run: ``warn`` logs a
+        warning and waits for a run that is started by hand, ``fail`` fails the sensor.
     :param settle_time: seconds or timedelta by which the status may lag behind the date of its run. An end that may be
-        the old one is confirmed for so long.
+        that of the previous run is confirmed for that long.
     """
 
     template_fields: Sequence[str] = (
@@ -63,8 +62,11 @@ class DataArtsMemberSyncTaskSensor(CloudSyncSensor):
     def target(self) -> Target:
         from airflow_provider_cloudsync.api.services.dataarts.member_sync import member_sync_target
 
-        after = rendered(
-            self.synced_after, "synced_after", left_out=self.any_run, otherwise="any old run would count"
+        after = resolve_nullable(
+            self.synced_after,
+            "synced_after",
+            none_in_dag=self.any_run,
+            consequence="any old run would be accepted",
         )
         return member_sync_target(
             self.workspace,

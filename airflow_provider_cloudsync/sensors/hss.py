@@ -10,20 +10,20 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.parameters import literal_id, literal_time
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given, rendered
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, resolve_nullable, resolve_omittable
 
 __all__ = ["HssClusterEventsSensor"]
 
 
 class HssClusterEventsSensor(CloudSyncSensor):
-    """Waits until the list of protection events was updated. A quiet cluster has an update without new events.
+    """Waits until the list of protection events was updated. An update may bring no new events.
 
     The other parameters are those of `CloudSyncSensor`.
 
-    :param cluster_id: id of the cluster; if not given, all clusters of the enterprise project. Templated.
-    :param updated_after: only an update then or later counts: a datetime, ISO 8601 text, or seconds or milliseconds
-        since the epoch, such as ``"{{ dag_run.start_date }}"``. None: any, whenever it was. Templated.
-    :param enterprise_project_id: if not given, the connection's. Templated.
+    :param cluster_id: id of the cluster; omitted: all clusters of the enterprise project. Templated.
+    :param updated_after: earliest update to accept: a datetime, ISO 8601 text, or seconds or milliseconds since the
+        epoch, such as ``"{{ dag_run.start_date }}"``. None: accept the last update of any date. Templated.
+    :param enterprise_project_id: omitted: the connection's. Templated.
     """
 
     template_fields: Sequence[str] = (
@@ -52,16 +52,18 @@ class HssClusterEventsSensor(CloudSyncSensor):
         from airflow_provider_cloudsync.api.services.hss.event_sync import events_watch_target
 
         return events_watch_target(
-            cluster_id=given(self.cluster_id, "cluster_id", otherwise="an update of any cluster would count"),
-            enterprise_project_id=given(
+            cluster_id=resolve_omittable(
+                self.cluster_id, "cluster_id", consequence="an update of any cluster would be accepted"
+            ),
+            enterprise_project_id=resolve_omittable(
                 self.enterprise_project_id,
                 "enterprise_project_id",
-                otherwise="an update in the connection's would count",
+                consequence="an update in the connection's would be accepted",
             ),
-            updated_after=rendered(
+            updated_after=resolve_nullable(
                 self.updated_after,
                 "updated_after",
-                left_out=self.any_update,
-                otherwise="any old update would count",
+                none_in_dag=self.any_update,
+                consequence="any old update would be accepted",
             ),
         )

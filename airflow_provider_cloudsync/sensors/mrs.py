@@ -1,4 +1,4 @@
-"""MRS: wait for an IAM user sync that somebody else starts."""
+"""MRS: wait for an IAM user sync of another caller."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from airflow_provider_cloudsync.api import services
 from airflow_provider_cloudsync.api.model import Service, Target
 from airflow_provider_cloudsync.api.parameters import literal_id, literal_names
 from airflow_provider_cloudsync.sensors.sync import CloudSyncSensor
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, given
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, NotGiven, resolve_omittable
 
 __all__ = ["MrsIamSyncSensor"]
 
 
 class MrsIamSyncSensor(CloudSyncSensor):
-    """Waits until no IAM user sync is running in an MRS cluster and the names are in it.
+    """Waits until no IAM user sync is running in an MRS cluster and the cluster has the names.
 
-    Without names it waits until the cluster is in line with IAM, which an earlier full sync may have brought about: the
-    service tells no time. To know that a sync began after now, start it with `MrsSyncIamUsersOperator`.
+    Without names it waits until ``is_synchronous`` is true. An earlier full sync may have caused that: the service
+    returns no time. To be sure of a new sync, start it with `MrsSyncIamUsersOperator`.
 
     The other parameters are those of `CloudSyncSensor`.
 
     :param cluster_id: id of the cluster. Templated.
-    :param user_names: IAM users that have to be there. Templated.
-    :param group_names: IAM user groups that have to be there. Templated.
+    :param user_names: IAM users that the cluster must have. Templated.
+    :param group_names: IAM user groups that the cluster must have. Templated.
     """
 
     template_fields: Sequence[str] = (
@@ -54,6 +54,10 @@ class MrsIamSyncSensor(CloudSyncSensor):
 
         return iam_watch_target(
             self.cluster_id,
-            user_names=given(self.user_names, "user_names", otherwise="no user would be waited for"),
-            group_names=given(self.group_names, "group_names", otherwise="no group would be waited for"),
+            user_names=resolve_omittable(
+                self.user_names, "user_names", consequence="no user would be waited for"
+            ),
+            group_names=resolve_omittable(
+                self.group_names, "group_names", consequence="no group would be waited for"
+            ),
         )

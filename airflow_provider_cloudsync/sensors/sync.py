@@ -1,4 +1,4 @@
-"""What all sensors do that wait for a sync which somebody else starts."""
+"""Base of the sensors that wait for a sync of another caller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
     BaseSensorOperator,
     conf,
 )
@@ -33,9 +32,10 @@ from airflow_provider_cloudsync.api.model import (
 from airflow_provider_cloudsync.api.parameters import flag
 from airflow_provider_cloudsync.api.times import iso
 from airflow_provider_cloudsync.connection.lookup import REFRESH_INTERVAL
-from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent, WaitTimedOut
-from airflow_provider_cloudsync.operators.cloud import recall, remember
+from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
+from airflow_provider_cloudsync.operators.cloud import load_state, store_state
 from airflow_provider_cloudsync.tasks import waiter
+from airflow_provider_cloudsync.tasks.failures import logged_failure, skipped_if
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -47,44 +47,44 @@ if TYPE_CHECKING:
 __all__ = ["CloudSyncSensor"]
 
 
-#: Key in Airflow's task state store (3.3 and later): what the pokes of a rescheduled sensor learn. Never rename it.
+#: Key in Airflow's task state store (3.3 and later): what the pokes of a rescheduled sensor learned. Never rename it.
 LEARNED_KEY = "cloudsync_learned"
-#: An end that is confirmed within so many seconds is confirmed in the worker, before it would be deferred.
+#: An end that can be confirmed within this many seconds is confirmed in the worker, without a deferral.
 _CONFIRM_HERE = CONFIRM_FAILURE
 #: Attempts at the first poll of a sensor that defers, and seconds between them. It measures the clock of the machine
 #: where ``synced_after`` was read; the triggerer's may differ.
 _FIRST_POLLS, _FIRST_PAUSE = 6, 10.0
-#: Before Airflow 3, a poke that comes more seconds than that after the start of the try is not the first one.
+#: Before Airflow 3, a poke later than this many seconds after the start of the try is not the first one.
 _LONGEST_LOADING = 60.0
 
 
 class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
-    """Waits for a sync that somebody else starts. It starts nothing.
+    """Waits for a sync of another caller. It starts nothing.
 
-    A sync that failed fails the sensor at once and for good, since waiting again can't help; with ``soft_fail`` it is
-    skipped. All modes and deferral come to the same verdicts.
+    A failed sync fails the sensor at once and without retries, since another wait cannot help; with ``soft_fail`` it is
+    skipped. All modes and deferral reach the same verdicts.
 
-    :param cloudsync_conn_id: the Airflow connection. Templated.
-    :param region: instead of the connection's region. Templated.
-    :param project_id: instead of the connection's project. Templated.
+    :param cloudsync_conn_id: ID of the Airflow connection. Templated.
+    :param region: overrides the connection's region. Templated.
+    :param project_id: overrides the connection's project. Templated.
     :param deferrable: wait in the triggerer, without a worker slot.
-    :param poke_interval: seconds or timedelta between looks. If not given: 60 s; deferred, soon at first and then at
-        a tenth of the time waited.
+    :param poke_interval: seconds or timedelta between polls. Omitted: 60 s; deferred: soon at first, then a tenth of
+        the time waited.
     """
 
     template_fields: Sequence[str] = ("cloudsync_conn_id", "region", "project_id")
     ui_color = "#e8f0fd"
 
     service: ClassVar[Service[Any]]
-    #: What the log says already.
-    _told: Progress | None = None
-    #: With what the polls of this process have learned.
+    #: Last progress in the log.
+    _logged: Progress | None = None
+    #: Ticket with what the polls of this process have learned.
     _learned: Ticket | None = None
     #: An end that polls of this process have shown and not yet confirmed.
     _confirmation: Confirmation | None = None
-    #: Lost polls in a row.
+    #: Number of lost polls in a row.
     _lost = 0
-    #: When the wait of this process began, by the monotonic clock; None: not yet.
+    #: Start of the wait in this process by the monotonic clock; None: not started.
     _began: float | None = None
 
     def __init__(
@@ -111,22 +111,22 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
 
     @abstractmethod
     def target(self) -> Target:
-        """What to wait for, from the rendered parameters, checked."""
+        """Return what to wait for, from the rendered parameters, checked."""
 
     def subject(self) -> str:
         return self.service.describe(self.target())
 
     def poke(self, context: Context) -> bool:
-        """Look once."""
-        with self.clear_errors():
+        """Poll once."""
+        with self.locate_errors():
             self._read_connection(context)
             left = self._time_left(context)
             ticket, progress = self._poll(self._ticket(context), answered_by=time.time() + left)
-            self._keep(context, ticket)
+            self._store_learned(context, ticket)
             return self._conclude(context, progress)
 
     def _read_connection(self, context: Context) -> None:
-        """Read the connection at the first poke, then each 10 minutes and after several lost polls in a row."""
+        """Read the connection at the first poke, then every 10 minutes and after several lost polls in a row."""
         from airflow_provider_cloudsync.api.waiting import polling
 
         hook = self.hook
@@ -135,7 +135,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         hook.refresh(0.0 if many_lost else REFRESH_INTERVAL)
 
     def _was_rescheduled(self, context: Context) -> bool:
-        """Return whether an earlier poke, in another process, found the connection."""
+        """Return whether a previous poke, in another process, found the connection."""
         if not self.reschedule:
             return False
         count = context.get("task_reschedule_count")
@@ -145,7 +145,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         return start is not None and time.time() - start.timestamp() > _LONGEST_LOADING
 
     def _time_left(self, context: Context) -> float:
-        """Seconds until Airflow ends the wait of a sensor that pokes; the same clocks as Airflow's."""
+        """Return the seconds until Airflow ends the wait of a sensor that pokes, by the clocks that Airflow uses."""
         timeout = float(self.timeout)
         if self.reschedule:
             first = waiter.first_start(context)
@@ -156,78 +156,75 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         return self._began + timeout - now
 
     def execute(self, context: Context) -> Any:
-        """Wait here, or look once and leave the rest to the triggerer."""
+        """Wait in the worker, or poll once and leave the rest to the triggerer."""
         from airflow_provider_cloudsync.api.waiting.polling import Confirmation
 
-        if not self.deferrable:
-            self._began, self._confirmation = None, Confirmation()
-            try:
-                return super().execute(context)
-            except AirflowSensorTimeout:
-                raise AirflowSensorTimeout(self._late(self._told)) from None
-        with self._skipping():
-            # The time runs from here, so that a slow first look counts.
-            deadline = waiter.deadline(
-                float(self.timeout), self.execution_timeout, waiter.start_of_try(context)
-            )
-            self.hook.read_until = deadline
-            # What takes longer to confirm than a deferral is left to the triggerer.
-            ticket, progress = self._first_poll(self._ticket(context), deadline)
-            if not self._conclude(context, progress):
-                if time.time() >= deadline:
-                    raise AirflowSensorTimeout(self._late(progress))
-                if progress.lost:
-                    self.log.warning(
-                        "No poll succeeded before the deferral, so the difference between this machine's clock and the "
-                        "cloud's is not known. The earliest run to accept, if any, is not corrected by it."
-                    )
-                ticket = replace(ticket, baseline=handed_over(ticket.baseline, lost=progress.lost))
-                self.hand_over(ticket, deadline=deadline, try_number=context["ti"].try_number)
+        with self._report_failure():
+            if not self.deferrable:
+                self._began, self._confirmation = None, Confirmation()
+                try:
+                    return super().execute(context)
+                except AirflowSensorTimeout:
+                    raise AirflowSensorTimeout(self._timeout_message(self._logged)) from None
+            with self.locate_errors():
+                self._poll_and_defer(context)
         return None
 
-    def _late(self, told: Progress | None) -> str:
-        seen = f" Last seen: {told.in_full}" if told else ""
-        return f"{self.subject()}: not done when the time was up, {self.timeout:.0f} s after the wait began.{seen}"
+    def _poll_and_defer(self, context: Context) -> None:
+        # The deadline counts from here, so that a slow first poll does not extend it.
+        deadline = waiter.deadline(float(self.timeout), self.execution_timeout, waiter.start_of_try(context))
+        # An end that takes longer to confirm than a deferral is left to the triggerer.
+        self.hook.read_until = deadline
+        ticket, progress = self._first_poll(self._ticket(context), deadline)
+        if self._conclude(context, progress):
+            return
+        if time.time() >= deadline:
+            raise AirflowSensorTimeout(self._timeout_message(progress))
+        if progress.lost:
+            self.log.warning(
+                "No poll succeeded before the deferral, so the difference between this machine's clock and the "
+                "cloud's is not known. The earliest run to accept, if any, is not corrected by it."
+            )
+        ticket = replace(ticket, baseline=handed_over(ticket.baseline, lost=progress.lost))
+        self.defer_wait(ticket, deadline=deadline, try_number=context["ti"].try_number)
+
+    def _timeout_message(self, last: Progress | None) -> str:
+        seen = f" Last seen: {last.in_full}" if last else ""
+        return (
+            f"Timed out after {self.timeout:.0f} s.{seen} Increase timeout, or check {self.service.console}. "
+            f"[{self.subject()}]"
+        )
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """End as the wait in the triggerer ended."""
         from airflow_provider_cloudsync.triggers.sync import Report
 
-        with self._skipping():
+        with self._report_failure(), self.locate_errors():
             report = Report.from_json(event)
-        if report.try_number != context["ti"].try_number:
-            # Airflow 3.0 resumes a retry with the report of the try before, instead of executing it.
-            self.execute(context)
-            return
-        with self._skipping():
-            self.hook.was_found_before = True
-            if isinstance(report.ended, WaitTimedOut):
-                raise AirflowSensorTimeout(report.ended.message)
-            if isinstance(report.ended, CloudSyncError):
-                raise report.ended
-            self._conclude(context, report.ended)
-            self.log.info("%s: %s", self.subject(), report.ended.why)
+            if report.try_number == context["ti"].try_number:
+                self._end(context, report.ended)
+                return
+        # Airflow 3.0 resumes a retry with the report of the previous try, instead of executing it.
+        self.execute(context)
+
+    def _end(self, context: Context, ended: Progress | CloudSyncError) -> None:
+        self.hook.was_found_before = True
+        if isinstance(ended, WaitTimedOut):
+            raise AirflowSensorTimeout(ended.message)
+        if isinstance(ended, CloudSyncError):
+            raise ended
+        self._conclude(context, ended)
+        self.log.info("%s: %s", self.subject(), ended.why)
 
     @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """The rules of ``soft_fail`` and ``never_fail``, which Airflow itself applies to poked sensors only."""
-        try:
-            with self.clear_errors():
-                yield
-        except (AirflowFailException, AirflowSensorTimeout, InvalidEvent) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-        except AirflowSkipException:
-            raise
-        except Exception as error:
-            if self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
+    def _report_failure(self) -> Iterator[None]:
+        """Log the reason of a failure in one line before it is raised, unless the sensor is skipped instead."""
+        with logged_failure(), skipped_if(bool(self.soft_fail), bool(self.never_fail)):
+            yield
 
     def _ticket(self, context: Context) -> Ticket:
         target = self.target()
-        if self._told is None:  # nothing was seen yet, so the button is not there
+        if self._logged is None:  # the first poll of this process: the link is not stored
             self.show_console(context, self.service.console, target)
         from airflow_provider_cloudsync.api.waiting.polling import Confirmation
 
@@ -235,43 +232,39 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
             return self._learned
         self._confirmation = Confirmation()
         fresh = Ticket(self.service.name, target, Stage.WATCHING, time.time())
-        return replace(fresh, baseline=self._recalled(context, target)) if self._is_poke_of_many else fresh
+        return replace(fresh, baseline=self._load_learned(context, target)) if self._pokes_alone else fresh
 
     @property
-    def _is_poke_of_many(self) -> bool:
-        """Return whether each poke is another process, which knows nothing of the polls before."""
+    def _pokes_alone(self) -> bool:
+        """Return whether each poke is a process of its own, which does not know the previous polls."""
         return self.reschedule and not self.deferrable
 
-    def _recalled(self, context: Context, target: Target) -> Mapping[str, Any]:
-        """Return what earlier pokes learned and stored, on Airflow 3.3 and later."""
+    def _load_learned(self, context: Context, target: Target) -> Mapping[str, Any]:
+        """Return what previous pokes learned and stored, on Airflow 3.3 and later."""
         try:
-            stored = recall(context, LEARNED_KEY)
+            stored = load_state(context, LEARNED_KEY)
             if stored is None:
                 return {}
             learned = json.loads(stored)
             same = learned["target"] == target and learned["try_number"] == context["ti"].try_number
             return dict(learned["baseline"]) if same else {}
-        except Exception as error:  # the store may fail in any way; this poke knows less, and no more is lost
+        except Exception as error:  # the store may fail in any way; this poke works without it
             self.log.warning("Ignoring the unreadable state of a previous poke: %r", error)
             return {}
 
-    def _keep(self, context: Context, ticket: Ticket) -> None:
-        """Keep what a poke learned for the next one."""
+    def _store_learned(self, context: Context, ticket: Ticket) -> None:
+        """Store what a poke learned for the next one."""
         before, self._learned = self._learned, ticket
-        if (
-            self._is_poke_of_many
-            and ticket.baseline
-            and (before is None or before.baseline != ticket.baseline)
-        ):
+        if self._pokes_alone and ticket.baseline and (before is None or before.baseline != ticket.baseline):
             learned = {
                 "target": dict(ticket.target),
                 "try_number": context["ti"].try_number,
                 "baseline": dict(ticket.baseline),
             }
             try:
-                remember(context, LEARNED_KEY, json.dumps(learned))
-            except Exception as error:  # what this poke saw counts all the same
-                self.log.warning("The state of this poke was not stored: %r", error)
+                store_state(context, LEARNED_KEY, json.dumps(learned))
+            except Exception as error:  # the result of this poke counts without it
+                self.log.warning("Cannot store the state of this poke: %r", error)
 
     def _poll(
         self,
@@ -281,11 +274,11 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         deadline: float | None = None,
         answered_by: float | None = None,
     ) -> tuple[Ticket, Progress]:
-        """Poll once; an end is confirmed here, unless that takes too long.
+        """Poll once. An end is confirmed by further polls, unless that takes too long.
 
-        :param hold: seconds that it may take; None: as long as a poke may.
-        :param deadline: seconds since the epoch at which it is too late to go on.
-        :param answered_by: the same for a sensor that pokes, where an end may still be confirmed soon after.
+        :param hold: seconds that the confirmation may take; None: the maximum of a poke.
+        :param deadline: seconds since the epoch after which no further poll begins.
+        :param answered_by: the same for a sensor that pokes, where an end may be confirmed shortly after it.
         """
         from airflow_provider_cloudsync.api.waiting import polling
 
@@ -296,20 +289,20 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
             seconds = longest if hold is None else hold
             return polling.poll(within, self.service, ticket, hold=seconds, confirmation=self._confirmation)
 
-        ticket, progress = self.run_with_present_key(flow)
+        ticket, progress = self.run_with_current_key(flow)
         self._lost = self._lost + 1 if progress.lost else 0
         if progress.phase is not Phase.RUNNING:
             metrics.count("waits", service=self.service.name, phase=progress.phase)
-        if progress != self._told:
+        if progress != self._logged:
             if progress.warning:
                 self.log.warning("%s", progress.warning)
             described = self.service.describe(ticket.target)
             self.log.info("%s: %s. %s", described, progress.phase.value, progress.why)
-            self._told = progress
+            self._logged = progress
         return ticket, progress
 
     def _first_poll(self, ticket: Ticket, deadline: float) -> tuple[Ticket, Progress]:
-        """Poll before a deferral; a lost poll is repeated."""
+        """Poll before a deferral. Repeat a lost poll."""
         for _ in range(_FIRST_POLLS - 1):
             ticket, progress = self._poll(ticket, hold=_CONFIRM_HERE, deadline=deadline)
             if not progress.lost or time.time() + _FIRST_PAUSE > deadline:
@@ -320,13 +313,12 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
     def _conclude(self, context: Context, progress: Progress) -> bool:
         if progress.phase is Phase.RUNNING:
             return False
-        target = self.target()
         if progress.phase is Phase.FAILED:
-            raise AirflowFailException(f"{self.subject()} failed. {progress.why}")
-        happened = {
+            raise AirflowFailException(f"Sync failed. {progress.why} [{self.subject()}]")
+        outcome = {
             "outcome": progress.phase.value,
             "run": progress.run_text,
             "seen_at": iso(round(time.time() * 1000)),
         }
-        self.tell_outlets(context, self.service.name, target, happened)
+        self.annotate_outlet_events(context, self.service.name, self.target(), outcome)
         return True

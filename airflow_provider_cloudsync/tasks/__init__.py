@@ -1,1 +1,1 @@
-"""Parts that operators and sensors share."""
+"""Parts that operators and sensors share: waits, failures, tries, stored tickets, rendered fields."""

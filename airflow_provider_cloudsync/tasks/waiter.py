@@ -1,4 +1,4 @@
-"""What operators and sensors have in common: how long a wait may be, and how it is handed to a triggerer."""
+"""Base of operators and sensors: parameters, deadline, wait in the worker, deferral and asset events."""
 
 from __future__ import annotations
 
@@ -6,28 +6,19 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from airflow_provider_cloudsync import assets
 from airflow_provider_cloudsync.api.model import Phase
 from airflow_provider_cloudsync.api.parameters import filled, listed, literal
 from airflow_provider_cloudsync.api.text import shown
-from airflow_provider_cloudsync.exceptions import (
-    CloudSyncError,
-    CredentialsRejected,
-    InvalidConnection,
-    InvalidEvent,
-    InvalidParameter,
-    SyncFailed,
-    WaitTimedOut,
-)
-from airflow_provider_cloudsync.links import ConsoleLink, leave
+from airflow_provider_cloudsync.exceptions import CredentialsRejected, InvalidParameter
+from airflow_provider_cloudsync.links import ConsoleLink, store_url
+from airflow_provider_cloudsync.tasks.failures import located_errors, logged_failure
 from airflow_provider_cloudsync.tasks.rendering import as_written
 
 if TYPE_CHECKING:
@@ -42,21 +33,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-#: Errors that say by themselves what they are about.
-_NAME_THEIR_SUBJECT = (InvalidParameter, InvalidEvent, SyncFailed, WaitTimedOut)
-#: Airflow can fail a task that is resumed while the process that deferred it is still being reaped (up to 5 s).
+#: Seconds before the first poll of a trigger. Airflow can fail a task that is resumed while the process that deferred
+#: it is still being reaped (up to 5 s).
 _FIRST_POLL_DELAY = 6.0
-#: Our own deadline comes first; Airflow's timeout of the deferral is there for a triggerer that is stuck.
+#: Seconds from our deadline to Airflow's timeout of the deferral, which is for a triggerer that is stuck.
 _BACKSTOP = 300.0
-#: By so much our deadline comes before Airflow's ``execution_timeout``, so that the message is the one that says why: a
-#: last look, and a triggerer that has other things to do, fit in. Of a short time it is a fifth at the most.
+#: Seconds from our deadline to Airflow's ``execution_timeout``, for a last poll and a busy triggerer: our message gives
+#: the reason. At most a fifth of a short ``execution_timeout``.
 _HEAD_START = 5.0
 
 
 def seconds(value: float | timedelta, name: str) -> float:
-    """A duration in seconds, above zero.
+    """Return a duration in seconds.
 
-    :raises InvalidParameter: if it is none.
+    :raises InvalidParameter: if it is not a duration above zero.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if not _is_number(number) or not 0 < number < 10**9:
@@ -71,24 +61,23 @@ def _is_number(value: object) -> bool:
 
 
 def start_of_try(context: Context) -> datetime | None:
-    """When the try began, as Airflow has it; None where nobody says, as in a test of a DAG."""
+    """Return the start of the try by Airflow's clock; None if the context has none, as in a test of a DAG."""
     start = getattr(context.get("ti"), "start_date", None)
     return start if isinstance(start, datetime) else None
 
 
 def first_start(context: Context) -> datetime | None:
-    """When a rescheduled sensor began, as Airflow has it; None where nobody says."""
-    ask = getattr(context.get("ti"), "get_first_reschedule_date", None)  # Airflow 3
-    first = ask(context) if callable(ask) else None
+    """Return the start of a rescheduled sensor by Airflow's clock; None if the context has none."""
+    get_first = getattr(context.get("ti"), "get_first_reschedule_date", None)  # Airflow 3
+    first = get_first(context) if callable(get_first) else None
     return first if isinstance(first, datetime) else start_of_try(context)
 
 
 def deadline(timeout: float, execution_timeout: timedelta | None, began: datetime | None = None) -> float:
-    """When a wait that begins now is over, in seconds since the epoch: the earlier of the two.
+    """Return the deadline of a wait that begins now, in seconds since the epoch: the earlier of the two timeouts.
 
-    :param began: for a wait in the triggerer: when the try began. Airflow 2.11 counts its ``execution_timeout`` from
-        there, and not from here: loading the DAG file comes between. Later versions do not end it, so that it does no
-        harm to be early.
+    :param began: start of the try, for a wait in the triggerer. Airflow 2.11 counts ``execution_timeout`` from there,
+        before it loads the DAG file. Later versions do not end a deferred task, so an early deadline does no harm.
     """
     now = time.time()
     end = now + timeout
@@ -100,7 +89,7 @@ def deadline(timeout: float, execution_timeout: timedelta | None, began: datetim
 
 
 class NotGiven(Enum):
-    """What a parameter is that was left out. None would not do: a template, or a mapped list, may come to None."""
+    """Value of an omitted parameter. It is not None, since a template or a mapped list may render to None."""
 
     NOT_GIVEN = "not given"
 
@@ -111,38 +100,37 @@ class NotGiven(Enum):
 NOT_GIVEN = NotGiven.NOT_GIVEN
 
 
-def given(value: T | NotGiven | None, name: str, *, otherwise: str) -> T | None:
-    """A parameter that may be left out, after rendering; None where it was.
+def resolve_omittable(value: T | NotGiven | None, name: str, *, consequence: str) -> T | None:
+    """Return a parameter that may be omitted, after rendering; None if it was omitted.
 
-    :param otherwise: what would happen if None stood for "left out": the most must not be done because the least was
-        not said.
+    :param consequence: effect if None meant "omitted". An unset value must not select everything.
     :raises InvalidParameter: if it is None.
     """
     if value is None:
         raise InvalidParameter(
-            f"{name} is None, perhaps from a template or another task's output, so {otherwise}. Give it a value; if "
-            "that is meant, leave it out."
+            f"{name} is None, perhaps from a template or another task's output, so {consequence}. Set a value, or "
+            "omit the parameter if that is intended."
         )
     return None if isinstance(value, NotGiven) else value
 
 
-def rendered(value: T | None, name: str, *, left_out: bool, otherwise: str) -> T | None:
-    """A parameter that may be None, after rendering.
+def resolve_nullable(value: T | None, name: str, *, none_in_dag: bool, consequence: str) -> T | None:
+    """Return a parameter that may be None, after rendering.
 
-    :param left_out: whether it is None in the DAG file. A template that renders to None is a mistake.
-    :param otherwise: what would happen.
+    :param none_in_dag: whether it is None in the DAG file. A template that renders to None is a mistake.
+    :param consequence: effect of None.
     :raises InvalidParameter: if a template rendered to None.
     """
-    if value is None and not left_out:
+    if value is None and not none_in_dag:
         raise InvalidParameter(
-            f"{name} is a template that rendered to None, so {otherwise}. Give it a value; if that is "
-            "meant, write None into the DAG file."
+            f"{name} is a template that rendered to None, so {consequence}. Set a value, or write None in the DAG "
+            "file if that is intended."
         )
     return value
 
 
 class Waiter:
-    """What operators and sensors are alike in: the way into the cloud and to its console, and handing a wait over."""
+    """Base of operators and sensors: hook, console link, errors, waits and asset events."""
 
     operator_extra_links: Collection[BaseOperatorLink] = (ConsoleLink(),)
     cloudsync_conn_id: str
@@ -154,14 +142,14 @@ class Waiter:
         outlets: list[Any]
 
         def defer(self, **arguments: Any) -> NoReturn:
-            """Airflow's."""
+            """Airflow's own method."""
 
     else:
 
         def __setattr__(self, name: str, value: Any) -> None:
-            """Keep text of the DAG file that is no template, and read what can be read only once.
+            """Keep literal text of the DAG file unchanged, and turn iterators that can be read only once into lists.
 
-            Airflow renders a templated field by assigning it. Mapped operators are rendered without a method that
+            Airflow renders a templated field by assigning it. It renders mapped operators without any method that
             could be overridden.
             """
             if name in self.template_fields:
@@ -172,28 +160,20 @@ class Waiter:
 
     @abstractmethod
     def subject(self) -> str:
-        """What the task is about, for the beginning of an error; asked for when the parameters are known to be good."""
+        """Return what the task works on, for the end of an error. The parameters have been checked before."""
+
+    def locate_errors(self) -> AbstractContextManager[None]:
+        """Append the subject to errors: see `failures.located_errors`."""
+        return located_errors(self.subject, self.cloudsync_conn_id)
 
     @contextmanager
-    def clear_errors(self) -> Iterator[None]:
-        """Let errors begin with what they are about, and fail for good where the key was rejected.
-
-        Each retry with that key would be one more failure, and five lock it for everyone.
-        """
-        try:
+    def report_failure(self) -> Iterator[None]:
+        """Log the reason of a failure in one line before it is raised. Used once in each entry point of Airflow."""
+        with logged_failure(), self.locate_errors():
             yield
-        except CloudSyncError as error:
-            if isinstance(error, InvalidConnection):
-                if f'"{self.cloudsync_conn_id}"' not in error.message:
-                    error.add_prefix(f'Connection "{self.cloudsync_conn_id}"')
-            elif not isinstance(error, _NAME_THEIR_SUBJECT):
-                error.add_prefix(self.subject())
-            if isinstance(error, CredentialsRejected):
-                raise AirflowFailException(error.message) from error
-            raise
 
     def check_connection_parameters(self) -> None:
-        """Check at parse time what the DAG file holds.
+        """Check literal values of the DAG file at parse time.
 
         :raises InvalidParameter: for empty text.
         """
@@ -202,7 +182,7 @@ class Waiter:
 
     @cached_property
     def hook(self) -> CloudSyncHook:
-        """The way to the service; the connection is read when it is first used.
+        """Hook of the service. The connection is read at its first use.
 
         :raises InvalidParameter: if a template rendered to None or to empty text.
         """
@@ -212,27 +192,27 @@ class Waiter:
         return CloudSyncHook(conn_id, region=self._filled("region"), project_id=self._filled("project_id"))
 
     def _filled(self, name: str) -> str | None:
-        value = rendered(
+        value = resolve_nullable(
             getattr(self, name),
             name,
-            left_out=self.__dict__.get("_written", {}).get(name) is None,
-            otherwise="the connection's would be used",
+            none_in_dag=self.__dict__.get("_written", {}).get(name) is None,
+            consequence="the connection's would be used",
         )
         return None if value is None else filled(value, name)
 
     def show_console(self, context: Context, console: Console, target: Target) -> None:
-        """Give the task its button, once it is known what it is about.
+        """Store the console URL for the task's link.
 
-        :raises InvalidConnection: if the connection can't be used.
+        :raises InvalidConnection: if the connection cannot be used.
         """
         url = console.url(self.hook.cloud, target)
         if url is not None:
-            leave(context, url)
+            store_url(context, url)
 
-    def wait_here(self, service: Service[Any], ticket: Ticket, *, deadline: float) -> Progress:
-        """Wait in this process until a sync has ended; read the connection again now and then.
+    def wait_in_worker(self, service: Service[Any], ticket: Ticket, *, deadline: float) -> Progress:
+        """Wait in this process until a sync has ended. Read the connection again every 10 minutes.
 
-        :raises WaitTimedOut: when the deadline comes first.
+        :raises WaitTimedOut: if the deadline passes first.
         """
         from airflow_provider_cloudsync.api.waiting import polling
         from airflow_provider_cloudsync.connection.lookup import REFRESH_INTERVAL
@@ -240,7 +220,7 @@ class Waiter:
         self.hook.read_until = deadline
         state = polling.WaitState(ticket)
         while True:
-            progress = self.run_with_present_key(
+            progress = self.run_with_current_key(
                 partial(
                     polling.until_done,
                     service=service,
@@ -257,8 +237,8 @@ class Waiter:
             if self.hook.refresh() is not before:
                 state.pause = 0.0
 
-    def run_with_present_key(self, flow: Callable[[Cloud], Flow[T]]) -> T:
-        """Drive a flow of looks; if the key is rejected and the connection has another by now, once more with that."""
+    def run_with_current_key(self, flow: Callable[[Cloud], Flow[T]]) -> T:
+        """Run a polling flow. If the key is rejected and the connection has a new one, run it again with that."""
         while True:
             try:
                 return self.hook.run(flow(self.hook.cloud))
@@ -266,16 +246,16 @@ class Waiter:
                 if not self.hook.has_new_key():
                     raise
                 log.info(
-                    "The key was rejected, and the connection has another one now; the wait goes on with it."
+                    "Access key rejected, but the connection has a new key. Continuing with the new key."
                 )
 
-    def tell_outlets(
-        self, context: Context, service: str, target: Target, happened: Mapping[str, Any]
+    def annotate_outlet_events(
+        self, context: Context, service: str, target: Target, outcome: Mapping[str, Any]
     ) -> None:
-        """Attach what happened to the event of the outlet that stands for the target, if the task has one.
+        """Attach the outcome to the event of the outlet that stands for the target, if the task has one.
 
         :param service: the service's name, as in a ticket.
-        :param happened: plain JSON; goes under ``cloudsync`` into the event's extra.
+        :param outcome: plain JSON, stored under ``cloudsync`` in the event's extra.
         """
         identified = assets.identify(service, target)
         uris = [
@@ -291,23 +271,21 @@ class Waiter:
         try:
             region = self.region or self.hook.cloud.region
         except Exception as error:
-            # All is done and only the look-up of a connection failed: no reason for a red task.
-            log.warning(
-                "The region is not known (%s), so outlets are told by their ids alone.", type(error).__name__
-            )
+            # The sync has ended, so a failed look-up of the connection must not fail the task.
+            log.warning("Region unknown (%s). Matching outlets by ID only.", type(error).__name__)
             region = None
         _, ids = identified
         for outlet, uri in uris:
             if assets.stands_for(uri, service, target, region):
                 try:
                     extra = events[outlet].extra
-                except Exception as error:  # a reference to an asset: Airflow looks up what it stands for
-                    log.warning("The event of %s is told nothing (%s).", uri, type(error).__name__)
+                except Exception as error:  # a reference to an asset, which Airflow has to resolve
+                    log.warning("Cannot annotate asset event %s (%s).", uri, type(error).__name__)
                 else:
-                    extra["cloudsync"] = {"service": service, **ids, **happened}
+                    extra["cloudsync"] = {"service": service, **ids, **outcome}
 
-    def hand_over(self, ticket: Ticket, *, deadline: float, try_number: int) -> NoReturn:
-        """Leave a wait to a triggerer; the task goes on in its ``execute_complete``."""
+    def defer_wait(self, ticket: Ticket, *, deadline: float, try_number: int) -> NoReturn:
+        """Defer a wait to the triggerer. The task is resumed in its ``execute_complete``."""
         from airflow_provider_cloudsync.triggers.sync import SyncTrigger
 
         now = time.time()

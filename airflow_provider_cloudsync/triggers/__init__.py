@@ -1,1 +1,1 @@
-"""Triggers of the provider; each module stands for a service."""
+"""Triggers: one for all waits of tasks, and event triggers for assets."""

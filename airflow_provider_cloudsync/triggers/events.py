@@ -1,8 +1,8 @@
-"""Event triggers for `AssetWatcher` (Airflow 3.0 and later): a run that somebody else started has ended.
+"""Event triggers for `AssetWatcher` (Airflow 3.0 and later): a run of another caller has ended.
 
-An event trigger has no end: one that ends, or raises, is started again by Airflow within a second or two. So these bear
-what may pass, say once what will not, and look seldom then. All that watch by one connection share their looks, as
-deferred tasks do, in each version of Airflow: hundreds of watches of one workspace cost what one costs.
+An event trigger has no end: Airflow restarts one that ends or raises within two seconds. Therefore these triggers
+tolerate temporary faults, and log a permanent one once and poll rarely until it is fixed. All watches of one connection
+share their polls, as deferred tasks do: hundreds of watches of one workspace cost as much as one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Outcome = Literal["succeeded", "failed", "any"]
 
 @contextmanager
 def _as_type_error() -> Iterator[None]:
-    """Triggers are made of what is stored, and the only error that does not end the whole triggerer is this one."""
+    """Raise parameter errors as TypeError: from a stored trigger, any other error ends the whole triggerer."""
     try:
         yield
     except InvalidParameter as error:
@@ -48,15 +48,15 @@ def _as_type_error() -> Iterator[None]:
 
 
 class CloudSyncEventTrigger(BaseEventTrigger):
-    """Reports each run that ends, for ever.
+    """Reports each run that ends. It has no end itself.
 
-    :param cloudsync_conn_id: the Airflow connection.
-    :param region: instead of the connection's.
-    :param project_id: instead of the connection's.
-    :param poll_interval: seconds or timedelta between looks; not below what the service's quota bears.
+    :param cloudsync_conn_id: ID of the Airflow connection.
+    :param region: overrides the connection's region.
+    :param project_id: overrides the connection's project.
+    :param poll_interval: seconds or timedelta between polls; at least what the service's rate limit allows.
     """
 
-    #: What the payload of an event calls the service, as in the extra of the event of an outlet.
+    #: Name of the service in the payload of an event, as in the extra of an outlet's event.
     service: str
 
     def __init__(
@@ -69,8 +69,8 @@ class CloudSyncEventTrigger(BaseEventTrigger):
     ) -> None:
         if not AIRFLOW_V_3_0_PLUS:
             raise RuntimeError(
-                "Event triggers are for AssetWatcher, which came with Airflow 3.0. On this version, let a scheduled "
-                "DAG begin with one of the sensors."
+                "Event triggers need AssetWatcher (Airflow 3.0 and later). On this version, begin a scheduled DAG with "
+                "one of the sensors."
             )
         super().__init__()  # type: ignore[no-untyped-call]
         self.cloudsync_conn_id = cloudsync_conn_id
@@ -87,28 +87,28 @@ class CloudSyncEventTrigger(BaseEventTrigger):
 
     @abstractmethod
     def watch(self) -> Watch:
-        """What is watched, checked."""
+        """Return what is watched, checked."""
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """Those of this class, as plain JSON."""
+        """Return the arguments of this class, as plain JSON."""
 
-    def wanted(self, outcome: str) -> bool:
-        """Return whether a run that ended so is reported."""
+    def is_reported(self, outcome: str) -> bool:
+        """Return whether a run with this outcome is reported."""
         return True
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them. Equal watches are one trigger to it."""
+        """Return class path and arguments, which Airflow stores. Equal watches are one trigger in Airflow."""
         common = ("cloudsync_conn_id", "region", "project_id", "poll_interval")
         arguments = {**self.arguments(), **{name: getattr(self, name) for name in common}}
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Report, remember, look on."""
+        """Poll, report and store, without an end."""
         from airflow_provider_cloudsync.triggers.watcher import Watcher
 
         path, arguments = self.serialize()
-        # How it is watched may be changed without beginning anew.
+        # A change of these two keeps the stored memory.
         of = {name: value for name, value in arguments.items() if name not in ("poll_interval", "catchup")}
         watcher = Watcher(
             self.watch(),
@@ -117,17 +117,17 @@ class CloudSyncEventTrigger(BaseEventTrigger):
             poll_interval=self.poll_interval,
             store=getattr(self, "asset_state_store", None),
         )
-        memory = await watcher.recall()
+        memory = await watcher.load()
         while True:
-            news = await watcher.news(memory)
-            reported = [each for each in news.ended if self.wanted(each.outcome)]
-            if reported and (others := await watcher.written_by_others()) is not None:
-                memory = others  # another triggerer goes on with this, which was thought to be dead
+            news = await watcher.next_news(memory)
+            reported = [each for each in news.ended if self.is_reported(each.outcome)]
+            if reported and (others := await watcher.changes_of_others()) is not None:
+                memory = others  # another triggerer has taken over this trigger
                 continue
             for ended in reported:
                 yield TriggerEvent(self._payload(ended))  # type: ignore[no-untyped-call]
             memory = news.memory
-            await watcher.remember(memory, reported=bool(reported))
+            await watcher.store(memory, reported=bool(reported))
 
     def _payload(self, ended: Ended) -> dict[str, Any]:
         return {
@@ -145,11 +145,11 @@ class DataArtsMemberSyncTrigger(CloudSyncEventTrigger):
 
     The other parameters are those of `CloudSyncEventTrigger`.
 
-    :param workspace: id of the workspace.
-    :param sync_task_id: id of the member sync task.
+    :param workspace: ID of the workspace.
+    :param sync_task_id: ID of the member sync task.
     :param outcome: which runs are reported: ``succeeded``, ``failed`` or ``any``.
-    :param catchup: where nothing is known of an earlier report, report the last run, too, although it had ended before
-        the first look.
+    :param catchup: if there is no memory of earlier reports, also report the last run that ended before the first
+        poll.
     """
 
     service = "dataarts"
@@ -175,7 +175,7 @@ class DataArtsMemberSyncTrigger(CloudSyncEventTrigger):
         one_of(self.outcome, "outcome", ("succeeded", "failed", "any"))
         return watch_task(self.workspace, self.sync_task_id, catchup=self.catchup)
 
-    def wanted(self, outcome: str) -> bool:
+    def is_reported(self, outcome: str) -> bool:
         return self.outcome in ("any", outcome)
 
     def arguments(self) -> dict[str, Any]:
@@ -193,10 +193,10 @@ class CocVendorAccountSyncTrigger(CloudSyncEventTrigger):
     The other parameters are those of `CloudSyncEventTrigger`.
 
     :param vendor: such as ``AWS``; see `CocVendorAccountSyncSensor`.
-    :param account_id: the vendor's own id of the account; None: every account, with an event for each.
+    :param account_id: the vendor's own ID of the account; None: every account, with an event for each.
     :param outcome: which syncs are reported: ``succeeded``, ``failed`` or ``any``.
-    :param catchup: where nothing is known of an earlier report, report the last sync, too, although it had ended before
-        the first look.
+    :param catchup: if there is no memory of earlier reports, also report the last sync that ended before the first
+        poll.
     """
 
     service = "coc"
@@ -222,7 +222,7 @@ class CocVendorAccountSyncTrigger(CloudSyncEventTrigger):
         one_of(self.outcome, "outcome", ("succeeded", "failed", "any"))
         return watch_accounts(self.vendor, self.account_id, catchup=self.catchup)
 
-    def wanted(self, outcome: str) -> bool:
+    def is_reported(self, outcome: str) -> bool:
         return self.outcome in ("any", outcome)
 
     def arguments(self) -> dict[str, Any]:
@@ -237,14 +237,13 @@ class CocVendorAccountSyncTrigger(CloudSyncEventTrigger):
 class HssClusterEventsTrigger(CloudSyncEventTrigger):
     """Reports updates of the protection events of a container cluster in HSS, with or without new events.
 
-    HSS takes five looks a minute from one user or address, of everybody's clusters together.
+    HSS allows five polls a minute from one user or IP address, for all clusters together.
 
     The other parameters are those of `CloudSyncEventTrigger`.
 
-    :param cluster_id: id of the cluster; None: all clusters of the enterprise project.
+    :param cluster_id: ID of the cluster; None: all clusters of the enterprise project.
     :param enterprise_project_id: None: the connection's.
-    :param catchup: where nothing is known of an earlier report, report the last update, too, although it came before
-        the first look.
+    :param catchup: if there is no memory of earlier reports, also report the last update before the first poll.
     """
 
     service = "hss"
@@ -276,14 +275,14 @@ class HssClusterEventsTrigger(CloudSyncEventTrigger):
 
 
 class MrsIamSyncTrigger(CloudSyncEventTrigger):
-    """Reports ends of IAM user syncs in an MRS cluster, whoever started them and however they went.
+    """Reports ends of IAM user syncs in an MRS cluster, of any caller and with any outcome.
 
-    A cluster shows whether a sync is under way, and no more. So one that begins and ends between two looks is not seen,
-    and two that follow each other between two looks are one: look more often (`poll_interval`) than syncs are long.
+    A cluster shows only whether a sync is active. A sync that begins and ends between two polls is not seen, and two
+    syncs in a row may be reported as one. Set ``poll_interval`` below the duration of a sync.
 
     The other parameters are those of `CloudSyncEventTrigger`.
 
-    :param cluster_id: id of the cluster.
+    :param cluster_id: ID of the cluster.
     """
 
     service = "mrs"

@@ -1,7 +1,6 @@
-"""The one trigger for every wait, and the report that it makes.
+"""Trigger of all waits, and its report.
 
-A report is plain JSON. It carries all that the task needs when it is resumed, so that nothing else has to survive the
-deferral: the ticket, the deadline and the try that deferred.
+A report is plain JSON with all that the resumed task needs: the ticket, the deadline and the try that deferred.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cloudsync import metrics
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Ticket
+from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
     CredentialsRejected,
@@ -30,26 +30,25 @@ __all__ = ["SyncTrigger"]
 log = logging.getLogger(__name__)
 
 REPORT_VERSION = 1
-#: Of the arguments of a trigger. A later release that gives them another meaning counts up and still reads these.
+#: Version of the arguments of a trigger. A release that changes their meaning increases it, and still reads this.
 TRIGGER_VERSION = 1
-#: What a trigger's cancellation says from Airflow 3.3 on where `SyncTrigger.on_kill` follows.
+#: Message of a cancellation that `SyncTrigger.on_kill` follows (Airflow 3.3 and later).
 _ON_KILL_FOLLOWS = "__airflow_user_action__"
-#: Greatest age in seconds of a look-up of the connection that a trigger begins with. Triggers that begin in the same
-#: moment share one.
+#: Greatest age in seconds of a connection look-up when a trigger starts. Triggers that start together share one.
 _AGE_AT_START = 0.001
-#: The same after a rejected key; a thousand waits may ask because of one.
+#: The same after a rejected key, which may affect a thousand waits at once.
 _AGE_AT_REJECTION = 0.5
-#: Never changed; all triggers have it between them.
+#: Shared by all triggers to save memory; never changed.
 _NONE: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a deferred wait ended.
+    """Report of how a deferred wait ended.
 
-    :param ticket: as the trigger was given it; read only where the wait goes on, so that an error is told as what it
-        is even if the ticket is of another release.
-    :param ended: the verdict, or the error that the wait ended with.
+    :param ticket: argument of the trigger, unchanged. It is read only if the sync continues, so that an error is
+        reported as such even if the ticket is of another release.
+    :param ended: the verdict, or the error that ended the wait.
     """
 
     ticket: Mapping[str, Any]
@@ -58,7 +57,7 @@ class Report:
     ended: Progress | CloudSyncError
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON, for the event of a trigger."""
+        """Return the report as plain JSON, for the event of a trigger."""
         if isinstance(self.ended, CloudSyncError):
             ended: dict[str, Any] = {
                 "error": self.ended.to_report(),
@@ -87,21 +86,21 @@ class Report:
 
     @classmethod
     def from_json(cls, event: Any) -> Report:
-        """Read the event that a task is resumed with.
+        """Read the event with which a task is resumed.
 
-        :raises InvalidEvent: if it is missing, damaged, or of a version that this release does not know.
+        :raises InvalidEvent: if it is missing, damaged, or of an unknown version.
         """
         if not isinstance(event, Mapping) or event.get("version") != REPORT_VERSION:
             raise InvalidEvent(
-                "The task was resumed without a report of its trigger that this release can read, so it is not known "
-                "how the wait ended. Clear the task: it looks first, and starts nothing that is already running."
+                "No report of the trigger that this release can read, so the end of the wait is not known. Clear the "
+                "task: it polls first, and starts nothing that is already running."
             )
         try:
             ended: Progress | CloudSyncError
             if event["error"] is not None:
                 ended = from_report(event["error"])
             else:
-                run = event.get("run")  # the first releases did not tell it
+                run = event.get("run")  # the first releases did not write it
                 ended = Progress(
                     Phase(event["phase"]),
                     str(event["why"]),
@@ -111,27 +110,25 @@ class Report:
                 )
             return cls(dict(event["ticket"]), float(event["deadline"]), int(event["try_number"]), ended)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidEvent(
-                f"The report of the trigger is damaged ({error!r}). Clear the task."
-            ) from error
+            raise InvalidEvent(f"The report of the trigger is damaged ({error!r}). Clear the task.") from None
 
 
 class SyncTrigger(BaseTrigger):
-    """Waits in the triggerer until the sync of a ticket is done, or its deadline is over.
+    """Waits in the triggerer until the sync of a ticket has ended or its deadline has passed.
 
-    It holds no secret: the connection is looked up when it runs. It never raises; how the wait ended, errors too, is
-    in the event (`Report`).
+    It holds no secret: the connection is looked up when the trigger runs. It never raises: the event (`Report`) holds
+    the end of the wait, also an error.
 
-    :param ticket: what `Ticket.to_json` made.
+    :param ticket: result of `Ticket.to_json`.
     :param deadline: seconds since the epoch; absolute, so that a move to another triggerer does not extend it.
-    :param cloudsync_conn_id: the Airflow connection.
-    :param region: instead of the connection's.
-    :param project_id: instead of the connection's.
-    :param poll_interval: seconds between looks; None: adaptive.
-    :param not_before: seconds since the epoch before which it does not look.
-    :param try_number: the try of the task that deferred.
-    :param version: of these arguments; a task that an older release deferred ends under this one.
-    :param unknown: arguments of a later release, after a downgrade: the wait ends with an error that says so.
+    :param cloudsync_conn_id: ID of the Airflow connection.
+    :param region: overrides the connection's region.
+    :param project_id: overrides the connection's project.
+    :param poll_interval: seconds between polls; None: adaptive.
+    :param not_before: seconds since the epoch of the earliest poll.
+    :param try_number: try of the task that deferred.
+    :param version: version of these arguments. This release resumes tasks that an older release deferred.
+    :param unknown: arguments of a later release, after a downgrade: the wait ends with an error.
     """
 
     def __init__(
@@ -149,10 +146,10 @@ class SyncTrigger(BaseTrigger):
         **unknown: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        # As text: a thousand waits are in one process, and this takes a tenth of the memory.
+        # Stored as text, which takes a tenth of the memory: one process holds a thousand waits.
         self._ticket: str | Ticket = json.dumps(ticket)
         self.deadline = deadline
-        # A thousand waits have few connections between them.
+        # A thousand waits share few connection IDs.
         self.cloudsync_conn_id = (
             sys.intern(cloudsync_conn_id) if type(cloudsync_conn_id) is str else cloudsync_conn_id
         )
@@ -166,11 +163,11 @@ class SyncTrigger(BaseTrigger):
 
     @property
     def ticket(self) -> Any:
-        """What `Ticket.to_json` made; or whatever else it was given, which is told when it is read."""
+        """Argument ``ticket``. An invalid one is reported when the trigger reads it."""
         return self._ticket.to_json() if isinstance(self._ticket, Ticket) else json.loads(self._ticket)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as Airflow stores them until a triggerer takes the wait."""
+        """Return class path and arguments, which Airflow stores until a triggerer runs the trigger."""
         names = (
             "ticket",
             "deadline",
@@ -186,7 +183,7 @@ class SyncTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {**arguments, **self.unknown}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and report once."""
+        """Wait, then report once."""
         ended: Progress | CloudSyncError
         try:
             ended = await self._wait(self._read())
@@ -194,49 +191,50 @@ class SyncTrigger(BaseTrigger):
             ended = error
         except asyncio.CancelledError as cancelled:
             if cancelled.args != (_ON_KILL_FOLLOWS,):
-                self._say_what_goes_on()
+                self._log_active_run()
             raise
         except Exception as error:
-            # Whatever it is, a trigger that raises leaves some versions of Airflow in a loop of resumptions.
-            log.exception("The wait ended with an unexpected error.")
+            # A trigger that raises puts some versions of Airflow in a loop of resumptions.
+            log.exception("Unexpected error: the wait ends.")
             ended = CloudSyncError(
-                f"The wait ended with an unexpected error, {type(error).__name__}: {error}"
+                f"Unexpected error in the triggerer, {type(error).__name__}: {one_line(str(error))}. See the log of "
+                "the trigger, then clear the task."
             )
         ticket = self.ticket
         report = Report(ticket if isinstance(ticket, Mapping) else {}, self.deadline, self.try_number, ended)
         yield TriggerEvent(report.to_json())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Say what goes on without the task. Called from Airflow 3.3 on; nothing is cancelled.
+        """Log what continues without the task (Airflow 3.3 and later). Nothing is cancelled.
 
-        Airflow calls it when a user ends the task, and also when the wait moves to another triggerer.
+        Airflow calls it when a user terminates the task, and also when the wait moves to another triggerer.
         """
-        self._say_what_goes_on()
+        self._log_active_run()
 
-    def _say_what_goes_on(self) -> None:
+    def _log_active_run(self) -> None:
         from airflow_provider_cloudsync.api.services import find_service
         from airflow_provider_cloudsync.api.waiting.polling import left_behind
 
         try:
             ticket = self._read()
             text = left_behind(find_service(ticket.service), ticket.target)
-        except CloudSyncError:  # nothing that it could be about
+        except CloudSyncError:  # no readable ticket
             return
         if ticket.stage is Stage.STARTED:
             log.warning(
-                "The wait was stopped here: the task was ended, or another triggerer goes on. %s", text
+                "Wait stopped: the task was terminated, or another triggerer continues the wait. %s", text
             )
 
     def _read(self) -> Ticket:
-        """The ticket.
+        """Return the ticket.
 
-        :raises InvalidEvent: if these arguments are not of this release.
+        :raises InvalidEvent: if the arguments are of another release.
         """
         if self.version != TRIGGER_VERSION or self.unknown:
             raise InvalidEvent(
                 f"The task was deferred by another release of airflow-provider-cloudsync (version {self.version!r} of "
-                f"the trigger, this one reads {TRIGGER_VERSION}). Clear the task: it looks first, and starts nothing "
-                "that is already running."
+                f"the trigger, this release reads {TRIGGER_VERSION}). Clear the task: it polls first, and starts "
+                "nothing that is already running."
             )
         if not isinstance(self._ticket, Ticket):
             self._ticket = Ticket.from_json(self.ticket)
@@ -254,7 +252,7 @@ class SyncTrigger(BaseTrigger):
         lookup = ConnectionLookup(hook, deadline=self.deadline)
         state = WaitState(ticket)
         with metrics.Wait(ticket.service, gauge=True) as wait:
-            # Read now: an edit just before the deferral counts, whatever other waits read earlier.
+            # Read again, since an edit shortly before the deferral counts.
             cloud = await lookup.read(max_age=_AGE_AT_START)
             while True:
                 waiting = until_done(
@@ -275,7 +273,7 @@ class SyncTrigger(BaseTrigger):
                     if cloud.credentials.identity == before.credentials.identity:
                         raise
                     log.info(
-                        "The key was rejected, and the connection has another one now; the wait goes on with it."
+                        "Access key rejected, but the connection has a new key. Continuing with the new key."
                     )
                     state.pause = 0.0
                     continue

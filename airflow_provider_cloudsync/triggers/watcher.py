@@ -1,8 +1,8 @@
-"""An event trigger at work: looking without an end, and remembering what was reported.
+"""Loop of an event trigger: poll without an end, and store what was reported.
 
-The memory is kept in Airflow's asset state store (3.3 and later), and written only when Airflow had the time to store
-the event itself. So no event is lost when a triggerer dies; if it dies in these seconds, the event comes twice, with
-the same ``run`` in it. Airflow before 3.3 gives a trigger nothing to remember by: there, each start begins anew.
+The memory is in Airflow's asset state store (3.3 and later). It is written after Airflow had the time to store the
+event itself, so no event is lost when a triggerer dies. If it dies within these seconds, the event comes twice, with
+the same ``run``. Airflow before 3.3 has no store for triggers: there, each start begins without a memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.waiting.watching import (
     Memory,
     News,
@@ -32,30 +33,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Of what is kept. A later release that writes something else counts up.
+#: Version of the stored memory. A release that changes its form increases it.
 _MEMORY_VERSION = 1
-#: An event is in Airflow's database about two seconds after it was reported; it is given this time twice (seconds).
-_UNTIL_STORED = 3.0
-#: After an error that will not pass by itself, the next look is so much later (seconds): longer than a key is locked.
-_SELDOM = 600.0
-#: So often it is looked whether a connection whose key is rejected has another one (seconds).
-_ANOTHER_KEY = 60.0
-#: Greatest age in seconds of a look-up of the connection at the start, and after an error.
+#: Seconds to wait, twice, until Airflow has stored an event. It takes about two.
+_STORE_DELAY = 3.0
+#: Seconds until the next poll after a permanent error: longer than a key lock.
+_ERROR_PAUSE = 600.0
+#: Seconds between checks whether a connection with a rejected key has a new one.
+_NEW_KEY_PAUSE = 60.0
+#: Greatest age in seconds of a connection look-up at the start and after an error.
 _AGE_AT_START = 0.5
-#: What Airflow fails to answer is asked again after so many seconds, and so often before it is done without; oftener
-#: at first, when nothing is known.
-_ASK_AGAIN, _ASKS, _ASKS_AT_FIRST = 10.0, 6, 60
-#: An error that lasts is told again after so many seconds.
-_TOLD_AGAIN = 86_400.0
+#: Seconds between attempts to reach Airflow's store, and the number of attempts: more at the start, where the memory is
+#: not known.
+_STORE_PAUSE, _STORE_ATTEMPTS, _STORE_ATTEMPTS_AT_START = 10.0, 6, 60
+#: Seconds until an error that lasts is logged again.
+_LOG_AGAIN = 86_400.0
 
 
 class Watcher:
-    """Looks on behalf of one event trigger.
+    """Polling loop of one event trigger.
 
-    :param key: tells what is watched from all else that is; the memory is kept under it.
-    :param connection: id of the Airflow connection, region and project, as for a hook.
-    :param poll_interval: seconds between looks.
-    :param store: Airflow's asset state store, where there is one.
+    :param key: identifies what is watched; the memory is stored under it.
+    :param connection: ID of the Airflow connection, region and project, as for a hook.
+    :param poll_interval: seconds between polls.
+    :param store: Airflow's asset state store; None if there is none.
     """
 
     def __init__(
@@ -73,25 +74,25 @@ class Watcher:
         conn_id, region, project_id = connection
         self._hook = CloudSyncHook(conn_id, region=region, project_id=project_id)
         self._lookup = ConnectionLookup(self._hook)
-        #: What the connection described last.
+        #: Last state of the connection.
         self._cloud: Cloud | None = None
         self._poll_interval = poll_interval
-        # A trigger that several assets have is one to Airflow. It is given a store that knows the names of these, tells
-        # them to nobody, and answers only where there is one.
+        # Several assets can share a trigger. Its store then has one store for each of them, has no public access to
+        # these, and works itself for a single asset only.
         self._stores: list[Any] = (
             [] if store is None else list(getattr(store, "_by_name", {}).values()) or [store]
         )
         self._pending = PendingEnds()
-        #: What is in the store, as far as this one knows.
-        self._results: Any = None
-        #: What could not be written.
+        #: Last known content of the store.
+        self._stored: Any = None
+        #: Memory that could not be written.
         self._unwritten: dict[str, Any] | None = None
         self._due: float | None = None
-        self._told: Hashable = None
-        self._told_at = 0.0
+        self._logged: Hashable = None
+        self._logged_at = 0.0
 
-    async def news(self, memory: Memory | None) -> News:
-        """What there is to report, or to remember. Bears everything."""
+    async def next_news(self, memory: Memory | None) -> News:
+        """Return the next ends to report or memory to store. Errors are logged, not raised."""
         cloud, misses = self._cloud, 0
         if cloud is not None:
             cloud = await self._lookup.refreshed(cloud)
@@ -118,130 +119,126 @@ class Watcher:
                     self._due, misses = (news.due, news.misses) if cloud is present else (None, 0)
                     continue
             except CloudSyncError as error:
-                # Each reply has a request id of its own.
+                # The text differs by the request ID.
                 same = (error.status, error.code) if isinstance(error, ApiError) else str(error)
-                self._complain(str(error), (type(error), same))
+                self._log_failure(str(error), (type(error), same))
                 rejected = isinstance(error, CredentialsRejected)
             except Exception as error:
-                # Whatever it is: a trigger that raises is started again at once, and would come here each second.
+                # Airflow restarts a trigger that raises at once, so the same error would occur every second.
                 log.debug("The unexpected error:", exc_info=True)
-                self._complain(f"unexpected error, {type(error).__name__}: {error}", type(error).__name__)
+                self._log_failure(f"unexpected error, {type(error).__name__}: {error}", type(error).__name__)
             else:
-                self._due, self._told, self._cloud = news.due, None, cloud
+                self._due, self._logged, self._cloud = news.due, None, cloud
                 return news
             before, cloud = cloud, None
             misses, self._due = 0, None
             if rejected and before is not None:
-                await self._wait_for_another_key(before)
+                await self._wait_for_new_key(before)
             else:
-                await asyncio.sleep(_SELDOM)
+                await asyncio.sleep(_ERROR_PAUSE)
 
     def _polled(self) -> None:
-        """A look that brought something: whatever goes wrong from now on is told."""
-        self._told = None
+        """Note a successful poll: the next error is logged."""
+        self._logged = None
 
-    def _complain(self, why: str, kind: Hashable) -> None:
-        """Once a day, and not each time.
+    def _log_failure(self, why: str, kind: Hashable) -> None:
+        """Log an error when it first occurs, then once a day.
 
-        :param kind: tells this from other complaints.
+        :param kind: identifies the error.
         """
         now = time.time()
-        if kind != self._told or now - self._told_at >= _TOLD_AGAIN:
-            self._told, self._told_at = kind, now
-            log.error(
-                "%s can't be watched, and is looked at every %.0f minutes only: %s",
-                self._subject,
-                _SELDOM / 60,
-                why,
-            )
+        if kind != self._logged or now - self._logged_at >= _LOG_AGAIN:
+            self._logged, self._logged_at = kind, now
+            log.error("%s Polling every %.0f minutes only. [%s]", why, _ERROR_PAUSE / 60, self._subject)
 
-    async def _wait_for_another_key(self, before: Cloud) -> None:
-        """Until the connection has one, or the rejected one may be tried again."""
-        for _ in range(round(_SELDOM / _ANOTHER_KEY)):
-            await asyncio.sleep(_ANOTHER_KEY)
+    async def _wait_for_new_key(self, before: Cloud) -> None:
+        """Wait until the connection has a new key, or the rejected key may be sent again."""
+        for _ in range(round(_ERROR_PAUSE / _NEW_KEY_PAUSE)):
+            await asyncio.sleep(_NEW_KEY_PAUSE)
             if (await self._lookup.refreshed(before)).credentials.identity != before.credentials.identity:
                 return
 
-    async def recall(self) -> Memory | None:
-        """What was written last; None if nothing was, or nothing is kept. Waits long for Airflow's answer: who begins
-        anew instead leaves out what has ended meanwhile.
+    async def load(self) -> Memory | None:
+        """Return the stored memory; None if there is none.
+
+        It retries for 10 minutes: a start without the memory would omit what has ended meanwhile.
         """
         try:
-            self._results = await self._newest(patient=True)
-        except _NoAnswer:
-            self._results = None
-        return _memory(self._results)
+            self._stored = await self._newest(patient=True)
+        except _StoreUnavailable:
+            self._stored = None
+        return _memory(self._stored)
 
-    async def written_by_others(self) -> Memory | None:
-        """What somebody else has written since this one read or wrote; None if nobody has, or it can't be told."""
+    async def changes_of_others(self) -> Memory | None:
+        """Return the memory if another process has changed it; None if not, or if the store cannot be read."""
         if self._unwritten is not None and not await self._write(self._unwritten):
             return None
         try:
             kept = await self._newest()
-        except _NoAnswer:
+        except _StoreUnavailable:
             return None
-        if kept == self._results:
+        if kept == self._stored:
             return None
-        self._results = kept
+        self._stored = kept
         return _memory(kept)
 
-    async def remember(self, memory: Memory, *, reported: bool) -> None:
-        """Keep it, where there is something to keep it in.
+    async def store(self, memory: Memory, *, reported: bool) -> None:
+        """Store the memory, if there is a store.
 
-        :param reported: whether an event was reported just now, which Airflow has to store first.
+        :param reported: an event was just reported, which Airflow has to store first.
         """
         if self._stores and reported:
-            await asyncio.sleep(_UNTIL_STORED)
-            # It comes to Airflow on the same way as the event. The answer shows that the way is clear.
-            with contextlib.suppress(_NoAnswer):
+            await asyncio.sleep(_STORE_DELAY)
+            # This request uses the same channel as the event, so its reply shows that the channel works.
+            with contextlib.suppress(_StoreUnavailable):
                 await self._newest()
-            await asyncio.sleep(_UNTIL_STORED)
+            await asyncio.sleep(_STORE_DELAY)
         await self._write({"version": _MEMORY_VERSION, "at": time.time(), "memory": dict(memory)})
 
     async def _newest(self, *, patient: bool = False) -> Any:
-        """What is in the store, if it is something of ours."""
-        found = [await self._ask(store.aget, self._key, patient=patient) for store in self._stores]
+        """Return the newest valid content of the stores."""
+        found = [await self._call(store.aget, self._key, patient=patient) for store in self._stores]
         return max(filter(_is_ours, found), key=lambda each: each["at"], default=None)
 
     async def _write(self, kept: dict[str, Any]) -> bool:
-        """Return whether it was written everywhere; if not, that is made up for before the store is read again."""
+        """Write to all stores. Return False if one failed: the write is repeated before the next read."""
         self._unwritten = kept
         try:
             for store in self._stores:
-                await self._ask(store.aset, self._key, kept)
-        except _NoAnswer:
+                await self._call(store.aset, self._key, kept)
+        except _StoreUnavailable:
             return False
-        self._results, self._unwritten = kept if self._stores else None, None
+        self._stored, self._unwritten = kept if self._stores else None, None
         return True
 
-    async def _ask(self, ask: Callable[..., Awaitable[Any]], *arguments: Any, patient: bool = False) -> Any:
-        asked = 0
+    async def _call(self, call: Callable[..., Awaitable[Any]], *arguments: Any, patient: bool = False) -> Any:
+        failures = 0
         while True:
             try:
-                return await ask(*arguments)
+                return await call(*arguments)
             except Exception as error:
-                asked += 1
-                if asked == _ASKS:
+                failures += 1
+                if failures == _STORE_ATTEMPTS:
                     log.error(
-                        "%s: Airflow does not answer what is kept there of the reports (%s: %s); %s.",
-                        self._subject,
+                        "Cannot access the asset state store (%s: %s). %s [%s]",
                         type(error).__name__,
-                        error,
-                        "it is asked again for some minutes before the watch begins"
+                        one_line(str(error)),
+                        "Retrying for some minutes before the watch begins."
                         if patient
-                        else "an event may come twice if the triggerer is restarted now",
+                        else "An event may come twice if the triggerer is restarted now.",
+                        self._subject,
                     )
-                if asked >= (_ASKS_AT_FIRST if patient else _ASKS):
-                    raise _NoAnswer from error
-            await asyncio.sleep(_ASK_AGAIN)
+                if failures >= (_STORE_ATTEMPTS_AT_START if patient else _STORE_ATTEMPTS):
+                    raise _StoreUnavailable from error
+            await asyncio.sleep(_STORE_PAUSE)
 
 
-class _NoAnswer(Exception):
-    """Of Airflow's store."""
+class _StoreUnavailable(Exception):
+    """Airflow's asset state store did not answer."""
 
 
 def _is_ours(kept: Any) -> bool:
-    """Return whether it is what this release writes; anything else, such as what somebody edited, counts as nothing."""
+    """Return whether content of the store has the form that this release writes. Other content is ignored."""
     return (
         isinstance(kept, dict)
         and kept.get("version") == _MEMORY_VERSION

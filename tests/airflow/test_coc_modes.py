@@ -1095,7 +1095,7 @@ def wait_rescheduled(world, *, store: bool, **arguments) -> None:
         if task.poke(world.context(store=store)):
             return
         world.emulator.advance(60)
-    raise AirflowSensorTimeout(f"no verdict in time. {task._told.in_full}")
+    raise AirflowSensorTimeout(f"no verdict in time. {task._logged.in_full}")
 
 
 def naive(start):

@@ -200,8 +200,8 @@ def rescheduled() -> str:
     while (datetime.now(UTC) - began).total_seconds() <= TIMEOUT:
         task = sensor(deferrable=False, mode="reschedule")
         assert task.poke(context(began, task_reschedule_count=len(told))) is False
-        assert task._told is not None
-        told.append(task._told.in_full)
+        assert task._logged is not None
+        told.append(task._logged.in_full)
     return told[-1]
 
 

@@ -102,7 +102,7 @@ SCENARIOS = [
         {"outcome": "never_ends"},
         {"timeout": 600},
         WaitTimedOut,
-        ["is running", "goes on there"],
+        ["is running", "The run in the cloud goes on"],
         1,
     ),
     (

@@ -289,7 +289,7 @@ def test_without_an_outlet_of_its_own_a_task_looks_nothing_up(world, monkeypatch
         task_id="t", cluster_id="x", user_names=["alice"], deferrable=True, outlets=outlets
     )
     monkeypatch.setattr(CloudSyncHook, "cloud", property(lambda self: pytest.fail("looked up")))
-    task.tell_outlets(context, "mrs", {"cluster_id": "x"}, {})
+    task.annotate_outlet_events(context, "mrs", {"cluster_id": "x"}, {})
     assert told(context, outlets) == {}
 
 
@@ -300,9 +300,9 @@ def test_a_connection_that_is_away_makes_no_green_task_red(world, monkeypatch, c
     context = in_context(world)
     task = MrsSyncIamUsersOperator(task_id="t", cluster_id="c", user_names=["alice"], outlets=[MRS])
     monkeypatch.setattr(CloudSyncHook, "cloud", property(away))
-    task.tell_outlets(context, "mrs", {"cluster_id": "c"}, {"outcome": "succeeded"})
+    task.annotate_outlet_events(context, "mrs", {"cluster_id": "c"}, {"outcome": "succeeded"})
     assert told(context, [MRS])[MRS.uri]["cloudsync"]["outcome"] == "succeeded"
-    assert "The region is not known (RuntimeError)" in caplog.text
+    assert "Region unknown (RuntimeError)" in caplog.text
 
 
 def test_a_reference_that_airflow_cannot_resolve_makes_no_green_task_red(world, caplog) -> None:
@@ -312,4 +312,4 @@ def test_a_reference_that_airflow_cannot_resolve_makes_no_green_task_red(world, 
 
     task = MrsSyncIamUsersOperator(task_id="t", cluster_id="c", user_names=["alice"], outlets=[MRS])
     world.run(task, {**world.context(), "outlet_events": Events()})
-    assert f"The event of {MRS.uri} is told nothing (RuntimeError)" in caplog.text
+    assert f"Cannot annotate asset event {MRS.uri} (RuntimeError)" in caplog.text

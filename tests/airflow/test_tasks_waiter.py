@@ -12,20 +12,20 @@ import pytest
 
 from airflow_provider_cloudsync.exceptions import InvalidParameter
 from airflow_provider_cloudsync.tasks import waiter
-from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, given, rendered
+from airflow_provider_cloudsync.tasks.waiter import NOT_GIVEN, resolve_nullable, resolve_omittable
 
 HARM = "every cluster would be synchronized"
 
 
 @pytest.mark.parametrize("value", ["c", "", 0, False, [], {}])
 def test_given_takes_what_there_is(value) -> None:
-    assert given(value, "cluster_id", otherwise=HARM) == value
+    assert resolve_omittable(value, "cluster_id", consequence=HARM) == value
 
 
 def test_given_is_none_for_what_was_left_out_only() -> None:
-    assert given(NOT_GIVEN, "cluster_id", otherwise=HARM) is None
+    assert resolve_omittable(NOT_GIVEN, "cluster_id", consequence=HARM) is None
     with pytest.raises(InvalidParameter, match=f"cluster_id is None.*{HARM}"):
-        given(None, "cluster_id", otherwise=HARM)
+        resolve_omittable(None, "cluster_id", consequence=HARM)
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,16 @@ def test_left_out_stays_left_out_in_a_copy_of_the_task(copied) -> None:
     assert copied(NOT_GIVEN) is NOT_GIVEN
 
 
-@pytest.mark.parametrize("left_out", [True, False])
+@pytest.mark.parametrize("none_in_dag", [True, False])
 @pytest.mark.parametrize("value", ["c", "", 0, False, [], {}])
-def test_rendered_takes_what_there_is(value, left_out) -> None:
-    assert rendered(value, "synced_after", left_out=left_out, otherwise=HARM) == value
+def test_rendered_takes_what_there_is(value, none_in_dag) -> None:
+    assert resolve_nullable(value, "synced_after", none_in_dag=none_in_dag, consequence=HARM) == value
 
 
 def test_rendered_is_none_only_where_none_was_written() -> None:
-    assert rendered(None, "synced_after", left_out=True, otherwise=HARM) is None
+    assert resolve_nullable(None, "synced_after", none_in_dag=True, consequence=HARM) is None
     with pytest.raises(InvalidParameter, match=f"synced_after is a template that rendered to None.*{HARM}"):
-        rendered(None, "synced_after", left_out=False, otherwise=HARM)
+        resolve_nullable(None, "synced_after", none_in_dag=False, consequence=HARM)
 
 
 @pytest.mark.parametrize(

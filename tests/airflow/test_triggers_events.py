@@ -410,7 +410,7 @@ def test_airflow_does_not_answer(begin, caplog, failures, told, reported) -> Non
     world = begin(**member(run(400), run(1200)))
     (found,) = look_until(world, 1800, [DataArtsMemberSyncTrigger(**MEMBER)], AssetStore(failures))
     assert times(found) == [moment(each) for each in reported]
-    assert ("does not answer" in caplog.text) is told
+    assert ("Cannot access the asset state store" in caplog.text) is told
 
 
 class Flaky(AssetStore):

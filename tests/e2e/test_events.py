@@ -171,5 +171,5 @@ def test_a_run_that_comes_twice_can_be_told_by_its_name(outcome: dict[str, Any])
 
 
 def test_the_log_has_no_complaint(outcome: dict[str, Any]) -> None:
-    for words in ("can't be watched", "can't be kept", "Traceback"):
+    for words in ("Polling every", "Cannot access the asset state store", "Traceback"):
         assert words not in outcome["log"]

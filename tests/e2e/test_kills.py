@@ -26,9 +26,9 @@ QUICK = {
 }
 
 ACCEPTED = "accepted (request id"
-TAKEN_UP = "Taking up what an earlier try"
+TAKEN_UP = "Resuming the sync of a previous try"
 UNKNOWN = "Reply to the start was lost"
-IN_THE_WAY = "another run is under way; ours starts when it has ended"
+IN_THE_WAY = "another run is active. Starting after it has ended"
 GOES_ON = "continues in the cloud, because no API stops it: look at the operation log of the cluster in the MRS console"
 #: state, tries, starts, words in the log
 EXPECTED = {
@@ -41,8 +41,8 @@ EXPECTED = {
     "scheduler_dies": ("success", 2, 1, [TAKEN_UP]),
     "reply_lost": ("success", 1, 1, [UNKNOWN, "adopting the run that is visible"]),
     "request_lost": ("success", 1, 1, [UNKNOWN, "No run was started. Sending the start again"]),
-    "marked_failed": ("failed", 1, 1, ["The wait was stopped here", GOES_ON]),
-    "marked_success": ("success", 1, 1, ["The wait was stopped here", GOES_ON]),
+    "marked_failed": ("failed", 1, 1, ["Wait stopped", GOES_ON]),
+    "marked_success": ("success", 1, 1, ["Wait stopped", GOES_ON]),
     "killed_by_user": ("failed", 1, 1, ["The task was ended", GOES_ON]),
     "cleared": ("success", 2, 1, [TAKEN_UP]),
     "green_then_cleared": ("success", 2, 2, [ACCEPTED]),

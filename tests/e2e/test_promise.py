@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 EXPECTED = {
     "red": ("failed", 1, "deferred", 1, ['user "bob"', "operation log"]),
     "anew": ("success", 2, "deferred", 2, ["accepted"]),
-    "killed": ("success", 2, "blocking", 1, ["Taking up what an earlier try"]),
+    "killed": ("success", 2, "blocking", 1, ["Resuming the sync of a previous try"]),
     "overdue": ("failed", 1, "deferred", 1, ["Timed out after", "A run in the cloud continues"]),
     "one_of_two": ("failed", 1, "deferred", 1, ["1 of 2 accounts", '"bad"', "credentials expired"]),
     "nobody": ("failed", 1, "blocking", 0, ["COC has no account"]),

@@ -27,7 +27,7 @@ CLASSPATH = "airflow_provider_cloudsync.triggers.sync.SyncTrigger"
 BOOT, GRACE = 60.0, 20.0
 #: What a log should not hold.
 COMPLAINT = re.compile(
-    "Traceback|Unclosed|never retrieved|destroyed but it is pending|never awaited|unexpected error"
+    "Traceback|Unclosed|never retrieved|destroyed but it is pending|never awaited|[Uu]nexpected error"
 )
 
 

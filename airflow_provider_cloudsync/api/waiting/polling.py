@@ -349,20 +349,21 @@ def until_done(
             return progress
 
 
-def _may_run(ticket: Ticket) -> bool:
-    return ticket.stage in (Stage.STARTED, Stage.STARTING, Stage.WATCHING)
+def _may_run(ticket: Ticket) -> bool | None:
+    """Return whether a run of this task may be under way; None for a wait that starts none."""
+    return None if ticket.stage is Stage.WATCHING else ticket.stage is not Stage.QUEUED
 
 
 def timed_out(
-    service: Service[Any], target: Target, how: str, last_seen: str, *, started: bool = True
+    service: Service[Any], target: Target, how: str, last_seen: str, *, started: bool | None = True
 ) -> WaitTimedOut:
-    """The error of a wait whose deadline came first.
+    """Return the error of a wait whose deadline passed.
 
-    :param started: whether a run may be under way.
+    :param started: whether a run of this task may be under way; None for a wait that starts none.
     """
-    state = "A run in the cloud continues." if started else "Nothing was started."
+    state = {True: "A run in the cloud continues. ", False: "Nothing was started. ", None: ""}[started]
     return WaitTimedOut(
-        f"{how}. Last seen: {last_seen} {state} Allow more time (timeout, execution_timeout) or look at "
+        f"{how}. Last seen: {last_seen} {state}Allow more time (timeout, execution_timeout) or look at "
         f"{service.console}. [{service.describe(target)}]",
         last_seen=last_seen,
     )

@@ -142,7 +142,7 @@ class Site:
         def do() -> None:
             while not make().poke(self.context()):
                 if self.cloud.at >= until:
-                    raise AirflowException("Timed out after its time")
+                    raise AirflowException("Timed out after the time of the test")
                 self.cloud.advance(every)
 
         return self.end_of(do)

@@ -71,7 +71,7 @@ ROWS = [
         "A4 zone-less, run 5 h old, in Beijing",
         "coc sensor",
         one_row(Account(before=(0, "success", -5 * 3600)), form=beijing_without_zone),
-        red="[Tt]imed out|time was up|not done|timeout",
+        red="[Tt]imed out",
         timeout=900,
         every=60,
         more={"synced_after": "2026-11-21T06:00:00+00:00"},

@@ -147,7 +147,7 @@ ROWS = [
         "A4 sync_time without zone, run 5 h old",
         _TASK,
         partial(DataArts, before=(0, _SUCCESS, -5 * 3600), form=beijing_without_zone),
-        red="Timed out|not done|time was up",
+        red="[Tt]imed out",
         timeout=900,
         more={"synced_after": "2026-11-21T06:00:00+00:00"},
         every=60,
@@ -232,7 +232,7 @@ ROWS = [
         "never ran",
         _TASK,
         partial(DataArts, before=(0, "NOT_SYNC", None)),
-        red="Timed out|not done|time was up",
+        red="[Tt]imed out",
         every=60,
     ),
     Row(
