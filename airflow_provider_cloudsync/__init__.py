@@ -1,6 +1,6 @@
-"""Apache Airflow provider for the synchronizations of Huawei Cloud services.
+"""Apache Airflow provider for synchronizations of Huawei Cloud services.
 
-This module is imported by every command of Airflow, so it imports nothing else.
+Every command of Airflow imports this module, so it imports nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["__version__", "get_provider_info"]
 
 _PACKAGE = "airflow_provider_cloudsync"
 _DOCS = "https://support.huaweicloud.com/intl/en-us/"
-#: Name of a service's modules -> how Airflow shows it, its part of the vendor's documentation, what there is for it.
+#: Name of a service's modules -> its title, its path in the vendor's documentation, its kinds of modules.
 _SERVICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "cloudsync": ("Huawei Cloud", "", ("hooks",)),  # the connection, and calls that have no method
+    "cloudsync": ("Huawei Cloud", "", ("hooks",)),  # connection, and API calls without a method of their own
     "mrs": ("Huawei Cloud MRS", "mrs/", ("hooks", "operators", "sensors")),
     "dataarts": ("Huawei Cloud DataArts Studio", "dataartsstudio/", ("hooks", "sensors")),
     "hss": ("Huawei Cloud HSS", "hss2.0/", ("hooks", "operators", "sensors")),
@@ -25,9 +25,9 @@ _SERVICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow asks of a provider: its connection type and what it is made of.
+    """Return the provider's metadata for Airflow: its connection type, modules and asset URIs.
 
-    Airflow from 3.2 calls this for every command, and an error here breaks them all; so it is made of plain data.
+    Airflow from 3.2 calls this for every command, and an error here breaks all of them. Therefore it is plain data.
     """
     from airflow_provider_cloudsync.connection.fields import FIELDS, HIDDEN, PLACEHOLDERS, RELABELING
 
@@ -46,7 +46,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-cloudsync",
         "name": "Huawei Cloud Sync",
-        "description": "Starts the synchronizations of Huawei Cloud services and waits until they are really done.",
+        "description": "Starts synchronizations of Huawei Cloud services and waits until they have really ended.",
         "versions": [__version__],
         "integrations": [
             {"integration-name": title, "external-doc-url": f"{_DOCS}{path}", "tags": ["service"]}
@@ -76,8 +76,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"{_PACKAGE}.triggers.sync", f"{_PACKAGE}.triggers.events"],
             }
             for title, _, kinds in _SERVICES.values()
-            if "sensors" in kinds  # what can be waited for in the worker can be waited for in the triggerer
+            if "sensors" in kinds  # each wait in a worker is possible in a triggerer, too
         ],
         "asset-uris": [asset_uris],
-        "dataset-uris": [asset_uris],  # what Airflow 2.11 reads
+        "dataset-uris": [asset_uris],  # name in Airflow 2.11
     }

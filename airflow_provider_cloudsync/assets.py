@@ -1,7 +1,7 @@
-"""Assets for what is synchronized: ``cloudsync://`` URIs, made by helpers, normalized, and refused where they can't be.
+"""Assets of synchronized targets: ``cloudsync://`` URIs, with helpers to build, normalize and check them.
 
-The helpers make an asset of Airflow 3 and a dataset of Airflow 2.11. Whatever else they are passed (``watchers``,
-``extra``, ``name``, ``group``) goes to that class.
+The helpers return an asset (Airflow 3) or a dataset (Airflow 2.11). Other arguments (``watchers``, ``extra``, ``name``,
+``group``) are passed to that class.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def mrs_iam_users(region: str, cluster_id: str, **options: Any) -> Asset:
-    """The IAM users and groups in an MRS cluster.
+    """Return the asset of the IAM users and groups in an MRS cluster.
 
     :param region: such as ``cn-north-4``.
-    :raises InvalidParameter: for a region or an id that can't be; so do all of these.
+    :raises InvalidParameter: for an invalid region or ID, as in all of these functions.
     """
     return _asset("mrs_iam_users", options, region=region, cluster_id=cluster_id)
 
 
 def dataarts_member_sync_task(region: str, workspace: str, sync_task_id: str, **options: Any) -> Asset:
-    """The members that a member sync task of a DataArts workspace brings into its cluster."""
+    """Return the asset of the members that a member sync task of a DataArts workspace synchronizes."""
     ids = {"region": region, "workspace": workspace, "sync_task_id": sync_task_id}
     return _asset("dataarts_member_sync_task", options, **ids)
 
 
 def coc_vendor(vendor: str, **options: Any) -> Asset:
-    """The resources of all accounts of another cloud in COC."""
+    """Return the asset of the resources of all accounts of another cloud in COC."""
     return _asset("coc_vendor", options, vendor=vendor)
 
 
 def coc_vendor_account(vendor: str, account_id: str, **options: Any) -> Asset:
-    """The resources of one account of another cloud in COC.
+    """Return the asset of the resources of one account of another cloud in COC.
 
-    :param account_id: the vendor's own id of the account.
+    :param account_id: the vendor's own ID of the account.
     """
     return _asset("coc_vendor_account", options, vendor=vendor, account_id=account_id)
 
 
 def hss_cluster_events(region: str, cluster_id: str | None = None, **options: Any) -> Asset:
-    """The protection events of a container cluster in HSS.
+    """Return the asset of the protection events of a container cluster in HSS.
 
-    :param cluster_id: None: those of all clusters.
+    :param cluster_id: None: all clusters.
     """
     if cluster_id is None:
         return _asset("hss_events", options, region=region)
@@ -71,7 +71,7 @@ def hss_cluster_events(region: str, cluster_id: str | None = None, **options: An
 
 
 def csms_event(region: str, name: str, **options: Any) -> Asset:
-    """An event notification of CSMS."""
+    """Return the asset of an event notification of CSMS."""
     return _asset("csms_event", options, region=region, name=name)
 
 
@@ -79,7 +79,7 @@ def create_asset(*, kind: str, extra: Any = None, **ids: Any) -> Asset:
     """Return an asset of a kind. Airflow calls it for the lineage of hooks.
 
     :param kind: name of one of the functions above.
-    :param ids: what is in its URI.
+    :param ids: IDs in its URI.
     """
     return _asset(kind, {"extra": extra}, **ids)
 
@@ -89,7 +89,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
     Service and region become lower case. In an ID everything but letters, digits and ``-._~`` is percent-encoded.
 
-    :raises InvalidParameter: for a URI that stands for nothing here, or holds an invalid ID.
+    :raises InvalidParameter: for a URI of no known form, or with an invalid ID.
     """
     normal = urlsplit(make_uri(*read_uri(uri)))
     return uri._replace(scheme=normal.scheme, netloc=normal.netloc, path=normal.path, query="", fragment="")
@@ -142,7 +142,7 @@ def stands_for(uri: str, service: str, target: Mapping[str, Any], region: str | 
         return False
     try:
         kind, ids = read_uri(parts)
-    except InvalidParameter:  # Airflow 2.11 lets it through
+    except InvalidParameter:  # Airflow 2.11 accepts it
         return False
     its_region = ids.pop("region", None)
     if region is not None and its_region not in (None, region.lower()):
@@ -197,6 +197,6 @@ def _checked(kind: str, name: str, value: Any) -> str:
     reference = entry.asset_checks.get(name)
     checked: str = identifier(value, name) if reference is None else entry.load(reference)(value)
     if checked in (".", ".."):
-        # Programs that read URIs take these for steps in a path, encoded or not.
+        # URI parsers resolve these as path segments, encoded or not.
         raise InvalidParameter(f"{name} cannot be {checked!r} in a URI.")
     return checked

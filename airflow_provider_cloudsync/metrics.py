@@ -1,17 +1,17 @@
-"""What is counted, through Airflow's own metrics (StatsD or OpenTelemetry, as it is configured there).
+"""Metrics, sent through Airflow's own (StatsD or OpenTelemetry, as configured there).
 
 =========================  ==========================  =================================================================
 metric                     tags                        counts
 =========================  ==========================  =================================================================
-`cloudsync.requests`       service, outcome            requests that were sent; outcome: ok, error, throttled, lost
-`cloudsync.retries`        service                     requests and looks that are made again after a fault
-`cloudsync.shared_hits`    (none)                      askers that were served by what another asked for, or had asked
-`cloudsync.waits`          service, phase              waits that began, succeeded, failed, timed out, broke (by another
-                                                       error) or were left (cancelled, or moved elsewhere)
-`cloudsync.waits.running`  service, host               a gauge: waits in this triggerer
+`cloudsync.requests`       service, outcome            requests sent; outcome: ok, error, throttled, lost
+`cloudsync.retries`        service                     requests and polls repeated after a fault
+`cloudsync.shared_hits`    (none)                      calls served by the result of another caller
+`cloudsync.waits`          service, phase              waits that began, succeeded, failed, timed out, broke (other
+                                                       error) or were left (cancelled, moved elsewhere)
+`cloudsync.waits.running`  service, host               gauge: waits in this triggerer
 =========================  ==========================  =================================================================
 
-Tags hold no ids, so there are few series.
+Tags hold no IDs, so there are few series.
 """
 
 from __future__ import annotations
@@ -26,33 +26,31 @@ from airflow_provider_cloudsync.exceptions import WaitTimedOut
 
 log = logging.getLogger(__name__)
 
-#: Any of them has Airflow count.
+#: Settings of Airflow that enable metrics.
 _SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 _running: Counter[str] = Counter()
 
 
 @cache
 def _stats() -> Any:
-    """Airflow's; None where it is configured to count nothing, since to find that out each time costs what a signature
-    does.
-    """
+    """Return Airflow's metrics; None if they are off. Cached: reading the settings is slow."""
     from airflow.providers.common.compat.sdk import Stats, conf
 
-    counts = any(conf.getboolean("metrics", name, fallback=False) for name in _SWITCHES)
-    return Stats if counts else None
+    enabled = any(conf.getboolean("metrics", name, fallback=False) for name in _SWITCHES)
+    return Stats if enabled else None
 
 
 def reset() -> None:
-    """Set the gauges to 0, for a process in which no wait runs."""
+    """Set the gauges to 0 in a process without waits."""
     _running.clear()
 
 
 def are_on() -> bool:
-    """Return whether anything is counted; the question costs less than what is to be counted."""
+    """Return whether metrics are on, so that callers can skip costly work."""
     try:
         return _stats() is not None
     except Exception as error:
-        log.debug("It is not known whether metrics are on: %r", error)
+        log.debug("Cannot read whether metrics are on: %r", error)
         return False
 
 
@@ -61,21 +59,21 @@ def _host() -> str:
     return socket.gethostname()
 
 
-def count(what: str, number: int = 1, **tags: str) -> None:
-    """Count something. Whatever becomes of that, no task fails of it."""
-    _tell("incr", what, number, tags)
+def count(metric: str, number: int = 1, **tags: str) -> None:
+    """Increase a counter. An error of the metrics never fails a task."""
+    _emit("incr", metric, number, tags)
 
 
-def _tell(how: str, what: str, number: int, tags: dict[str, str]) -> None:
+def _emit(method: str, metric: str, number: int, tags: dict[str, str]) -> None:
     try:
         if (stats := _stats()) is not None:
-            getattr(stats, how)(f"cloudsync.{what}", number, tags=tags)
+            getattr(stats, method)(f"cloudsync.{metric}", number, tags=tags)
     except Exception as error:
-        log.debug("cloudsync.%s could not be told: %r", what, error)
+        log.debug("Cannot send the metric cloudsync.%s: %r", metric, error)
 
 
 def outcome_of(status: int | None) -> str:
-    """Of a request, by the status of its reply; None: there was none."""
+    """Return the outcome of a request by the HTTP status of its reply; None: no reply."""
     if status is None:
         return "lost"
     if status == 429:
@@ -84,9 +82,9 @@ def outcome_of(status: int | None) -> str:
 
 
 class Wait:
-    """Counts a wait while the context lasts, by how it ends.
+    """Context that counts a wait by its end.
 
-    :param gauge: whether the waits that go on are shown, too: where they are in one process.
+    :param gauge: also show the number of present waits, for waits that share a process.
     """
 
     __slots__ = ("_gauge", "_phase", "_service")
@@ -102,7 +100,7 @@ class Wait:
         return self
 
     def ended(self, phase: str) -> None:
-        """With a verdict."""
+        """Set the verdict of the wait."""
         self._phase = phase
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -118,4 +116,4 @@ class Wait:
             return
         _running[self._service] += change
         tags = {"service": self._service, "host": _host()}
-        _tell("gauge", "waits.running", _running[self._service], tags)
+        _emit("gauge", "waits.running", _running[self._service], tags)

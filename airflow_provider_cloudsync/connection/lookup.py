@@ -1,4 +1,4 @@
-"""Connection of a long wait: read again from time to time, and tolerated as missing while Airflow restarts."""
+"""Connection of a long wait: read again every 10 minutes, and retried if it is missing while Airflow restarts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LookupWarnings:
 
 
 def reason(error: Exception) -> str:
-    """Return the text of a failed look-up, fit for a log."""
+    """Return the text of a failed look-up for a log."""
     if isinstance(error, CloudSyncError):
         return error.message
     if isinstance(error, ValueError):  # of a parser: it can quote the connection, secrets included
@@ -127,6 +127,6 @@ class ConnectionLookup:
     def _too_late(self, error: Exception) -> WaitTimedOut:
         return WaitTimedOut(
             f'Connection "{self._hook.cloudsync_conn_id}" could not be read before the deadline, so the service was '
-            f"not polled. A running sync goes on. Check Airflow's API server and secrets backend, then clear the task. "
-            f"{reason(error)}"
+            "not polled. A sync that was started goes on. Check Airflow's API server and secrets backend, then clear "
+            f"the task. {reason(error)}"
         )

@@ -1,4 +1,4 @@
-"""The hook beneath all others: an Airflow connection as a way into Huawei Cloud."""
+"""Base hook: an Airflow connection as access to Huawei Cloud."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_cloudsync.exceptions import (
 )
 from airflow_provider_cloudsync.transport.masking import amask_secret, mask_secret
 
-# DAG files import hooks, to use them in tasks. What a hook does its work with is imported when it does.
+# DAG files import hooks, so the modules of their work are imported at the first call.
 if TYPE_CHECKING:
     import requests
 
@@ -37,33 +37,33 @@ __all__ = ["CloudSyncHook"]
 
 T = TypeVar("T")
 
-#: A connection is read again after that many seconds in a triggerer, where a thousand tasks ask for it.
+#: Greatest age in seconds of a connection look-up that waits in a triggerer share.
 _CONNECTION_AGE = 60.0
-#: After a rejected key it is not to be older than that; a thousand tasks may ask because of one.
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%{}:@,=+-]+)+/?")
-_HOW_LONG_A_TEST_MAY_TAKE = 10.0
+#: Timeout in seconds of each request of the Test button.
+_TEST_TIMEOUT = 10.0
 
 
 @dataclasses.dataclass(slots=True)
 class _Read:
-    """A connection as it was read, and what was made of it, by region and project."""
+    """Result of a connection look-up, with the `Cloud` of each region and project."""
 
     connection: Any = dataclasses.field(repr=False)
     clouds: dict[tuple[str | None, str | None], Cloud] = dataclasses.field(default_factory=dict, repr=False)
 
 
-#: Connection ID, region and project -> what was last made of the connection, as long as a wait uses it.
+#: Connection ID, region and project -> last `Cloud`, as long as a wait uses it.
 _clouds: WeakValueDictionary[tuple[str, str | None, str | None], Cloud] = WeakValueDictionary()
 
 
 class CloudSyncHook(BaseHook):
-    """Talks to Huawei Cloud with what an Airflow connection says.
+    """Calls Huawei Cloud with the settings of an Airflow connection.
 
-    The connection is read at the first call, never at construction, so a hook may be made while a DAG is parsed.
+    The connection is read at the first call, not at construction, so a DAG file may create a hook.
 
-    :param cloudsync_conn_id: the Airflow connection.
-    :param region: instead of the connection's region, such as ``cn-north-4``.
-    :param project_id: instead of the connection's project; looked up by the region where neither names one.
+    :param cloudsync_conn_id: ID of the Airflow connection.
+    :param region: overrides the connection's region, such as ``cn-north-4``.
+    :param project_id: overrides the connection's project. If neither is set, it is looked up by the region.
     """
 
     conn_name_attr = "cloudsync_conn_id"
@@ -82,7 +82,7 @@ class CloudSyncHook(BaseHook):
         self.cloudsync_conn_id = cloudsync_conn_id
         self.region = region
         self.project_id = project_id
-        #: Whether the connection was found before, perhaps by another process: then it is waited for if it is missing.
+        #: The connection was found before, perhaps by another process. A missing connection is retried then.
         self.was_found_before = False
         #: Deadline of the task (seconds since the epoch): a missing connection is not waited for past it.
         self.read_until = math.inf
@@ -90,14 +90,14 @@ class CloudSyncHook(BaseHook):
 
     @cached_property
     def cloud(self) -> Cloud:
-        """The way into the cloud. Poller the connection up, blocking.
+        """Access to the cloud. The first use reads the connection, blocking.
 
-        :raises InvalidConnection: if the connection can't be used.
+        :raises InvalidConnection: if the connection cannot be used.
         """
         return self._read_patiently() if self.was_found_before else self.read_cloud()
 
     def read_cloud(self) -> Cloud:
-        """Read the connection, blocking, whatever was read before.
+        """Read the connection, blocking, without a cache.
 
         :raises InvalidConnection: if the connection cannot be used.
         """
@@ -107,7 +107,9 @@ class CloudSyncHook(BaseHook):
             raise self._no_connection() from None
         cloud = self._cloud(connection)
         for secret in cloud.credentials.secrets:
-            mask_secret(secret)  # Airflow knows those of the connection, but not those that a machine has
+            mask_secret(
+                secret
+            )  # Airflow masks secrets of the connection itself, but not those of the environment
         self.was_found_before = True
         self._read_at = time.time()
         return cloud
@@ -125,7 +127,7 @@ class CloudSyncHook(BaseHook):
         return LookupWarnings()
 
     def has_new_key(self) -> bool:
-        """Look the connection up again, after its key was rejected: whether it has other credentials now.
+        """Read the connection again after its key was rejected. Return whether its credentials have changed.
 
         :raises InvalidConnection: if it cannot be used, or has been missing for 5 minutes.
         """
@@ -134,11 +136,11 @@ class CloudSyncHook(BaseHook):
         return self.cloud.credentials.identity != before
 
     def refresh(self, max_age: float = 0.0) -> Cloud:
-        """Read the connection again for a wait that goes on, blocking, and keep it as `cloud`.
+        """Read the connection again during a wait, blocking, and set `cloud`.
 
-        It stays the same object if nothing has changed, or if the connection cannot be read.
+        `cloud` stays the same object if nothing has changed or the connection cannot be read.
 
-        :param max_age: seconds; a connection that was read later than that is not read again.
+        :param max_age: seconds; a more recent look-up is not repeated.
         """
         present = self.cloud
         if abs(time.time() - self._read_at) < max_age:
@@ -147,7 +149,7 @@ class CloudSyncHook(BaseHook):
             found = self.read_cloud()
         except Exception as error:
             self._read_at = time.time()
-            consequence = "The wait goes on with what was read before."
+            consequence = "The wait continues with the previous settings."
             self._warnings.warn(self.cloudsync_conn_id, error, consequence)
             return present
         if found == present:
@@ -157,11 +159,11 @@ class CloudSyncHook(BaseHook):
         return found
 
     async def acloud(self, *, max_age: float | None = None) -> Cloud:
-        """The same under asyncio. All who ask within a minute share one look-up of the connection.
+        """Return `cloud` under asyncio. All calls within a minute share one look-up of the connection.
 
-        An unchanged connection stays the same object, so that waits go on sharing their polls.
+        An unchanged connection stays the same object, so that waits continue to share their polls.
 
-        :param max_age: seconds; an older look-up is not used. None: a minute.
+        :param max_age: seconds; an older look-up is not used. None: 60.
         """
         from airflow_provider_cloudsync.transport import drivers
 
@@ -172,7 +174,7 @@ class CloudSyncHook(BaseHook):
         )
         within = (self.region, self.project_id)
         found = read.clouds.get(within)
-        if found is None:  # a thousand waits have one between them
+        if found is None:  # a thousand waits share one
             made = self._cloud(read.connection)
             key = (self.cloudsync_conn_id, *within)
             found = _clouds.get(key)
@@ -199,7 +201,7 @@ class CloudSyncHook(BaseHook):
         return ConnectionNotFound(
             f'There is no connection "{self.cloudsync_conn_id}". Create one of the type "{self.hook_name}" '
             f"({self.conn_type}) with an access key in Login, its secret key in Password and the region in Extra, "
-            "or name another one (cloudsync_conn_id, --conn-id)."
+            "or set another connection (cloudsync_conn_id, --conn-id)."
         )
 
     def _cloud(self, connection: Any) -> Cloud:
@@ -214,29 +216,29 @@ class CloudSyncHook(BaseHook):
         )
 
     def run(self, flow: Flow[T]) -> T:
-        """Drive a flow of `airflow_provider_cloudsync.api` to its end, blocking."""
+        """Run a flow of `airflow_provider_cloudsync.api`, blocking."""
         from airflow_provider_cloudsync.transport import drivers
 
         return drivers.run(flow)
 
     def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
-        """Drive a flow to its end under asyncio."""
+        """Run a flow under asyncio."""
         from airflow_provider_cloudsync.transport import drivers
 
         return drivers.arun(flow)
 
     def get_conn(self) -> requests.Session:
-        """A requests session that authenticates each request, for calls of your own.
+        """Return a requests session that authenticates each request, for calls of your own.
 
-        It follows no redirect, keeps no cookies, has the connection's timeouts, talks to plain http only where the
-        connection allows it, and to hosts of Huawei Cloud or of the connection only. Fill project ids in yourself.
+        It follows no redirect, keeps no cookies, has the timeouts of the connection, and sends to hosts of Huawei Cloud or of the connection
+        only; plain http needs ``allow_http``. It does not fill in project IDs, and does not raise errors of services.
 
-        A rejected key is not sent again for five minutes, by this session or by any task of the process; with a way to
-        sign in, a rejected request is sent once more with fresh credentials. Errors of the services are left to you.
+        A rejected key is not sent again for five minutes, by this session or by any task of the process. Other rejected
+        credentials are refreshed, and the request is sent once more.
 
-        :raises CredentialsRejected: by the session's calls, without sending, while the key counts as rejected.
-        :raises TransportError: by the session's calls, without sending, if the probe request of another task for the
-            same key is not answered in time.
+        :raises CredentialsRejected: by a call of the session, without sending, while a rejected key is blocked.
+        :raises TransportError: by a call of the session, without sending, if the probe request of another task for
+            the same key receives no reply in time.
         """
         from airflow_provider_cloudsync.api import endpoints, signing
         from airflow_provider_cloudsync.api.credentials import KeyPair, carries
@@ -253,16 +255,16 @@ class CloudSyncHook(BaseHook):
             )
             if not endpoints.is_ours(parts.netloc, cloud.endpoints, cloud.endpoint):
                 raise InvalidConnection(
-                    f"{shown(parts.netloc)} is none of Huawei Cloud's hosts, and the connection does not name it: it "
-                    "is not to see a token or a signature. If it is meant, name it in the connection's endpoints."
+                    f"Unknown host {shown(parts.netloc)}: it is not a Huawei Cloud host and not in the connection's "
+                    "endpoints. No credentials were sent. Add it to the endpoints of the connection if it is yours."
                 )
-            # What is signed is the canonical query, so that is what has to be sent.
+            # The canonical query is signed, so it has to be sent in this form.
             query = signing.canonical_query(parse_qsl(parts.query, keep_blank_values=True))
             url = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
             headers = {**bare.headers, "Host": parts.netloc}
             project_id = cloud.project_id
             if project_id is None and isinstance(cloud.credentials, Password):
-                project_id = drivers.run(cloud.find_project(cloud))  # its tokens are for one project
+                project_id = drivers.run(cloud.find_project(cloud))  # a token is valid for one project
             if project_id in parts.path.split("/"):
                 headers.setdefault("X-Project-Id", project_id)
             service = endpoints.service_at(parts.netloc, cloud.endpoints)
@@ -273,14 +275,14 @@ class CloudSyncHook(BaseHook):
 
         def guarded(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
             def send(each: HttpRequest) -> Response:
-                # A sign-in may come between; it does not go through the user's session.
+                # A sign-in request does not use the session of the caller.
                 return transmit(each) if each is request else drivers.send_blocking(each)
 
             return drivers.run(credentials.send(request, cloud.clock()), send)
 
         def exchange(request: HttpRequest, transmit: Callable[[HttpRequest], Response]) -> Response:
             if isinstance(credentials, KeyPair) and not carries(request, credentials):
-                # The caller has replaced the proof, so it says nothing about this key.
+                # The caller replaced the signature, so the reply proves nothing about this key.
                 return transmit(request)
             response, refusal = None, None
             try:
@@ -308,26 +310,26 @@ class CloudSyncHook(BaseHook):
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Any:
-        """Make a call that this package has no method for.
+        """Call an API that this package has no method for.
 
         :param method: such as ``GET``.
         :param service: as in the endpoint table, such as ``mrs``.
-        :param path: absolute and percent-encoded; ``{project_id}`` in it is filled in.
-        :param query: values are encoded; a list stands for a repeated name.
-        :param json: the body.
-        :param repeatable: whether it is safe to send it again after a lost reply. If None, only GET and HEAD are, but
-            beware: some GETs of HSS start work.
-        :return: the JSON of the reply, None where it has no body.
-        :raises ApiError: if the service answers with an error.
+        :param path: absolute and percent-encoded; ``{project_id}`` is replaced.
+        :param query: values are encoded; a list repeats the name.
+        :param json: body of the request.
+        :param repeatable: safe to send again after a lost reply. None: True for GET and HEAD, which is wrong for some
+            GETs of HSS that start work.
+        :return: JSON of the reply; None if it has no body.
+        :raises ApiError: if the service returns an error.
         """
         from airflow_provider_cloudsync.api import flows, messages
 
         if not _PATH.fullmatch(path) or any(part in (".", "..") for part in unquote(path).split("/")):
             raise InvalidParameter(
-                f"path must be absolute, percent-encoded and without dots, not {shown(path)}."
+                f"path must be absolute, percent-encoded and without dot segments, not {shown(path)}."
             )
         if not (method.isascii() and method.isalpha()):
-            raise InvalidParameter(f"method must be one of HTTP, such as GET, not {shown(method)}.")
+            raise InvalidParameter(f"method must be an HTTP method such as GET, not {shown(method)}.")
         if repeatable is not None:
             flag(repeatable, "repeatable")
         request = messages.Request(
@@ -345,10 +347,10 @@ class CloudSyncHook(BaseHook):
         return self.run(flows.call(self.cloud, request)).data
 
     def test_connection(self) -> tuple[bool, str]:
-        """Where the connection leads and what is allowed there, for the button in Airflow's form: harmless reads only.
+        """Check identity, endpoints and permissions with read requests, for the Test button of Airflow's form.
 
-        It fails with the first step that fails; a service that is not allowed is told, and is no failure, since hardly
-        anybody needs all.
+        It ends with the first step that fails. A service without permission is reported, but is not a failure: few
+        users need all services.
         """
         from airflow_provider_cloudsync.api.checkup import examine, verdict
         from airflow_provider_cloudsync.api.services import NAMES
@@ -357,8 +359,8 @@ class CloudSyncHook(BaseHook):
             cloud = self.cloud
             http_settings = dataclasses.replace(
                 cloud.http_settings,
-                connect_timeout=min(cloud.http_settings.connect_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
-                read_timeout=min(cloud.http_settings.read_timeout, _HOW_LONG_A_TEST_MAY_TAKE),
+                connect_timeout=min(cloud.http_settings.connect_timeout, _TEST_TIMEOUT),
+                read_timeout=min(cloud.http_settings.read_timeout, _TEST_TIMEOUT),
             )
             findings = self.run(examine(dataclasses.replace(cloud, http_settings=http_settings), NAMES))
         except CloudSyncError as error:

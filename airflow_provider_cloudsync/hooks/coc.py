@@ -10,17 +10,17 @@ __all__ = ["CocHook", "SyncTask", "VendorAccount"]
 
 
 class CocHook(CloudSyncHook):
-    """Calls of COC (API version 1), a service of the whole account: it knows no projects.
+    """Calls of COC (API version 1), a service of the whole account, without projects.
 
-    It is reached through one region of each site: ``cn-north-4``, ``ap-southeast-3`` or ``eu-west-101``; pass yours as
-    ``region`` if the connection's is another one.
+    Each site has one COC region: ``cn-north-4``, ``ap-southeast-3`` or ``eu-west-101``. Pass it as ``region`` if the
+    connection has another one.
     """
 
     def sync_multicloud_resources(self, vendor: str, *, account_id: str | None = None) -> SyncTask:
-        """Start a synchronization (SyncMultiCloudResource). The task id in the reply can't be asked about.
+        """Start a synchronization (SyncMultiCloudResource). The task ID in the reply cannot be queried.
 
         :param vendor: ``AWS``, ``AZURE``, ``ALI``, ``HCS``, ``VMWARE``, ``OPENSTACK``, ``RMS`` or ``OTHER``.
-        :param account_id: the vendor's own id of the account; None: every account of the vendor.
+        :param account_id: the vendor's own ID of the account; None: every account of the vendor.
         """
         task, _ = self.run(
             calls.sync_resources(
@@ -34,10 +34,10 @@ class CocHook(CloudSyncHook):
     def list_vendor_accounts(
         self, *, vendor: str | None = None, account_id: str | None = None
     ) -> list[VendorAccount]:
-        """The accounts with the state of their last synchronization (ListVendorAccount), without access keys.
+        """Return accounts with the state of their last synchronization (ListVendorAccount), without access keys.
 
-        :param vendor: only its accounts.
-        :param account_id: only accounts of exactly this id.
+        :param vendor: only accounts of this vendor.
+        :param account_id: only accounts with exactly this ID.
         """
         return self.run(
             calls.list_vendor_accounts(
@@ -48,9 +48,9 @@ class CocHook(CloudSyncHook):
         )
 
     def count_multicloud_resources(self, vendor: str, *, resource_type: str | None = None) -> int:
-        """How many resources COC holds of a vendor (CountMultiCloudResources).
+        """Return the number of resources of a vendor in COC (CountMultiCloudResources).
 
-        :param vendor: ``AWS``, ``AZURE``, ``ALI`` or ``HCS``; the others can't be counted.
-        :param resource_type: only this type.
+        :param vendor: ``AWS``, ``AZURE``, ``ALI`` or ``HCS``; COC cannot count those of others.
+        :param resource_type: only resources of this type.
         """
         return self.run(calls.count_resources(self.cloud, calls.checked_vendor(vendor), resource_type))

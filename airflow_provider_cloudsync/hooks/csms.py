@@ -12,10 +12,10 @@ __all__ = ["CsmsHook", "Event", "Notification", "NotificationRecord"]
 
 
 class CsmsHook(CloudSyncHook):
-    """Calls of CSMS (API version 1), which is a part of DEW. All answer at once.
+    """Calls of CSMS (API version 1), a part of DEW. All of them are synchronous.
 
-    The service does not look whether the topic of a notification exists: a wrong one shows only when an event fires,
-    as INVALID in `list_notification_records`.
+    The service does not check that the topic of a notification exists: a wrong topic shows only when an event fires, as
+    INVALID in `list_notification_records`.
     """
 
     def create_event(
@@ -28,20 +28,20 @@ class CsmsHook(CloudSyncHook):
     ) -> Event:
         """Create an event notification (CreateSecretEvent).
 
-        :param name: 1 to 64 letters, digits, underscores and hyphens; it can't be changed later.
+        :param name: 1 to 64 letters, digits, underscores and hyphens; it cannot be changed later.
         :param event_types: such as ``SECRET_ROTATED``, each once.
         :param notification: ``target_type`` (``SMN``), ``target_id`` (the topic's URN) and ``target_name``.
-        :param state: ``ENABLED`` or ``DISABLED``; only an enabled one fires.
+        :param state: ``ENABLED`` or ``DISABLED``; only an enabled event fires.
         """
         settings = calls.checked_settings(state=state, event_types=event_types, notification=notification)
         return self.run(calls.create_event(self.cloud, name, settings))
 
     def get_event(self, name: str) -> Event:
-        """One event notification (ShowSecretEvent); its times are milliseconds since the epoch."""
+        """Return an event notification (ShowSecretEvent). Its times are milliseconds since the epoch."""
         return self.run(calls.get_event(self.cloud, name))
 
     def list_events(self) -> list[Event]:
-        """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
+        """Return all event notifications (ListSecretEvents). Documented: those that the connection's user created."""
         return self.run(calls.list_events(self.cloud))
 
     def update_event(
@@ -52,17 +52,17 @@ class CsmsHook(CloudSyncHook):
         event_types: Sequence[str] | None = None,
         notification: Notification | None = None,
     ) -> Event:
-        """Change what is given and leave the rest (UpdateSecretEvent). ``event_types`` replaces all types.
+        """Change the given settings (UpdateSecretEvent). ``event_types`` replaces all types.
 
-        To write only what differs and see that it was taken, use `CsmsUpdateEventOperator`.
+        `CsmsUpdateEventOperator` writes only what differs, and verifies the write.
         """
         settings = calls.checked_settings(state=state, event_types=event_types, notification=notification)
         return self.run(calls.update_event(self.cloud, name, settings))
 
     def delete_event(self, name: str) -> None:
-        """Delete an event notification, for good (DeleteSecretEvent). Refused while a secret subscribes to it."""
+        """Delete an event notification permanently (DeleteSecretEvent). Rejected while a secret subscribes to it."""
         self.run(calls.delete_event(self.cloud, name))
 
     def list_notification_records(self) -> list[NotificationRecord]:
-        """The messages of the last three months, one page (ListNotificationRecords)."""
+        """Return the messages of the last three months, one page (ListNotificationRecords)."""
         return self.run(calls.list_notification_records(self.cloud))

@@ -15,19 +15,19 @@ class DataArtsHook(CloudSyncHook):
     """Calls of DataArts Studio (API version 1). None of them starts a member sync: schedule it, or use the console."""
 
     def get_member_sync_task(self, workspace: str, task_id: str) -> MemberSyncTask:
-        """One member sync task (ShowSecurityMemberSyncTask); its times are milliseconds since the epoch.
+        """Return a member sync task (ShowSecurityMemberSyncTask). Its times are milliseconds since the epoch.
 
-        :param workspace: id of the workspace.
-        :param task_id: id of the task.
+        :param workspace: ID of the workspace.
+        :param task_id: ID of the task.
         """
         return self.run(calls.get_member_sync_task(self.cloud, workspace, task_id))
 
     def list_member_sync_tasks(
         self, workspace: str, **filters: Unpack[MemberSyncFilters]
     ) -> list[MemberSyncTask]:
-        """All member sync tasks of a workspace (ListSecurityMemberSyncTasks).
+        """Return all member sync tasks of a workspace (ListSecurityMemberSyncTasks).
 
-        :param workspace: id of the workspace.
+        :param workspace: ID of the workspace.
         :param filters: ``cluster_type``, ``cluster_name``, ``sync_status``, ``schedule_status``, ``order_by``,
             ``order_by_asc``, as the service defines them.
         """

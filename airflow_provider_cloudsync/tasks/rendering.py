@@ -1,7 +1,7 @@
-"""Values of templated fields after rendering: text of the DAG file that was no template stays what was written.
+"""Values of templated fields after rendering: literal text of the DAG file is restored.
 
-``render_template_as_native_obj`` evaluates every text as a Python literal, templates or not: it makes ``"1_000"`` the
-number 1000, ``"0x10"`` 16 and ``"None"`` None. The text of the DAG file is known, so it is restored.
+``render_template_as_native_obj`` evaluates every text as a Python literal, templates or not: ``"1_000"`` becomes the
+number 1000, ``"0x10"`` 16 and ``"None"`` None.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from airflow_provider_cloudsync.api.parameters import is_literal
 
 
 def as_written(value: Any, written: Any) -> Any:
-    """Return a rendered value in which text of the DAG file that was no template is as it was written.
+    """Return a rendered value in which literal text of the DAG file is unchanged.
 
-    :param value: the value after rendering.
-    :param written: the value in the DAG file.
+    :param value: value after rendering.
+    :param written: value in the DAG file.
     """
     if is_literal(written):
         return written if _is_native(value, written) else value
@@ -29,7 +29,7 @@ def as_written(value: Any, written: Any) -> Any:
 
 
 def _is_native(value: Any, text: str) -> bool:
-    """Return whether native rendering makes this value of a text."""
+    """Return whether native rendering turns a text into this value."""
     try:
         # Parsed first, as Jinja does: a leading blank is an error then.
         native = ast.literal_eval(ast.parse(text, mode="eval"))

@@ -1,4 +1,4 @@
-"""Ticket in Airflow's task state store (3.3 and later): what one try leaves for the next.
+"""Ticket in Airflow's task state store (3.3 and later), from one try to the next.
 
 Plain JSON under `TICKET_KEY`. Keys that 0.1.0 did not write are optional: ``end``, ``try``, ``at``.
 """
@@ -19,24 +19,24 @@ TICKET_KEY = "cloudsync_ticket"
 
 
 class End(StrEnum):
-    """The end that a green try has seen."""
+    """End that a green try has seen."""
 
-    #: The service accepted the start; nobody waited for the run.
+    #: The service accepted the start; the task did not wait for the run.
     ACCEPTED = "accepted"
-    #: The run has ended well.
+    #: The run has succeeded.
     COMPLETED = "completed"
-    #: Stored by 0.1.0, which did not tell the two apart.
+    #: Stored by 0.1.0, which did not distinguish the two.
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTicket:
-    """A ticket with what tells who stored it.
+    """Ticket with the origin of its storage.
 
-    :param of: fingerprint of the task's parameters: another one means another sync.
-    :param at: seconds since the epoch when it was stored.
-    :param mark: the try that stored it; None if 0.1.0 did.
-    :param end: the end that this try has seen; None if it has seen none.
+    :param of: fingerprint of the task's parameters. Another fingerprint means another sync.
+    :param at: time of storage in seconds since the epoch.
+    :param mark: try that stored it; None if 0.1.0 did.
+    :param end: end that this try has seen; None if it has seen none.
     """
 
     ticket: Ticket
@@ -47,12 +47,12 @@ class StoredTicket:
 
     def to_text(self) -> str:
         """Return the text for the store."""
-        kept: dict[str, Any] = {"ticket": self.ticket.to_json(), "of": self.of, "at": self.at}
+        stored: dict[str, Any] = {"ticket": self.ticket.to_json(), "of": self.of, "at": self.at}
         if self.mark is not None:
-            kept["try"] = self.mark.to_json()
+            stored["try"] = self.mark.to_json()
         if self.end is not None:
-            kept |= {"ended": True, "end": self.end.value}  # "ended" is what 0.1.0 reads
-        return json.dumps(kept)
+            stored |= {"ended": True, "end": self.end.value}  # "ended" is what 0.1.0 reads
+        return json.dumps(stored)
 
     @classmethod
     def read(cls, text: str) -> StoredTicket | None:
@@ -72,7 +72,7 @@ class StoredTicket:
 
 
 def is_of_other_version(text: str) -> bool:
-    """Return whether a ticket that cannot be read was written by another release, so that its run may go on."""
+    """Return whether another release wrote an unreadable ticket, so that its run may be active."""
     try:
         return bool(json.loads(text)["ticket"]["version"] != TICKET_VERSION)
     except (ValueError, TypeError, KeyError):
@@ -80,7 +80,7 @@ def is_of_other_version(text: str) -> bool:
 
 
 def mark_of(text: str) -> TryMark | None:
-    """Return the mark of the try that stored a ticket, also of one that cannot be read."""
+    """Return the mark of the try that stored a ticket, also of an unreadable one."""
     try:
         return TryMark.from_json(json.loads(text).get("try"))
     except (ValueError, AttributeError):

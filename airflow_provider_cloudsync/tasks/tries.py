@@ -1,15 +1,15 @@
-"""Retry or clear: whether a try continues the work of the tries before it.
+"""Distinction of retry and clear: a retry continues the work of the tries before it.
 
-Facts that this relies on, each seen in a live Airflow (scheduler and worker of 2.11.2 and 3.3.2):
+It relies on these facts, each verified in a live Airflow (scheduler and worker of 2.11.2 and 3.3.2):
 
 - ``max_tries`` is set when Airflow creates the task instance, and again when a user clears it: to the number of tries
   so far plus the ``retries`` of the DAG at that moment. A retry keeps it, also after the death of a worker, and so does
   an edit of the DAG file. Each mapped task instance has its own.
-- ``retries`` in the worker is that of the DAG file now. Therefore ``max_tries - retries`` says nothing after an edit.
+- ``retries`` in the worker is that of the present DAG file. Therefore ``max_tries - retries`` is wrong after an edit.
 - ``dag_run.clear_number`` counts every clear of any task of the run on Airflow 3.3, and only clears of an ended run
   before. ``dag_run.start_date`` moves when an ended run is cleared; no task of an ended run waits for a retry.
-- Airflow 2.11 leaves ``max_tries`` alone when it clears a task that is running in a worker. That counts as a retry: the
-  work goes on.
+- Airflow 2.11 does not change ``max_tries`` when it clears a task that is running in a worker. That counts as a retry:
+  the work continues.
 - The task state store (3.3 and later) survives retries and clears, and is deleted with the DAG run.
 """
 
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TryMark:
-    """The position of a try in the life of its task instance, as Airflow reports it.
+    """Position of a try in the life of its task instance, as Airflow reports it.
 
     :param try_number: 1 for the first try; never reset.
     :param max_tries: the last try number but one that Airflow allows.
-    :param clear_number: number of clears in the DAG run; None where Airflow does not report it.
-    :param run_started: start of the DAG run in seconds since the epoch; None where Airflow does not report it.
+    :param clear_number: number of clears in the DAG run; None if Airflow does not report it.
+    :param run_started: start of the DAG run in seconds since the epoch; None if Airflow does not report it.
     """
 
     try_number: int
@@ -44,7 +44,7 @@ class TryMark:
 
     @classmethod
     def of(cls, context: Context) -> TryMark:
-        """Return the mark of the try that is running."""
+        """Return the mark of the running try."""
         ti, run = context["ti"], context.get("dag_run")
         started = getattr(run, "start_date", None)
         return cls(
@@ -56,7 +56,7 @@ class TryMark:
 
     @classmethod
     def from_json(cls, data: Any) -> TryMark | None:
-        """Read what `to_json` wrote; None if there is none, as in what older releases stored."""
+        """Read the result of `to_json`; None if there is no mark, as in tickets of older releases."""
         try:
             clears, started = data["clear_number"], data["run_started"]
             return cls(
@@ -87,11 +87,11 @@ class TryMark:
 
 
 def is_retry(context: Context, retries: int, stored: TryMark | None = None) -> bool:
-    """Return whether this try continues what a previous try may have left behind: it is a retry, and no clear.
+    """Return whether this try is a retry without a clear, so that it continues the work of a previous try.
 
     :param retries: the ``retries`` of the task now.
-    :param stored: the mark of the try that left it. Without one (nothing is stored before Airflow 3.3) the history of
-        the task instance decides on Airflow 2, and elsewhere ``max_tries - retries``, which an edit of ``retries``
+    :param stored: mark of the previous try. Without one (nothing is stored before Airflow 3.3) the history of the task
+        instance decides on Airflow 2, and on other versions ``max_tries - retries``, which an edit of ``retries``
         between two tries falsifies.
     """
     now = TryMark.of(context)
@@ -107,9 +107,9 @@ def is_retry(context: Context, retries: int, stored: TryMark | None = None) -> b
 
 
 def _previous_try(ti: Any) -> tuple[TryMark, bool] | None:
-    """Read the try before from the history of a task instance, in a worker of Airflow 2; those of 3 have no database.
+    """Read the previous try from the history of a task instance on Airflow 2. Workers of Airflow 3 have no database.
 
-    :return: its mark, and whether it was green: a green try has no retry. None where there is no such row.
+    :return: its mark, and whether it succeeded: a green try has no retry. None if there is no such row.
     """
     if not type(ti).__module__.startswith("airflow.models."):
         return None

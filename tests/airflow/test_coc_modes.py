@@ -201,7 +201,7 @@ SCENARIOS = [
         [{"foreign_runs": [FOREIGN]}],
         {"if_running": "fail"},
         SyncFailed,
-        ["another run is under way"],
+        ["another run is active"],
         0,
     ),
     (

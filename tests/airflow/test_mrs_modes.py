@@ -86,7 +86,7 @@ SCENARIOS = [
         {"foreign_runs": [{"at": 0, "starts_after": 0, "seconds": 40, "users": ["bob"]}]},
         {"if_running": "fail"},
         SyncFailed,
-        ["another run is under way"],
+        ["another run is active"],
         0,
     ),
     (

@@ -97,7 +97,7 @@ def test_without_a_store_a_retry_that_is_to_fail_takes_no_stranger_s_run(start_w
     foreign = {"at": 0, "starts_after": 0, "seconds": 200, "users": ["bob"]}
     world = start_world({"c": {"foreign_runs": [foreign]}})
     for try_number in (1, 2):
-        with pytest.raises(SyncFailed, match="another run is under way"):
+        with pytest.raises(SyncFailed, match="another run is active"):
             world.run(sync(if_running="fail"), world.context(try_number))
     assert world.starts == 0
 

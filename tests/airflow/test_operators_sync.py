@@ -273,8 +273,8 @@ def test_a_retry_uses_a_ticket_of_any_age(start_world, service, age, goes_on) ->
     [
         pytest.param(3600, 20 * 3600, "Timed out after", id="the same day"),
         pytest.param(2 * DAY, 60 * 3600, "Timed out after", id="a wait of 48 h, cleared after 60 h"),
-        pytest.param(3600, 2 * DAY, "another run is under way", id="two days after an hour"),
-        pytest.param(2 * DAY, 4 * DAY, "another run is under way", id="four days after 48 h"),
+        pytest.param(3600, 2 * DAY, "another run is active", id="two days after an hour"),
+        pytest.param(2 * DAY, 4 * DAY, "another run is active", id="four days after 48 h"),
     ],
 )
 def test_a_clear_uses_a_ticket_for_a_day_after_the_longest_wait(start_world, timeout, later, words) -> None:
