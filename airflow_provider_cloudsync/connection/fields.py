@@ -74,7 +74,7 @@ TABLE: dict[str, Field] = {
         "IAM token", "For token: an IAM token. It expires within 24 hours.", "header", secret=True
     ),
     "id_token_file": Field(
-        "ID token file", "For oidc: path of the file with the ID token, on each Airflow machine.", "words"
+        "Id token file", "For oidc: path of the file with the ID token, on each Airflow machine.", "words"
     ),
     "idp_id": Field(
         "Identity provider ID", "For OIDC through IAM. Leave both URN fields empty.", "identifier"
