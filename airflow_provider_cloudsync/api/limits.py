@@ -1,4 +1,4 @@
-"""Steps of a call around the request itself: what limits them, and what their errors mean for the request."""
+"""Time limit of flows, and the error state of steps before a request."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def in_time(flow: Flow[T], seconds: float | None) -> Flow[T]:
-    """A flow of reads or sign-ins that ends in time. Never of starts, whose lost reply is in doubt.
+    """Run a flow of reads or sign-ins with a time limit. Never use it for starts: a lost reply leaves them in doubt.
 
     :param seconds: from now; None: no limit.
-    :raises TransportError: if it does not end by itself.
+    :raises TransportError: if the flow does not end within the limit.
     """
     if seconds is None:
         return (yield from flow)
@@ -23,7 +23,7 @@ def in_time(flow: Flow[T], seconds: float | None) -> Flow[T]:
 
 
 def beforehand(flow: Flow[T]) -> Flow[T]:
-    """What has to be done before a request can be sent. Whatever becomes of it, the request itself was not sent."""
+    """Run a step that precedes a request. Its errors state that the request was not sent."""
     try:
         return (yield from flow)
     except (TransportError, ApiError) as error:

@@ -1,4 +1,4 @@
-"""The vocabulary of waiting: tickets, progress, and what each service has to say about itself."""
+"""Types of waiting: tickets, progress, and the protocols that a service implements."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 Target = Mapping[str, Any]
 Seen = TypeVar("Seen")
 
-#: Written into every ticket; a reader refuses what it was not made for, rather than guess.
+#: Version in every ticket. A reader refuses other versions.
 TICKET_VERSION = 1
-#: Seconds for which an end has to show before it counts: a success, a failure, and that something is not there.
-#: One poll can show a state that is just being written, or a list that lacks a row.
+#: Seconds for which polls must show an end before it counts: a success, a failure, and a missing target.
+#: A single poll can catch a state that is being written, or a list that lacks a row.
 CONFIRM_SUCCESS, CONFIRM_FAILURE, CONFIRM_ABSENCE = 5.0, 15.0, 30.0
-#: Seconds by which a state may lag behind the time of its run. Not documented; 38 s were seen between a ``sync_time``
-#: and the first log line of its run (fact sheet, section 5).
+#: Seconds by which a state may lag behind the time of its run. Not documented; 38 s were measured between a
+#: ``sync_time`` and the first log line of its run.
 STATE_LAG = 45.0
-#: Key in the baseline of a ticket: the run, or the rows, that were seen under way during the wait.
+#: Key in the baseline of a ticket: the run, or the rows, that polls of this wait saw running.
 RAN_KEY = "ran"
 
 
 class Phase(StrEnum):
-    """Where a synchronization stands. Unknown, empty and missing are never SUCCEEDED."""
+    """State of a synchronization. Unknown, empty and missing are never SUCCEEDED."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -44,17 +44,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A verdict: the phase, and why in the user's words.
+    """Verdict of one poll: the phase and the reason.
 
-    :param warning: something that the user should know although it decides nothing; logged once.
-    :param run: of a sync that somebody else starts: the service's own time of the run that is judged, in ms since the
-        epoch. It tells one run from another. None where the service tells no time.
-    :param run_as_sent: that time as the service sent it, where it has no time zone; `run` only orders it then.
-    :param confirm_for: seconds for which later polls have to come to the same end before it counts; 0: one poll
-        decides.
-    :param absent: whether it failed because the target was not found. Nothing is known about the run itself then, so a
-        retry must look before it starts.
-    :param lost: whether the poll was lost, so that nothing new is known.
+    :param why: the reason, for logs and errors.
+    :param warning: a remark that does not change the phase; logged once.
+    :param run: for a sync that another party starts: the service's own time of the judged run, in ms since the epoch.
+        It identifies the run. None if the service returns no time.
+    :param run_as_sent: that time as the service sent it, if it has no time zone; `run` then only orders runs.
+    :param confirm_for: seconds for which later polls must show the same end before it counts; 0: one poll decides.
+    :param absent: the phase is FAILED because the target was not found. The state of the run is unknown, so a retry
+        must poll before it starts.
+    :param lost: the poll failed, so nothing new is known.
     """
 
     phase: Phase
@@ -68,51 +68,52 @@ class Progress:
 
     @property
     def run_text(self) -> str | None:
-        """The time of the run: ISO 8601 in UTC; as the service sent it where it has no time zone."""
+        """Return the time of the run: ISO 8601 in UTC, or as the service sent it if it has no time zone."""
         if self.run is None:
             return None
         return f"{self.run_as_sent} (no time zone)" if self.run_as_sent else iso(self.run, exactly=True)
 
     def of_run(self, *times: ServiceTime) -> Progress:
-        """The same verdict, of the latest of these runs."""
+        """Return the same verdict for the latest of these runs."""
         ordered = [(order, time) for time in times if (order := order_ms(time)) is not None]
         run, time = max(ordered, key=lambda each: each[0], default=(None, None))
         return replace(self, run=run, run_as_sent=time if isinstance(time, str) else "")
 
     @property
     def in_full(self) -> str:
-        """The reason with the warning."""
+        """Return the reason with the warning."""
         return f"{self.why} {self.warning}".strip()
 
 
 class Stage(StrEnum):
-    """What a ticket is for."""
+    """Stage of a ticket."""
 
-    #: Another run is in the way; ours has not been sent.
+    #: Nothing was sent yet; another run may be active.
     QUEUED = "queued"
-    #: Our start is about to be sent, or was sent and its reply is not known.
+    #: The start is about to be sent, or was sent and its reply is unknown.
     STARTING = "starting"
-    #: The service accepted our start, or showed that our run is there.
+    #: The service accepted the start, or showed the run.
     STARTED = "started"
-    #: We start nothing: we watch what somebody else starts.
+    #: This task starts nothing; it waits for a run that another party starts.
     WATCHING = "watching"
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """All that is needed to judge a synchronization later, elsewhere and without memory.
+    """Record from which any process can judge a synchronization later.
 
-    :param service: name of the service in `airflow_provider_cloudsync.api.services.SERVICES`.
-    :param target: what is synchronized, plain JSON.
+    :param service: name of the service, a key of `syncs` in its `ServiceEntry`.
+    :param target: the object to synchronize, plain JSON.
     :param stage: see `Stage`.
-    :param started_at: seconds since the epoch, our clock: when the start was about to be sent, or the watch began.
-    :param baseline: what the service showed before, as far as the judgement needs it; plain JSON.
-    :param later: targets still to be started after this one (a request has a limit of names).
-    :param receipt: what the service said to the start, for logs and results; empty where that is not known.
-    :param hold: seconds after `started_at` in which a queued ticket stays queued, whatever is seen: the run in its way
-        may not show yet, and to ask again at once would be to ask without end.
-    :param restarted: whether this start follows a run that failed and may not have been ours. There is one such start
-        in a chain of retries.
+    :param started_at: time just before the start was sent, or at which the watch began; seconds since the epoch, by the
+        clock of this machine.
+    :param baseline: state of the service before the start, as far as `judge` needs it; plain JSON.
+    :param later: targets to start after this one (a request carries a limited number of names).
+    :param receipt: reply of the service to the start, for logs and results; empty if unknown.
+    :param hold: seconds after `started_at` in which a queued ticket stays queued, whatever a poll shows. The run that
+        blocks it may not be visible yet, and an immediate start would be refused again.
+    :param restarted: this start follows a failed run that may belong to another task. There is one such start in a
+        chain of retries.
     """
 
     service: str
@@ -127,11 +128,11 @@ class Ticket:
 
     @property
     def wait(self) -> tuple[Stage, float, int]:
-        """Return what tells this wait from the others of a task."""
+        """Return the identity of this wait among all waits of a task."""
         return self.stage, self.started_at, len(self.later)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON, for a trigger or a store. It belongs to whoever asks: nothing in it is the ticket's own."""
+        """Return plain JSON for a trigger or a store. It is a deep copy."""
         return {
             "version": TICKET_VERSION,
             "service": self.service,
@@ -147,9 +148,9 @@ class Ticket:
 
     @classmethod
     def from_json(cls, data: Any) -> Ticket:
-        """Read what `to_json` wrote.
+        """Read the output of `to_json`.
 
-        :raises InvalidEvent: if it is something else, or of a version that this release does not know.
+        :raises InvalidEvent: if the data is malformed, or of another version.
         """
         if not isinstance(data, Mapping) or data.get("version") != TICKET_VERSION:
             version = data.get("version") if isinstance(data, Mapping) else None
@@ -186,7 +187,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _read(text: str) -> dict[str, Any]:
-    """Not to be changed: a thousand tickets in one process may be of one target, and have this one between them."""
+    """Return a shared object. Do not modify it: all tickets of one target in a process share it to save memory."""
     return {sys.intern(name): each for name, each in json.loads(text).items()}
 
 
@@ -197,96 +198,100 @@ def _list(value: Any) -> list[Any]:
 
 
 class Service(Protocol[Seen]):
-    """What can be watched. `judge` is pure and memoryless, and the only place that knows what "done" means."""
+    """Service that can be polled. `judge` is pure, and the only place that defines "done"."""
 
     @property
     def name(self) -> str:
-        """Its key in `airflow_provider_cloudsync.api.services.SERVICES`."""
+        """Return the name in tickets. Never rename it."""
 
     @property
     def min_poll_interval(self) -> float:
-        """Seconds between two looks at one target that the service's quota bears."""
+        """Return the minimum number of seconds between two polls of one target, from the rate limit of the service."""
 
     @property
     def console(self) -> Console:
-        """Where a person looks at a run."""
+        """Return the page of the vendor's console that shows a run."""
 
     def describe(self, target: Target) -> str:
-        """Name the target in a sentence."""
+        """Return the target for a message."""
 
     def key(self, target: Target) -> Hashable:
-        """What `observe` depends on: waits with equal keys share one look."""
+        """Return the part of the target that `observe` depends on. Waits with equal keys share one poll."""
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
-        """What the service shows now."""
+        """Poll the current state of the service."""
 
     def learn(self, ticket: Ticket, seen: Seen) -> Ticket:
-        """The ticket with what this poll shows and later polls may not, such as that a run was under way; the same
-        ticket where there is nothing to learn.
+        """Return the ticket with facts that later polls may not show, such as that a run was active.
+
+        Return the same ticket if there is nothing to add.
         """
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
-        """What that means for the ticket. `now` is when the look began, in seconds since the epoch."""
+        """Return the verdict for the ticket.
+
+        :param now: start of the poll, in seconds since the epoch.
+        """
 
 
-class Gatherable(Service[Seen], Protocol[Seen]):
-    """What is looked at with one call for many targets, where several waits meet. A `key` is within a `group`."""
+class Batchable(Service[Seen], Protocol[Seen]):
+    """Service that polls many targets with one call. A `key` is unique within a `group`."""
 
     def group(self, target: Target) -> Hashable:
-        """What the target is a part of: waits with equal groups can share calls."""
+        """Return the group of the target. Waits with equal groups can share calls."""
 
     def observe_all(
         self, cloud: Cloud, group: Any, keys: Sequence[Any]
     ) -> Flow[Mapping[Any, Seen | CloudSyncError]]:
-        """What the service shows now of the targets with these keys, or why it does not; others may be among them."""
+        """Poll the state of the targets with these keys, or the error of each. The result may hold other keys."""
 
 
-def is_gatherable(service: Service[Any]) -> TypeGuard[Gatherable[Any]]:
-    """Return whether it is polled so. By one name: to ask Python for all of the protocol takes longer than a poll."""
+def is_batchable(service: Service[Any]) -> TypeGuard[Batchable[Any]]:
+    """Return whether the service polls in batches. Checks one name: a protocol check takes longer than a poll."""
     return hasattr(service, "observe_all")
 
 
 class Startable(Service[Seen], Protocol[Seen]):
-    """What can be started, too."""
+    """Service that can also be started."""
 
     def settle(self, target: Target) -> float:
-        """Seconds after a start in which the service may not show the run yet."""
+        """Return the seconds after a start in which the run may not be visible yet."""
 
     def split(self, target: Target) -> list[Target]:
-        """The target in pieces that one request can carry, to be started one after the other."""
+        """Return the target in pieces that fit into one request each, to be started one after the other."""
 
     def identity(self, target: Target) -> Target:
-        """What is synchronized, without how to wait for it: equal for two tries that are about the same."""
+        """Return the target without wait options. Equal for two tries of the same synchronization."""
 
     def can_start(self, target: Target, seen: Seen) -> Progress:
-        """Return whether a run could start: SUCCEEDED now, RUNNING another is in the way, FAILED never."""
+        """Return whether a run can start. SUCCEEDED: now; RUNNING: another run is active; FAILED: never."""
 
     def is_satisfied_by_running(self, target: Target, seen: Seen) -> bool:
-        """Return whether a run is under way that brings about all that the target asks for, as far as it shows."""
+        """Return whether a run is active that covers the whole target, as far as the service shows."""
 
     def baseline(self, target: Target, seen: Seen) -> Mapping[str, Any]:
-        """What `judge` and `has_started` will have to know of the time before the start."""
+        """Return the state before the start, as far as `judge` and `has_started` need it."""
 
     def start(self, cloud: Cloud, target: Target) -> Flow[Mapping[str, Any]]:
-        """Send the start, once. Returns the receipt: plain JSON, ``request_id`` in it."""
+        """Send the start once and return the receipt: plain JSON with ``request_id``."""
 
     def is_busy(self, error: CloudSyncError) -> bool:
-        """Return whether the service refused a start because another run is in the way."""
+        """Return whether the service refused a start because another run is active."""
 
     def has_started(self, ticket: Ticket, seen: Seen) -> bool:
-        """Return whether it shows that a run began after the ticket was taken."""
+        """Return whether the poll shows a run that began after the ticket was taken."""
 
     def would_be_visible(self, ticket: Ticket) -> bool:
-        """Return whether a run that ended well would show afterwards, because the baseline was short of its goal."""
+        """Return whether a successful run would be visible afterwards, because the baseline lacked its result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A harmless read that tells whether the user of a connection may work with a service.
+    """Harmless read that checks access of a connection to a service.
 
-    :param needs: the permission to ask for where it may not.
-    :param denied: codes of the service that mean "not allowed" although the status is not 403.
-    :param unsure: codes of an answer that shows that the service was reached, and no more.
+    :param needs: the missing permission, for the message.
+    :param denied: codes of the service that mean "access denied" with another status than 403.
+    :param unsure: codes of an answer that only shows that the service is reachable.
     """
 
     request: Request

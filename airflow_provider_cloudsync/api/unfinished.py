@@ -1,7 +1,7 @@
-"""Reads of a poll that a rate limit stopped, so that the next poll goes on with the read that was refused.
+"""Reads of a poll that a rate limit interrupted. The next poll continues with the refused read.
 
-A gateway may allow fewer calls in its window than one poll needs. A poll that began again from its first read would use
-up each window for the same reads, and would never be complete.
+A gateway may allow fewer calls per window than one poll needs. A poll that restarts from its first read would use up
+each window for the same reads and never complete.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_provider_cloudsync.api.replies import Reply
 
-#: Seconds after the beginning of a poll for which its reads are kept.
+#: Seconds after the start of a poll for which its reads are stored.
 _KEPT_FOR = 600.0
 
 
 class Reads:
-    """The reads of one poll, in their order.
+    """Reads of one poll, in order.
 
-    :param at: when the poll began, seconds since the epoch. A poll that goes on with its reads began then, too.
-    :param earlier: request and reply of each read that an earlier part of the poll made.
+    :param at: start of the poll, seconds since the epoch. A poll that continues keeps this time.
+    :param earlier: request and reply of each read of an earlier part of the poll.
     """
 
     __slots__ = ("_cache", "_earlier", "at")
@@ -31,7 +31,7 @@ class Reads:
         self._cache: list[tuple[Hashable, Reply]] = []
 
     def take(self, request: Hashable) -> Reply | None:
-        """Return the reply that an earlier part of the poll received. A request that the poll repeats is sent again."""
+        """Return the stored reply to a request, once. A repeated request is sent again."""
         for index, (known, reply) in enumerate(self._earlier):
             if known == request:
                 self._cache.append(self._earlier.pop(index))
@@ -39,16 +39,16 @@ class Reads:
         return None
 
     def add(self, request: Hashable, reply: Reply) -> None:
-        """Keep a reply."""
+        """Store a reply."""
         self._cache.append((request, reply))
 
     def stopped(self) -> Reads:
-        """Return the reads for the next part of the poll."""
+        """Return the reads to continue with in the next part of the poll."""
         return Reads(self.at, [*self._cache, *self._earlier])
 
 
 class Unfinished:
-    """Polls of a connection that a rate limit stopped, by what they are of."""
+    """Store of the interrupted polls of a connection, by subject."""
 
     def __init__(self) -> None:
         self._reads: dict[Hashable, Reads] = {}
@@ -57,11 +57,11 @@ class Unfinished:
         return len(self._reads)
 
     def take(self, what: Hashable, now: float) -> Reads:
-        """Return the reads of a poll to go on with, or of a new one."""
+        """Return the reads of an interrupted poll, or those of a new one."""
         reads = self._reads.pop(what, None)
         return reads if reads is not None and 0 <= now - reads.at < _KEPT_FOR else Reads(now)
 
     def keep(self, what: Hashable, reads: Reads, now: float) -> None:
-        """Keep the reads of a poll that was stopped, and drop those that are too old."""
+        """Store the reads of an interrupted poll, and drop expired ones."""
         self._reads = {key: each for key, each in self._reads.items() if 0 <= now - each.at < _KEPT_FOR}
         self._reads[what] = reads.stopped()

@@ -230,8 +230,9 @@ class CloudSyncHook(BaseHook):
     def get_conn(self) -> requests.Session:
         """Return a requests session that authenticates each request, for calls of your own.
 
-        It follows no redirect, keeps no cookies, has the timeouts of the connection, and sends to hosts of Huawei Cloud or of the connection
-        only; plain http needs ``allow_http``. It does not fill in project IDs, and does not raise errors of services.
+        It follows no redirect, keeps no cookies, has the timeouts of the connection, and sends to hosts of Huawei Cloud
+        or of the connection only; plain http needs ``allow_http``. It does not fill in project IDs, and does not raise
+        errors of services.
 
         A rejected key is not sent again for five minutes, by this session or by any task of the process. Other rejected
         credentials are refreshed, and the request is sent once more.

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.api.waiting.watching import (
     Memory,
-    News,
     Paused,
     PendingEnds,
     Watch,
-    next_news,
+    WatchUpdate,
+    next_update,
 )
 from airflow_provider_cloudsync.connection.lookup import REFRESH_INTERVAL, ConnectionLookup
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, CredentialsRejected
@@ -91,7 +91,7 @@ class Watcher:
         self._logged: Hashable = None
         self._logged_at = 0.0
 
-    async def next_news(self, memory: Memory | None) -> News:
+    async def next_news(self, memory: Memory | None) -> WatchUpdate:
         """Return the next ends to report or memory to store. Errors are logged, not raised."""
         cloud, misses = self._cloud, 0
         if cloud is not None:
@@ -102,7 +102,7 @@ class Watcher:
                 if cloud is None:
                     cloud = await self._lookup.read(max_age=_AGE_AT_START)
                 news = await self._hook.arun(
-                    next_news(
+                    next_update(
                         cloud,
                         self._watch,
                         memory,

@@ -118,7 +118,7 @@ SCENARIOS = [
         [{"outcome": "failed"}],
         {},
         SyncFailed,
-        ['"111"', FAILURE, "AWS"],
+        ["111", FAILURE, "AWS"],
         1,
     ),
     (
@@ -159,7 +159,7 @@ SCENARIOS = [
         [{"seconds": 300, "outcome": "failed"}, {"outcome": "failed", "seconds": 1}],
         {"account_id": OUT},
         SyncFailed,
-        ["2 of 2", '"111"', '"222"'],
+        ["2 of 2", "111", "222"],
         1,
     ),
     (
@@ -167,7 +167,7 @@ SCENARIOS = [
         [{"outcome": "never_ends"}, {"outcome": "failed"}],
         {"account_id": OUT, "timeout": 600},
         WaitTimedOut,
-        ['"111"', "running", 'Failed: "222"'],
+        ["111", "running", "Failed: 222"],
         1,
     ),
     (
@@ -187,7 +187,7 @@ SCENARIOS = [
         ["was removed", "row-2"],
         1,
     ),
-    ("unknown account", [{}], {"account_id": "999"}, SyncFailed, ["no account '999' of AWS", '"111"'], 0),
+    ("unknown account", [{}], {"account_id": "999"}, SyncFailed, ["no account '999' of AWS", "111"], 0),
     ("the name for the id", [{"account_name": "prod"}], {"account_id": "prod"}, SyncFailed, ["prod"], 0),
     ("COC's id for the vendor's", [{}], {"account_id": "row-1"}, SyncFailed, ["no account"], 0),
     ("the beginning of an id", [{}], {"account_id": "11"}, SyncFailed, ["no account '11'"], 0),
@@ -209,7 +209,7 @@ SCENARIOS = [
         [{"foreign_runs": [{"at": 0, "outcome": "never_ends"}]}],
         {"timeout": 600},
         WaitTimedOut,
-        ["ours starts when"],
+        ["This one starts when"],
         0,
     ),
     (
@@ -364,7 +364,7 @@ def test_a_row_that_was_added_meanwhile_is_not_ours(start, deferrable, late) -> 
 def test_a_row_that_was_added_meanwhile_hides_no_failure(start) -> None:
     late = {"added_at": 10, "sync_status": "waiting", "sync_date": None}
     world = start({"seconds": 60, "outcome": "failed"}, late)
-    with pytest.raises(SyncFailed, match='"111"'):
+    with pytest.raises(SyncFailed, match="111"):
         world.run(every())
 
 
@@ -951,7 +951,7 @@ SENSOR_CASES = [
         [],
         130,
     ),
-    ("a run fails", [{"foreign_runs": [BAD]}], {}, AirflowFailException, [FAILURE, '"111"'], 130),
+    ("a run fails", [{"foreign_runs": [BAD]}], {}, AirflowFailException, [FAILURE, "111"], 130),
     ("never ends", [{"foreign_runs": [NEVER]}], {"timeout": 600}, AirflowSensorTimeout, [], 600),
     ("any run counts", [{}], {"synced_after": None}, None, [], 0),
     (

@@ -102,7 +102,7 @@ SCENARIOS = [
         {"outcome": "never_ends", "last_update_time": None},
         {"timeout": 600},
         WaitTimedOut,
-        ["was never updated"],
+        ["has no update yet"],
         1,
     ),
     ("unknown cluster", {}, {"cluster_id": "nope"}, ApiError, ["HSS.0011", "nope"], 0),

@@ -215,8 +215,8 @@ def fail(world: Any, task: Any) -> BaseException:
 
 def check(error: BaseException, about: tuple[str, ...], why: str) -> None:
     seen = shown(error)
-    for name in about:
-        assert name in str(error)
+    for name in about:  # the place may be last, in square brackets
+        assert name in str(error), error
     assert re.search(why, seen), seen
 
 

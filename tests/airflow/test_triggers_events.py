@@ -16,7 +16,7 @@ from airflow.providers.common.compat import connection as compat
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-from airflow_provider_cloudsync.api.waiting.watching import News
+from airflow_provider_cloudsync.api.waiting.watching import WatchUpdate
 from airflow_provider_cloudsync.triggers import watcher
 from airflow_provider_cloudsync.triggers.events import (
     CloudSyncEventTrigger,
@@ -496,16 +496,16 @@ def test_an_end_stays_pending_while_the_connection_is_read_again(
     world.emulator.faults(
         [{"match": {"operation": SHOW}, "skip": shown, "times": lost, "status": 503}] if lost else []
     )
-    real = watcher.next_news
+    real = watcher.next_update
     polls: list[int] = []
 
     def counted(*arguments: Any, **more: Any) -> Any:
         news = yield from real(*arguments, **{**more, "pause_at": 0.0})
-        if isinstance(news, News) and news.ended:
+        if isinstance(news, WatchUpdate) and news.ended:
             polls.append(len(world.calls()))
         return news
 
-    monkeypatch.setattr(watcher, "next_news", counted)
+    monkeypatch.setattr(watcher, "next_update", counted)
     watching = [DataArtsMemberSyncTrigger(**MEMBER, outcome="any") for _ in range(watchers)]
     found = look_until(world, 2000, watching, AssetStore())
     assert [times(each) for each in found] == [[moment(300)]] * watchers
@@ -581,14 +581,14 @@ def test_a_rejected_key_that_is_replaced_is_noticed_within_a_minute_or_two(begin
 @on_3
 def test_an_unexpected_error_does_not_end_it(begin, monkeypatch, caplog) -> None:
     world = begin(**member(run(100), run(2000)))
-    news, wrong = watcher.next_news, iter([True, True])
+    news, wrong = watcher.next_update, iter([True, True])
 
     def sometimes(*arguments: Any, **more: Any) -> Any:
         if next(wrong, False):
             raise ZeroDivisionError("a bug")
         return news(*arguments, **more)
 
-    monkeypatch.setattr(watcher, "next_news", sometimes)
+    monkeypatch.setattr(watcher, "next_update", sometimes)
     (found,) = look_until(world, 3000, [DataArtsMemberSyncTrigger(**MEMBER)], AssetStore())
     assert times(found) == [moment(2000)]
     assert caplog.text.count("ZeroDivisionError: a bug") == 1

@@ -10,7 +10,13 @@ import pytest
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.waiting import watching
-from airflow_provider_cloudsync.api.waiting.watching import Memory, News, Paused, PendingEnds, next_news
+from airflow_provider_cloudsync.api.waiting.watching import (
+    Memory,
+    Paused,
+    PendingEnds,
+    WatchUpdate,
+    next_update,
+)
 from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, TransportError
 from tests.api.test_watching import (
     ALL,
@@ -56,7 +62,7 @@ class Watching:
     def _go_on(self, due: float | None, misses: int = 0) -> None:
         self.readings += 1
         cloud = Cloud(KeyPair(f"AK{self.readings}", "secret"), lambda: self.now, endpoint="http://x")
-        self._flow = next_news(
+        self._flow = next_update(
             cloud,
             self.watch,
             self.memory,
@@ -88,9 +94,9 @@ class Watching:
         try:
             self._asked = do()
         except StopIteration as end:
-            ended: News | Paused = end.value
+            ended: WatchUpdate | Paused = end.value
             misses = 0
-            if isinstance(ended, News):
+            if isinstance(ended, WatchUpdate):
                 self.memory = ended.memory
                 self.reported += [(each.run, each.outcome) for each in ended.ended]
             else:

@@ -225,7 +225,7 @@ def look_twice(
     first = pending.confirmed(watch.read(memory, seen, at), at)
     assert not first.ended or watch in (EVENTS, EVENTS_CATCHUP), "reported by a single look"
     second = pending.confirmed(watch.read(first.memory, seen, at + 20), at + 20)
-    return watching.Reading(second.memory, first.ended + second.ended, second.trouble)
+    return watching.Reading(second.memory, first.ended + second.ended, second.problem)
 
 
 @EACH
@@ -234,7 +234,7 @@ def test_reports(watch, looks, reports) -> None:
     found = []
     for number, seen in enumerate(looks):
         reading = look_twice(watch, memory, seen, when(watch, number))
-        assert not reading.trouble
+        assert not reading.problem
         found.append([(ended.run, ended.outcome) for ended in reading.ended])
         memory = reading.memory
     assert found == [[(iso(run), outcome) for run, outcome in each] for each in reports]
@@ -307,7 +307,7 @@ def test_one_look_reports_nothing(watch, looks, reports) -> None:
     for seconds, seen in looks:
         at = when(watch, 0) + seconds
         reading = pending.confirmed(watch.read(memory, seen, at), at)
-        assert not reading.trouble
+        assert not reading.problem
         memory = reading.memory
         found += [(ended.run, ended.outcome) for ended in reading.ended]
     assert found == [(iso(run), outcome) for run, outcome in reports]
@@ -351,7 +351,7 @@ TROUBLE = [
 @pytest.mark.parametrize("memory", [None, {"1": T0, "since": 0}], ids=["first look", "later"])
 def test_where_nothing_can_end(watch, seen, words, memory) -> None:
     reading = watch.read(memory, seen, T1 / 1000)
-    assert words in reading.trouble
+    assert words in reading.problem
     assert reading.ended == ()
 
 

@@ -26,7 +26,7 @@ from airflow_provider_cloudsync.api.model import (
 )
 from airflow_provider_cloudsync.api.redaction import Secrets
 from airflow_provider_cloudsync.api.retries import delay_for, is_held_back
-from airflow_provider_cloudsync.api.waiting.observation import Poller, look_in_time
+from airflow_provider_cloudsync.api.waiting.observation import Poller, poll_in_time
 from airflow_provider_cloudsync.api.waiting.progress_log import ProgressLog
 from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
@@ -154,7 +154,7 @@ def observe(
     cause: CloudSyncError | None = None
     while True:
         try:
-            return (yield from look_in_time(cloud, service, target))
+            return (yield from poll_in_time(cloud, service, target))
         except CloudSyncError as error:
             # To be held back by our own queue says less than the fault before it.
             held_back = is_held_back(error)
@@ -198,7 +198,7 @@ def poll(
     until = cloud.elapsed() + hold
     while True:
         try:
-            at, seen = yield from look_in_time(cloud, service, ticket.target)
+            at, seen = yield from poll_in_time(cloud, service, ticket.target)
         except CloudSyncError as error:
             if delay_for(error, 1) is None:
                 raise
@@ -284,7 +284,7 @@ def until_done(
     """
     state = state or WaitState(ticket)
     progress_log = state.progress_log = state.progress_log or ProgressLog(service, ticket.target)
-    looks = Poller(cloud, service, ticket.target)
+    poller = Poller(cloud, service, ticket.target)
     now = cloud.clock()
     if state.began is None:
         state.began = cloud.elapsed()
@@ -305,7 +305,7 @@ def until_done(
         delay = 0.0
         held_back = False
         try:
-            at, seen = yield looks.after(min(wait, left), last=wait >= left, limit=left + ANSWER_TIME)
+            at, seen = yield poller.after(min(wait, left), last=wait >= left, limit=left + ANSWER_TIME)
         except CloudSyncError as error:
             fault = error
             held_back = is_held_back(error)

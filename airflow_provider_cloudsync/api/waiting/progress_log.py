@@ -1,4 +1,4 @@
-"""What a wait writes into the log."""
+"""Progress log of a wait."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _HEARTBEAT = 600.0
 
 @dataclass(slots=True)
 class ProgressLog:
-    """A line when something changes, and one each ten minutes.
+    """Log a line when the progress changes, and one every ten minutes.
 
-    A thousand waits may see one outage, so a fault is told once by its kind, since each has another request id; and
-    apart from what the looks show that bring something, for it may come and go.
+    Faults are compared by kind, because each has another request ID, and separately from successful polls, because
+    a fault may alternate with them.
     """
 
     service: Service[Any]
     target: Target
-    #: What was told last, and when.
+    #: Last logged progress, and its time.
     logged: tuple[Phase, str] | None = None
     logged_at: float = 0.0
     logged_fault: tuple[Any, ...] | None = None
@@ -33,13 +33,13 @@ class ProgressLog:
 
     @property
     def subject(self) -> str:
-        """Named anew for each line, since there are few."""
+        """Return the subject of a line. Not cached, because lines are rare."""
         return self.service.describe(self.target)
 
     def record(self, progress: Progress, now: float, fault: CloudSyncError | None = None) -> None:
-        """Write what a look came to.
+        """Log the result of a poll.
 
-        :param fault: what the look ended with, if it brought nothing.
+        :param fault: the error of a failed poll.
         """
         if progress.warning and progress.warning not in self.warned:
             self.warned += (progress.warning,)

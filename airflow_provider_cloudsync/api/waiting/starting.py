@@ -15,7 +15,7 @@ from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.messages import Flow, Pause
 from airflow_provider_cloudsync.api.model import Phase, Progress, Stage, Startable, Target, Ticket
 from airflow_provider_cloudsync.api.retries import delay_for, is_uncertain
-from airflow_provider_cloudsync.api.waiting.observation import soon
+from airflow_provider_cloudsync.api.waiting.observation import single_attempt
 from airflow_provider_cloudsync.api.waiting.polling import (
     Confirmation,
     observe,
@@ -55,23 +55,23 @@ def begin(
     lost: Ticket | None = None
     while True:
         # Polled again before each attempt: a throttled one can have taken minutes, and the world went on.
-        at, seen, admitted = yield from _can_start(cloud, service, target, started=lost is not None)
+        at, seen, startable = yield from _can_start(cloud, service, target, started=lost is not None)
         queued = Ticket(service.name, target, Stage.QUEUED, at, later=later)
-        if admitted.phase is Phase.FAILED:
-            raise SyncFailed(admitted.why)
+        if startable.phase is Phase.FAILED:
+            raise SyncFailed(startable.why)
         if lost is not None and service.has_started(lost, seen):
             return _started(cloud, service, lost, {}, remember)
-        if admitted.phase is Phase.RUNNING:
+        if startable.phase is Phase.RUNNING:
             return replace(queued, hold=service.min_poll_interval)
         if cloud.give_up_at is not None and cloud.clock() >= cloud.give_up_at:
             how = "Timed out before the start, because another run was still active"
-            raise timed_out(service, target, how, admitted.why, started=lost is not None)
+            raise timed_out(service, target, how, startable.why, started=lost is not None)
         baseline = service.baseline(target, seen)
         starting = replace(queued, stage=Stage.STARTING, started_at=cloud.clock(), baseline=baseline)
         remember(starting)
         attempt += 1
         try:
-            receipt = yield from service.start(soon(cloud), target)
+            receipt = yield from service.start(single_attempt(cloud), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
                 # What is in the way is the start that was lost.
@@ -110,9 +110,9 @@ def _can_start(
     confirmation = Confirmation()
     while True:
         at, seen = yield from observe(cloud, service, target, started=started)
-        admitted = redacted(cloud, service.can_start(target, seen))
-        confirm_for = min(admitted.confirm_for, _CONFIRM_REFUSAL)
-        confirmation.take(replace(admitted, confirm_for=confirm_for), at)
+        startable = redacted(cloud, service.can_start(target, seen))
+        confirm_for = min(startable.confirm_for, _CONFIRM_REFUSAL)
+        confirmation.take(replace(startable, confirm_for=confirm_for), at)
         now = cloud.clock()
         pause = (
             confirmation.pause(now, service.min_poll_interval, _POLL_AFTER_LOST_START)
@@ -120,7 +120,7 @@ def _can_start(
             else 0.0
         )
         if not pause or (cloud.give_up_at is not None and now + pause > cloud.give_up_at):
-            return at, seen, admitted
+            return at, seen, startable
         yield Pause(pause)
 
 
@@ -136,7 +136,7 @@ def _started(
             "%s: adopting the run that is visible, because the reply to the start was lost.",
             service.describe(starting.target),
         )
-    # The clock anew: the time to settle counts from the acceptance.
+    # A new time: the time to settle counts from the acceptance.
     started = replace(starting, stage=Stage.STARTED, started_at=cloud.clock(), receipt=receipt)
     remember(started)
     return started
@@ -156,7 +156,7 @@ def _find_lost_start(
         service.describe(starting.target),
     )
     lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
-    shown = yield from _shows_our_run(cloud, service, starting, otherwise=str(error))
+    shown = yield from _search_for_run(cloud, service, starting, otherwise=str(error))
     # A run that ended unseen left a trace only if the baseline was short of its goal.
     if shown.absent is not None:
         log.error("%s Cannot tell whether the start was accepted; not resending.", shown.absent.why)
@@ -169,7 +169,7 @@ def _find_lost_start(
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _SearchResult:
     """What a search for a run came to.
 
     :param closely: whether the polls were so close that no run could have come and gone between them.
@@ -181,7 +181,9 @@ class _Shown:
     absent: Progress | None = None
 
 
-def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, otherwise: str) -> Flow[_Shown]:
+def _search_for_run(
+    cloud: Cloud, service: Startable[Any], ticket: Ticket, *, otherwise: str
+) -> Flow[_SearchResult]:
     """Look until the run shows or the time in which it may not show yet is over.
 
     :param otherwise: what is known where the looks show nothing, for the error.
@@ -203,13 +205,13 @@ def _shows_our_run(cloud: Cloud, service: Startable[Any], ticket: Ticket, *, oth
         closely = closely and cloud.clock() - last <= _UNSEEN
         last = at
         if service.has_started(ticket, seen):
-            return _Shown(True, closely)
-        admitted = redacted(cloud, service.can_start(ticket.target, seen))
-        absent = admitted if admitted.absent else None
+            return _SearchResult(True, closely)
+        startable = redacted(cloud, service.can_start(ticket.target, seen))
+        absent = startable if startable.absent else None
         if at >= end:
             if end < until:
                 raise timed_out(service, ticket.target, too_late, otherwise)
-            return _Shown(False, closely, absent)
+            return _SearchResult(False, closely, absent)
         pause = max(_POLL_AFTER_LOST_START, service.min_poll_interval)
         yield Pause(min(pause, max(end - cloud.clock(), 0.0)))
 
@@ -220,20 +222,20 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
     :return: the ticket to go on with and where it stands. It is a queued one, with None, where this start has to be
         made again: nothing was started, or what was started has failed. FAILED: the target was not found.
     """
-    anew = Ticket(service.name, ticket.target, Stage.QUEUED, cloud.clock(), later=ticket.later)
+    queued = Ticket(service.name, ticket.target, Stage.QUEUED, cloud.clock(), later=ticket.later)
     if ticket.stage is Stage.QUEUED:
-        return anew, None
+        return queued, None
     if ticket.stage is Stage.STARTING:
-        shown = yield from _shows_our_run(cloud, service, ticket, otherwise="no run of a previous try.")
+        shown = yield from _search_for_run(cloud, service, ticket, otherwise="no run of a previous try.")
         if shown.absent is not None:
             return ticket, shown.absent
         if not shown.found:
-            return anew, None
+            return queued, None
         ticket = replace(ticket, stage=Stage.STARTED)
     ticket, progress = yield from poll_until_certain(cloud, service, ticket)
     # That the target is not there says nothing of the run.
     failed = progress.phase is Phase.FAILED and not progress.absent
-    return (anew, None) if failed else (ticket, progress)
+    return (queued, None) if failed else (ticket, progress)
 
 
 def adopt(

@@ -60,7 +60,7 @@ class Ended:
     outcome: str
     why: str
     confirm_for: float = 0.0
-    part: str = ""
+    memory_key: str = ""
     before: int = 0
 
 
@@ -70,14 +70,14 @@ class Reading:
 
     :param memory: from now on.
     :param ended: the news.
-    :param trouble: why nothing can ever end there; empty where something can.
-    :param confirm_for: seconds for which the trouble has to show.
+    :param problem: why nothing can ever end there; empty where something can.
+    :param confirm_for: seconds for which the problem has to show.
     :param warnings: what the user should know although it decides nothing, each with what it is about.
     """
 
     memory: Memory
     ended: tuple[Ended, ...] = ()
-    trouble: str = ""
+    problem: str = ""
     confirm_for: float = 0.0
     warnings: tuple[str, ...] = ()
 
@@ -115,7 +115,7 @@ class TimedWatch:
     bound: str
     catchup: bool = False
 
-    def parts(self, seen: Any) -> Mapping[str, Target]:
+    def targets_in(self, seen: Any) -> Mapping[str, Target]:
         """Each target that has runs of its own, by its name in the memory."""
         return {"": self.target}
 
@@ -123,8 +123,8 @@ class TimedWatch:
         known = dict(memory or {})
         ended: list[Ended] = []
         warnings: list[str] = []
-        trouble, confirm_for = "", 0.0
-        for name, target in (self.parts(seen) or {"": self.target}).items():
+        problem, confirm_for = "", 0.0
+        for name, target in (self.targets_in(seen) or {"": self.target}).items():
             if name not in known:
                 # Of what came after the first look, everything is news.
                 known[name] = self._before(target, seen, at) if memory is None else 0
@@ -141,14 +141,14 @@ class TimedWatch:
                         outcome,
                         progress.why,
                         confirm_for=hold,
-                        part=name,
+                        memory_key=name,
                         before=known[name],
                     )
                 )
                 known[name] = run
             elif progress.phase is Phase.FAILED:
-                trouble, confirm_for = progress.why, progress.confirm_for
-        return Reading(known, tuple(ended), trouble, confirm_for, tuple(warnings))
+                problem, confirm_for = progress.why, progress.confirm_for
+        return Reading(known, tuple(ended), problem, confirm_for, tuple(warnings))
 
     def _before(self, target: Target, seen: Any, at: float) -> int:
         """The run that counts as reported at the first look: the last one, unless it goes on."""
@@ -172,7 +172,7 @@ class TimedWatch:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class WatchUpdate:
     """Something to report, or to remember.
 
     :param due: when the next look is, in seconds since the epoch.
@@ -195,7 +195,7 @@ class Paused:
     misses: int
 
 
-def next_news(
+def next_update(
     cloud: Cloud,
     watch: Watch,
     memory: Memory | None,
@@ -206,7 +206,7 @@ def next_news(
     pause_at: float | None = None,
     misses: int = 0,
     pending: PendingEnds | None = None,
-) -> Flow[News | Paused]:
+) -> Flow[WatchUpdate | Paused]:
     """Poll until there are news, which further polls confirm. Faults that may pass are tolerated without an end.
 
     :param memory: of the watch; None: it begins.
@@ -220,7 +220,7 @@ def next_news(
     :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
     :raises CloudSyncError: for a fault that will not pass by itself.
     """
-    looks = Poller(cloud, watch.service, watch.target)
+    poller = Poller(cloud, watch.service, watch.target)
     pause = max(poll_interval, watch.service.min_poll_interval)
     subject = watch.service.describe(watch.target)
     if due is None:
@@ -229,7 +229,7 @@ def next_news(
     while True:
         try:
             # A clock that is set back does not stop the watch.
-            at, seen = yield looks.after(min(max(due - cloud.clock(), 0.0), max(pause, LONGEST)))
+            at, seen = yield poller.after(min(max(due - cloud.clock(), 0.0), max(pause, LONGEST)))
         except CloudSyncError as error:
             waits_for_turn = isinstance(error, Throttled) and not error.status
             misses += not waits_for_turn
@@ -257,11 +257,11 @@ def next_news(
         reading = pending.confirmed(reading, at)
         if pending.certain_at is not None:
             due = min(due, max(pending.certain_at, cloud.clock() + watch.service.min_poll_interval))
-        if reading.trouble:
-            raise SyncFailed(f"{reading.trouble} [{subject}]")
+        if reading.problem:
+            raise SyncFailed(f"{reading.problem} [{subject}]")
         polled()
         if reading.ended or reading.memory != memory:
-            return News(reading.ended, reading.memory, due)
+            return WatchUpdate(reading.ended, reading.memory, due)
         if pause_at is not None and pending.certain_at is None and cloud.clock() >= pause_at:
             return Paused(due, 0)
 
@@ -279,20 +279,22 @@ class PendingEnds:
     def confirmed(self, reading: Reading, at: float) -> Reading:
         """The reading without what is not certain yet; its memory is as before there."""
         shown: dict[tuple[str, ...], float] = {
-            (each.part, each.run, each.outcome): each.confirm_for for each in reading.ended
+            (each.memory_key, each.run, each.outcome): each.confirm_for for each in reading.ended
         }
-        if reading.trouble:
-            shown["trouble", reading.trouble] = reading.confirm_for
+        if reading.problem:
+            shown["problem", reading.problem] = reading.confirm_for
         before, self._certain_at = self._certain_at, {}
         for key, confirm_for in shown.items():
             certain_at = min(before.get(key, at + confirm_for), at + confirm_for)
             if at < certain_at:
                 self._certain_at[key] = certain_at
         self.certain_at = min(self._certain_at.values(), default=None)
-        open_ = [each for each in reading.ended if (each.part, each.run, each.outcome) in self._certain_at]
-        trouble = "" if ("trouble", reading.trouble) in self._certain_at else reading.trouble
-        memory = {**reading.memory, **{each.part: each.before for each in open_}}
-        return Reading(memory, tuple(each for each in reading.ended if each not in open_), trouble)
+        open_ = [
+            each for each in reading.ended if (each.memory_key, each.run, each.outcome) in self._certain_at
+        ]
+        problem = "" if ("problem", reading.problem) in self._certain_at else reading.problem
+        memory = {**reading.memory, **{each.memory_key: each.before for each in open_}}
+        return Reading(memory, tuple(each for each in reading.ended if each not in open_), problem)
 
 
 def _redacted(cloud: Cloud, reading: Reading) -> Reading:
@@ -300,7 +302,7 @@ def _redacted(cloud: Cloud, reading: Reading) -> Reading:
     clean = Secrets(tuple(cloud.credentials.secrets)).redact_text
     ended = tuple(replace(each, why=clean(each.why)) for each in reading.ended)
     return replace(
-        reading, ended=ended, trouble=clean(reading.trouble), warnings=tuple(map(clean, reading.warnings))
+        reading, ended=ended, problem=clean(reading.problem), warnings=tuple(map(clean, reading.warnings))
     )
 
 

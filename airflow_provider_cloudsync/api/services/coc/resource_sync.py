@@ -103,7 +103,8 @@ class AccountSeen:
     @property
     def label(self) -> str:
         """For a sentence."""
-        name = f" ({one_line(self.account_name, 60)})" if self.account_name else ""
+        named = self.account_name and self.account_name != self.account_id
+        name = f" ({one_line(self.account_name, 60)})" if named else ""
         return f"{one_line(self.account_id, 64)}{name}"
 
     @property
@@ -186,7 +187,8 @@ class ResourceSync:
         busy = [row.label for row in rows if row.is_under_way]
         if busy:
             return Progress(
-                Phase.RUNNING, f"Another sync is running: {_some(busy)}. This one starts when that one ends."
+                Phase.RUNNING,
+                f"Another sync is running: {_first_ten(busy)}. This one starts when that one ends.",
             )
         return Progress(Phase.SUCCEEDED, "No sync is running.")
 
@@ -247,10 +249,10 @@ class ResourceSync:
         confirm_for = CONFIRM_SUCCESS
         for row in rows:
             counts, about = _counts(ticket, known, row, seen)
-            warning = about or _oddity(row) or warning
+            warning = about or _row_warning(row) or warning
             if counts is None:
                 failed.append(f"{row.label}: {about} Set the clock")
-            elif _is_newcomer(ticket, known, row):
+            elif _was_added_later(ticket, known, row):
                 of -= 1
                 warning = f"Ignoring account {row.label}: it was added after the start."
             elif row.sync_status not in _ENDED or not counts:
@@ -261,16 +263,18 @@ class ResourceSync:
                     failed.append(f"{row.label}: {one_line(row.failure_msg, 300) or 'no reason given'}")
         vendor = ticket.target["vendor"]
         if waiting:
-            why = f"{of - len(waiting) - len(failed)} of {of} accounts done. {_some(waiting)}."
+            why = f"{of - len(waiting) - len(failed)} of {of} accounts done. {_first_ten(waiting)}."
             if failed:
-                why += f" Failed: {_some(failed).rstrip('.')}."
+                why += f" Failed: {_first_ten(failed).rstrip('.')}."
             return Progress(Phase.RUNNING, why, warning)
         if failed:
             only_gone = len(failed) == len(gone)
             hold = max(confirm_for, CONFIRM_ABSENCE if gone else CONFIRM_FAILURE)
-            why = f"Sync failed for {len(failed)} of {of} {vendor} accounts: {_some(failed).rstrip('.')}."
+            why = (
+                f"Sync failed for {len(failed)} of {of} {vendor} accounts: {_first_ten(failed).rstrip('.')}."
+            )
             return Progress(Phase.FAILED, why, warning, confirm_for=hold, absent=only_gone)
-        why = f"Synchronized: {_some([row.label for row in rows])}."
+        why = f"Synchronized: {_first_ten([row.label for row in rows])}."
         return Progress(Phase.SUCCEEDED, why, warning, confirm_for=confirm_for)
 
 
@@ -281,7 +285,7 @@ def _no_account(target: Target, seen: Seen) -> Progress:
         why = f"COC has no account of {vendor}. Add one in the COC console first."
     else:
         there = [row.label for rows in seen.accounts.values() for row in rows]
-        has = f"known: {_some(there)}" if there else "it has none"
+        has = f"known: {_first_ten(there)}" if there else "it has none"
         why = f"COC has no account {shown(target['account_id'])} of {vendor} ({has})."
     return Progress(Phase.FAILED, why, confirm_for=CONFIRM_ABSENCE, absent=True)
 
@@ -336,7 +340,7 @@ def _counts(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen) -> tuple
     return fresh.counts, fresh.warning
 
 
-def _is_newcomer(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
+def _was_added_later(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
     """Return whether it came after the start and no run since then shows: nobody was asked to synchronize it."""
     return (
         known is not None
@@ -359,7 +363,7 @@ def _lag_left(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen, now: f
     return lag_left(lag, row.sync_date, seen.clock, now, since)
 
 
-def _oddity(row: AccountSeen) -> str:
+def _row_warning(row: AccountSeen) -> str:
     if row.sync_status not in (*_UNDER_WAY, *_ENDED):
         status = shown(row.sync_status)
         return f"Unrecognized sync_status {status} of {row.label}. The wait continues until its deadline."
@@ -374,7 +378,7 @@ def _state(row: AccountSeen) -> str:
     return f"{one_line(row.sync_status, 40) or 'no status'}; {last}"
 
 
-def _some(labels: list[str]) -> str:
+def _first_ten(labels: list[str]) -> str:
     """The first ten, and how many more."""
     more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
     return ", ".join(labels[:10]) + more

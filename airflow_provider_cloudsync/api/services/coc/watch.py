@@ -18,7 +18,7 @@ from airflow_provider_cloudsync.api.waiting.watching import TimedWatch, Watch
 class AccountsWatch(TimedWatch):
     """The accounts of another cloud, each by itself."""
 
-    def parts(self, seen: Seen) -> Mapping[str, Target]:
+    def targets_in(self, seen: Seen) -> Mapping[str, Target]:
         if self.target["account_id"] is not None:
             return {self.target["account_id"]: self.target}
         return {account: {**self.target, "account_id": account} for account in seen.accounts}

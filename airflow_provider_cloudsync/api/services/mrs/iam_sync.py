@@ -256,12 +256,14 @@ class IamSync:
         ):
             return True
         users, groups = _missing(ticket.target, seen)
-        return bool(_lacking(ticket, "users") - set(users) or _lacking(ticket, "groups") - set(groups))
+        return bool(
+            _missing_before(ticket, "users") - set(users) or _missing_before(ticket, "groups") - set(groups)
+        )
 
     def would_be_visible(self, ticket: Ticket) -> bool:
         if ticket.target["sync_all"]:
             return ticket.baseline.get("is_synchronous") is False
-        return bool(_lacking(ticket, "users") or _lacking(ticket, "groups"))
+        return bool(_missing_before(ticket, "users") or _missing_before(ticket, "groups"))
 
     def learn(self, ticket: Ticket, seen: IamSyncSeen) -> Ticket:
         """That a run was under way since the start: when it is no longer, it has ended."""
@@ -290,29 +292,29 @@ class IamSync:
                 if known
                 else ""
             )
-            return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
+            return Progress(Phase.SUCCEEDED, why, confirm_for=_confirm_time(ticket, CONFIRM_SUCCESS))
         absent = _listed("user", users) + _listed("group", groups)
         if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, f"Not in the cluster yet: {', '.join(absent)}.")
         why = f"Not in the cluster after the sync: {', '.join(absent)}. {_NO_REASON}"
         why += ", and check that the names exist in IAM."
-        return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
+        return Progress(Phase.FAILED, why, confirm_for=_confirm_time(ticket, CONFIRM_FAILURE))
 
     def _judge_full(self, ticket: Ticket, seen: IamSyncSeen) -> Progress:
         if seen.is_synchronous:
             why = "The cluster is in sync with IAM, and no sync is running."
-            return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
+            return Progress(Phase.SUCCEEDED, why, confirm_for=_confirm_time(ticket, CONFIRM_SUCCESS))
         if ticket.stage is Stage.WATCHING:
             return Progress(Phase.RUNNING, "The cluster is not in sync with IAM yet.")
         why = f"The cluster is not in sync with IAM after the full sync. {_NO_REASON}."
-        return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
+        return Progress(Phase.FAILED, why, confirm_for=_confirm_time(ticket, CONFIRM_FAILURE))
 
 
 def _no_cluster(seen: IamSyncSeen) -> Progress:
     return Progress(Phase.FAILED, seen.problem, confirm_for=CONFIRM_FAILURE, absent=True)
 
 
-def _unsettled(ticket: Ticket, confirm_for: float) -> float:
+def _confirm_time(ticket: Ticket, confirm_for: float) -> float:
     """Seconds for which an end has to show.
 
     Counted by whoever polls, from its own first poll: the clock that ``started_at`` is of may be another machine's.
@@ -322,7 +324,7 @@ def _unsettled(ticket: Ticket, confirm_for: float) -> float:
     return max(confirm_for, float(ticket.target["settle"]))
 
 
-def _lacking(ticket: Ticket, kind: Literal["users", "groups"]) -> set[str]:
+def _missing_before(ticket: Ticket, kind: Literal["users", "groups"]) -> set[str]:
     """The names that were not there before the start; none where that is not known."""
     return set(ticket.baseline.get(f"missing_{kind}") or ())
 
@@ -359,12 +361,12 @@ class IamCancel(IamSync):
             return seen.is_synchronizing
         users, groups = _missing(ticket.target, seen)
         return "missing_users" in ticket.baseline and bool(
-            set(users) - _lacking(ticket, "users") or set(groups) - _lacking(ticket, "groups")
+            set(users) - _missing_before(ticket, "users") or set(groups) - _missing_before(ticket, "groups")
         )
 
     def would_be_visible(self, ticket: Ticket) -> bool:
-        named = {*ticket.target["user_names"]} - _lacking(ticket, "users")
-        return bool(named or {*ticket.target["group_names"]} - _lacking(ticket, "groups"))
+        named = {*ticket.target["user_names"]} - _missing_before(ticket, "users")
+        return bool(named or {*ticket.target["group_names"]} - _missing_before(ticket, "groups"))
 
     def judge(self, ticket: Ticket, seen: IamSyncSeen, now: float) -> Progress:
         if seen.problem:
@@ -379,10 +381,10 @@ class IamCancel(IamSync):
                 if self.has_started(ticket, seen)
                 else "None of the names is in the cluster, and no sync is running."
             )
-            return Progress(Phase.SUCCEEDED, why, confirm_for=_unsettled(ticket, CONFIRM_SUCCESS))
+            return Progress(Phase.SUCCEEDED, why, confirm_for=_confirm_time(ticket, CONFIRM_SUCCESS))
         present = ", ".join(_listed("user", users) + _listed("group", groups))
         why = f"Still in the cluster after the removal: {present}. {_NO_REASON}."
-        return Progress(Phase.FAILED, why, confirm_for=_unsettled(ticket, CONFIRM_FAILURE))
+        return Progress(Phase.FAILED, why, confirm_for=_confirm_time(ticket, CONFIRM_FAILURE))
 
 
 IAM_SYNC = IamSync()

@@ -56,7 +56,7 @@ class FlagWatch:
         since = (memory or {}).get(_SINCE, 0)
         progress = IAM_SYNC.can_start(self.target, seen)
         if progress.phase is Phase.FAILED:
-            return Reading({_SINCE: 0}, trouble=progress.why, confirm_for=progress.confirm_for)
+            return Reading({_SINCE: 0}, problem=progress.why, confirm_for=progress.confirm_for)
         if progress.phase is Phase.RUNNING:
             return Reading({_SINCE: since or round(at * 1000)})
         if not since:
