@@ -1,4 +1,4 @@
-"""Run when something has happened in the cloud, whoever started it (Airflow 3): members or users were synchronized."""
+"""Run after each sync of members or IAM users in the cloud, regardless of who started it (Airflow 3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REGION, WORKSPACE, SYNC_TASK_ID, CLUSTER_ID = (
     "example-cluster",
 )
 
-# Airflow 2.11 has datasets, but nothing that watches them from outside, so there is no DAG then.
+# Airflow 2.11 has no watchers of datasets, so this file defines no DAG there.
 if AIRFLOW_V_3_0_PLUS:
     from airflow.sdk import AssetWatcher
 
@@ -36,7 +36,7 @@ if AIRFLOW_V_3_0_PLUS:
     users = assets.mrs_iam_users(
         REGION,
         CLUSTER_ID,
-        # An IAM sync that comes and goes between two looks is not seen, so look more often than it is long.
+        # A sync that begins and ends between two polls is not seen: poll_interval must be shorter than a sync.
         watchers=[
             AssetWatcher(
                 name="iam_sync_ended", trigger=MrsIamSyncTrigger(cluster_id=CLUSTER_ID, poll_interval=20)
@@ -56,7 +56,7 @@ if AIRFLOW_V_3_0_PLUS:
 
         @task
         def what_happened(triggering_asset_events: Any = None) -> list[str]:
-            """Who was synchronized, and when; nothing if the DAG was started by hand."""
+            """Return each sync and its time; empty for a manual run."""
             happened = [
                 event.extra["payload"] for events in triggering_asset_events.values() for event in events
             ]
@@ -64,7 +64,7 @@ if AIRFLOW_V_3_0_PLUS:
 
         @task
         def refresh_grants(happened: list[str]) -> str:
-            """The job that has to follow."""
+            """Replace this with the job that follows."""
             return f"refreshed after {len(happened)} events"
 
         refresh_grants(what_happened())

@@ -1,4 +1,4 @@
-"""Everything in place, then data: people, other clouds' resources and security events first, then the job on top."""
+"""Synchronize users, members, resources of other clouds and security events; then load data."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     schedule=None,
     catchup=False,
-    # What waits here waits without a worker slot, and has an end.
+    # Waits take no worker slot.
     default_args={"deferrable": True, "retries": 1, "retry_delay": timedelta(seconds=30)},
     params={
-        "cluster_id": Param("pipeline-cluster", type="string", description="Id of the MRS cluster"),
-        "workspace": Param("example-workspace", type="string", description="Id of the DataArts workspace"),
+        "cluster_id": Param("pipeline-cluster", type="string", description="ID of the MRS cluster"),
+        "workspace": Param("example-workspace", type="string", description="ID of the DataArts workspace"),
         "sync_task_id": Param(
-            "pipeline-member-sync", type="string", description="Id of its member sync task"
+            "pipeline-member-sync", type="string", description="ID of its member sync task"
         ),
         "container_cluster_id": Param(
-            "pipeline-container-cluster", type="string", description="Id of the container cluster in HSS"
+            "pipeline-container-cluster", type="string", description="ID of the container cluster in HSS"
         ),
         "vendor": Param("HCS", type="string", description="The other cloud"),
         "event": Param("pipeline-event", type="string", description="Name of the CSMS event notification"),
@@ -48,13 +48,12 @@ with DAG(
         task_id="inventory_synced", vendor="{{ params.vendor }}", timeout=timedelta(hours=1)
     )
 
-    # Nothing below needs the events themselves, so it is enough that HSS has created its task.
+    # No later task needs the events, so it is enough that HSS has accepted the request.
     events_requested = HssSyncClusterProtectionEventsOperator(
         task_id="events_requested", cluster_id="{{ params.container_cluster_id }}"
     )
 
-    # Members are synchronized by a schedule of the service, so there is nothing to start: only a run that began after
-    # this DAG run did counts, however well the last one ended.
+    # A schedule of the service starts the member sync. Only a run that begins after this DAG run counts.
     members_synced = DataArtsMemberSyncTaskSensor(
         task_id="members_synced",
         workspace="{{ params.workspace }}",
@@ -65,7 +64,7 @@ with DAG(
 
     @task
     def load_data(users: dict, inventory: dict) -> str:
-        """The downstream job: runs only when everything has its place."""
+        """Replace this with the job that needs all syncs."""
         return f"{users['users']} users and {inventory['accounts']} accounts of {inventory['vendor']} are in place"
 
     audible = CsmsUpdateEventOperator(
@@ -76,7 +75,7 @@ with DAG(
 
     @task
     def publish(loaded: str) -> str:
-        """What the DAG run is judged by, besides the teardown, which alone would hide a failure before it."""
+        """Give the DAG run its state: the teardown alone would hide a failure before it."""
         return loaded
 
     loaded = load_data(users_synced.output, inventory_synced.output)

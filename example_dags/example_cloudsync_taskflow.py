@@ -1,4 +1,4 @@
-"""Hooks in tasks of your own: wait until an MRS cluster is up, and say who is in it."""
+"""Hooks in @task and @task.sensor: wait until an MRS cluster is up, and count its users."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     schedule=None,
     catchup=False,
-    params={"cluster_id": Param("example-cluster", type="string", description="Id of the MRS cluster")},
+    params={"cluster_id": Param("example-cluster", type="string", description="ID of the MRS cluster")},
     tags=["cloudsync", "example"],
     doc_md=__doc__,
 ):
 
     @task.sensor(poke_interval=30, timeout=timedelta(hours=1).total_seconds(), mode="reschedule")
     def cluster_is_up(params: dict) -> bool:
-        """What no sensor of the package waits for. For a sync, take those: they know when it is really done."""
+        """Wait for a state that no sensor of the package covers. For a sync, use the sensors of the package."""
         state = MrsHook().get_cluster(params["cluster_id"])["clusterState"]
         if state in ("terminated", "failed"):
             raise AirflowFailException(f"The cluster {params['cluster_id']} is {state}.")
@@ -29,7 +29,7 @@ with DAG(
 
     @task
     def users(params: dict) -> int:
-        """How many users the cluster has from IAM; the names themselves stay out of XCom."""
+        """Count the IAM users of the cluster. The names are not stored in XCom."""
         return len(MrsHook().get_synced_iam_users(params["cluster_id"])["user_names"])
 
     cluster_is_up() >> users()

@@ -1,4 +1,4 @@
-"""Bring the inventory of another cloud up to date, account by account, and count what there is."""
+"""Update the inventory of another cloud in COC, account by account, and count the resources."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ with DAG(
 
     @task
     def accounts(params: dict) -> list[str]:
-        """The accounts that COC has of the vendor."""
+        """List the accounts that COC has of the vendor."""
         found = [account["account_id"] for account in CocHook().list_vendor_accounts(vendor=params["vendor"])]
         if not found:
-            # No account means no mapped task, and without this the run would be green with nothing done.
+            # Without accounts no task is mapped, and the run would be green although nothing was done.
             raise AirflowFailException(f"COC has no account of {params['vendor']}.")
         return found
 
-    # A task for each account: each is red or green for itself, and retried for itself. COC is one service for a whole
-    # site: if the connection's region is not the one through which yours is reached, pass region="cn-north-4" or such.
+    # One task for each account, each with its own state and retries. COC has one region for each site. If the
+    # connection has another region, pass region, for example region="cn-north-4".
     sync_account = CocSyncMultiCloudResourcesOperator.partial(
         task_id="sync_account",
         vendor="{{ params.vendor }}",
@@ -43,7 +43,7 @@ with DAG(
 
     @task
     def count(params: dict) -> int:
-        """How many resources there are now."""
+        """Count the resources after the sync."""
         return CocHook().count_multicloud_resources(params["vendor"])
 
     sync_account >> count()

@@ -1,4 +1,4 @@
-"""Mute the notifications of an event while secrets are rotated, and restore them whatever becomes of the rotation."""
+"""Mute the notifications of an event while secrets are rotated, and restore them even if the rotation fails."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ with DAG(
 
     @task
     def rotate_secrets() -> str:
-        """The work that would fill everybody's inbox."""
+        """Replace this with the work that would cause many notifications."""
         return "rotated"
 
-    # Not simply "ENABLED": one that was off before stays off.
+    # Not "ENABLED": an event that was disabled before stays disabled.
     restore = CsmsUpdateEventOperator(
         task_id="restore",
         name="{{ params.event }}",
@@ -35,10 +35,10 @@ with DAG(
 
     @task
     def report() -> str:
-        """Whatever comes after the work. The teardown alone would hide that the work failed."""
+        """Give the DAG run its state: the teardown alone would hide that the work failed."""
         return "done"
 
-    # As a teardown it runs also when the work fails; on_failure_fail_dagrun makes a failed one show in the DAG run.
+    # A teardown also runs if the work fails. With on_failure_fail_dagrun, a failed teardown fails the DAG run.
     rotated = rotate_secrets()
     mute.as_setup() >> rotated >> restore.as_teardown(setups=mute, on_failure_fail_dagrun=True)
     rotated >> report()

@@ -1,4 +1,4 @@
-"""Wait for a member sync task of DataArts Studio, which runs on a schedule of its own."""
+"""Wait for a member sync task of DataArts Studio, which runs on its own schedule."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ with DAG(
     schedule=None,
     catchup=False,
     params={
-        "workspace": Param("example-workspace", type="string", description="Id of the DataArts workspace"),
-        "sync_task_id": Param("example-member-sync", type="string", description="Id of its member sync task"),
+        "workspace": Param("example-workspace", type="string", description="ID of the DataArts workspace"),
+        "sync_task_id": Param("example-member-sync", type="string", description="ID of its member sync task"),
     },
     tags=["cloudsync", "example"],
     doc_md=__doc__,
 ):
-    # There is no call that starts a member sync. An old success is not taken: only a run that started after this
-    # DAG run did.
+    # No API starts a member sync. Only a run that begins after this DAG run counts, so an old success does not.
     members_synced = DataArtsMemberSyncTaskSensor(
         task_id="members_synced",
         workspace="{{ params.workspace }}",
         sync_task_id="{{ params.sync_task_id }}",
         synced_after="{{ dag_run.start_date }}",
-        if_unscheduled="fail",  # nobody is there to start it by hand
+        if_unscheduled="fail",  # do not wait for a manual run
         deferrable=True,
         timeout=timedelta(hours=2).total_seconds(),
     )
 
     @task
     def grant_access() -> str:
-        """The job that needs the members to be there."""
+        """Replace this with the job that needs the members."""
         return "members are in place"
 
     members_synced >> grant_access()

@@ -1,4 +1,4 @@
-"""Bring the protection events of a container cluster up to date, and look at those that nobody has handled."""
+"""Refresh the protection events of a container cluster, and count the unhandled ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ with DAG(
     catchup=False,
     params={
         "cluster_id": Param(
-            "example-container-cluster", type="string", description="Id of the container cluster"
+            "example-container-cluster", type="string", description="ID of the container cluster"
         ),
     },
     tags=["cloudsync", "example"],
     doc_md=__doc__,
 ):
-    # HSS confirms no more than that a task was created. To go on with the events themselves, wait for the list.
+    # HSS confirms only that it has created a task. The next task needs the events, so wait for the updated list.
     sync_events = HssSyncClusterProtectionEventsOperator(
         task_id="sync_events",
         cluster_id="{{ params.cluster_id }}",
@@ -34,7 +34,7 @@ with DAG(
 
     @task
     def unhandled_events(synced: dict) -> int:
-        """How many events wait for somebody; the events themselves stay out of XCom."""
+        """Count the unhandled events. The events are not stored in XCom."""
         events = HssHook().list_cluster_events(cluster_id=synced["cluster_id"])
         return sum(event["handle_status"] == "unhandled" for event in events)
 

@@ -1,4 +1,4 @@
-"""Bring IAM users into an MRS cluster, and use what came of it."""
+"""Synchronize IAM users into an MRS cluster, and use the result."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ with DAG(
     schedule=None,
     catchup=False,
     params={
-        "cluster_id": Param("example-cluster", type="string", description="Id of the MRS cluster"),
+        "cluster_id": Param("example-cluster", type="string", description="ID of the MRS cluster"),
     },
     tags=["cloudsync", "example"],
     doc_md=__doc__,
 ):
-    # Green means: no sync runs in the cluster any more, and alice, bob and the group are in it.
+    # Green means that no sync is running in the cluster, and that alice, bob and the group are in it.
     sync_users = MrsSyncIamUsersOperator(
         task_id="sync_users",
         cluster_id="{{ params.cluster_id }}",
         user_names=["alice", "bob"],
         group_names=["analysts"],
-        deferrable=True,  # waits in the triggerer; no worker slot is taken meanwhile
+        deferrable=True,  # wait in the triggerer, without a worker slot
         timeout=timedelta(minutes=30),
-        retries=1,  # takes up the sync of the try before, if that is still there
+        retries=1,  # a retry continues with the sync of the try before
     )
 
     @task
     def report(synced: dict) -> str:
-        """What the operator returns is small; the users themselves are in the cluster."""
+        """Use the result of the operator: numbers and IDs, no names."""
         return f"{synced['users']} users and {synced['groups']} groups are in {synced['cluster_id']}"
 
     report(sync_users.output)
