@@ -93,8 +93,11 @@ class CloudSyncError(Exception):
         self.args = (self.message,)
 
     def add_remark(self, remark: str) -> None:
-        """Append what is subordinate to the cause."""
-        self.message = f"{self.message} {remark}"
+        """Insert a subordinate sentence before the place at the end of the message."""
+        text, bracket, place = self.message.rpartition(" [")
+        self.message = (
+            f"{text} {remark} [{place}" if bracket and place[-1:] == "]" else f"{self.message} {remark}"
+        )
         self.args = (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:

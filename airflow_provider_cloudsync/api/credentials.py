@@ -1,6 +1,6 @@
-"""Each way to prove who asks. Credentials turn a request into one that carries the proof, and send it, as flows.
+"""Credentials: they sign or authenticate requests and send them, as flows.
 
-What is given (a key pair, a token) is here; what is obtained by signing in somewhere, and expires, is in
+Key pairs and tokens of the connection are in this file. Credentials that are obtained by a sign-in, and expire, are in
 `airflow_provider_cloudsync.api.signins`.
 """
 
@@ -33,57 +33,55 @@ class Credentials(Protocol):
 
     @property
     def identity(self) -> str:
-        """Tells one identity from another and holds no secret: part of the key of what is shared."""
+        """Return a key that differs between identities and holds no secret; part of cache keys."""
 
     @property
     def who(self) -> str:
-        """As whom, for people, without any secret."""
+        """Return the identity for people, without any secret."""
 
     @property
     def advice(self) -> str:
-        """What a person does about it where the proof is not accepted."""
+        """Return the advice for rejected credentials."""
 
     def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest | None:
-        """What `authenticate` makes of it, if that takes no asking; None: ask `authenticate`."""
+        """Return the authenticated request if no call is needed; None: run `authenticate`."""
 
     def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
-        """The request with the proof added. Called for each attempt; `now` is in seconds since the epoch."""
+        """Return the authenticated request. Called for each attempt; `now` is in seconds since the epoch."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no log, error or report may show of credentials that are given; those that are obtained tell when they
-        are.
-        """
+        """Return the secrets of the connection. Those obtained later are masked when they are obtained."""
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
-        """Send a request that carries the proof.
+        """Send an authenticated request.
 
-        :param give_up_at: time (seconds since the epoch) until which to wait for requests of others that go first.
-        :raises CredentialsRejected: without sending, if it is known that the proof is not accepted.
+        :param give_up_at: time (seconds since the epoch) until which to wait for other tasks' probes.
+        :raises CredentialsRejected: without sending, if the credentials are known to be rejected.
         """
 
     def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
-        """After a request was rejected: whether there is another proof now than the one that it carried."""
+        """Return whether credentials newer than those of a rejected request are available."""
 
 
 def fingerprint(*secrets: str | None) -> str:
-    """Tells secrets apart, and can't be told from: a mistyped key must not share what the right one brought."""
+    """Return a keyed hash of secrets, for cache keys: a mistyped key must not share the results of the right one."""
     joined = "\n".join(secret or "" for secret in secrets)
     return hmac.new(_PEPPER, joined.encode(), "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An access key and its secret key, lasting or temporary; requests are signed with them.
+    """Access key and secret key, permanent or temporary, that sign requests.
 
-    A key that this process has not used yet is tried by one request first, and one that was rejected is not used again
-    until a lock on it would be over: a thousand tasks with a wrong key must not lock it for everyone.
+    A key that this process has not used yet is probed by one request. A rejected key is not used again until a lock on
+    it would have ended: a thousand tasks with a wrong key must not lock it for everyone.
 
     :param access_key: the AK; not a secret, but never logged.
     :param secret_key: the SK.
-    :param security_token: goes with temporary keys.
+    :param security_token: security token of temporary keys.
     :param derived_for_region: sign with a key derived for this region (V11-HMAC-SHA256); "" for no region.
-    :param found_in: where the machine has it, if it is not of the connection; for people.
+    :param found_in: source of the key on this machine, if it is not the connection; for people.
     """
 
     access_key: str = field(repr=False)
@@ -91,11 +89,11 @@ class KeyPair:
     security_token: str | None = field(default=None, repr=False)
     derived_for_region: str | None = None
     found_in: str = field(default="", compare=False)
-    #: Made once: each request asks for it several times.
+    #: Computed once: each request reads it several times.
     identity: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # The access key only as a fingerprint: it is the secret key where the two were swapped.
+        # The access key is hashed, too: it is the secret key if the two were swapped.
         made = f"aksk:{fingerprint(self.access_key, self.secret_key, self.security_token)}"
         object.__setattr__(self, "identity", made)
 
@@ -124,10 +122,10 @@ class KeyPair:
     def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
         """Sign the request (SDK-HMAC-SHA256)."""
         return self.sign_if_ready(request, now)
-        yield  # a flow like the others, though it asks for nothing
+        yield  # makes this a flow like the others
 
     def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest:
-        """The request with date, token and signature in its headers."""
+        """Return the request with date, token and signature in its headers."""
         _, _, path, query = request.pieces()
         headers = {**request.headers}
         if self.security_token:
@@ -136,7 +134,7 @@ class KeyPair:
         if self.derived_for_region is not None and request.service not in _PLAIN:
             region = None if "X-Domain-Id" in request.headers else self.derived_for_region or None
             derive_for = (region, request.service)
-        proof = sign(
+        signature = sign(
             request.method,
             path,
             parse_qsl(query, keep_blank_values=True) if query else (),
@@ -147,35 +145,35 @@ class KeyPair:
             now=now,
             derive_for=derive_for,
         )
-        headers |= proof
+        headers |= signature
         return replace(request, headers=headers)
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
-        """Send it, unless the key is known to be rejected."""
+        """Send a request unless the key is known to be rejected."""
         return send_guarded(self.identity, request, now, give_up_at)
 
     def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
-        """There is no other key."""
+        """Return False: there is no other key."""
         return False
         yield
 
 
-#: Never asked with a derived key, as by the vendor's client.
+#: Services that the vendor's client never calls with a derived key.
 _PLAIN = ("iam", "sts")
-#: Everything else may be rewritten by a proxy on the way, which would break the signature.
+#: Signed headers. A proxy may rewrite all others, which would break the signature.
 _SIGNED = ("host", "content-type", "x-project-id", "x-domain-id", "x-security-token", "workspace", "region")
 
 
-@lru_cache(maxsize=64)  # those of a connection have few
+@lru_cache(maxsize=64)  # few per connection
 def _to_sign(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return {name: value for name, value in headers if name.lower() in _SIGNED}
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of IAM, sent with each request.
+    """IAM token, sent with each request.
 
-    :param value: what came in ``X-Subject-Token``.
+    :param value: value of ``X-Subject-Token``.
     """
 
     value: str = field(repr=False)
@@ -186,7 +184,10 @@ class Token:
 
     @property
     def advice(self) -> str:
-        return "The token in the connection is over or was revoked; none lives longer than a day. Put a new one there."
+        return (
+            "The token in the connection has expired or was revoked; tokens are valid for at most 24 hours. Set a new "
+            "one in the connection."
+        )
 
     @property
     def identity(self) -> str:
@@ -202,23 +203,23 @@ class Token:
         yield
 
     def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest:
-        """The request with the token in its headers."""
+        """Return the request with the token in its headers."""
         return dataclasses.replace(request, headers={**request.headers, TOKEN_HEADER: self.value})
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
-        """Send it."""
+        """Send a request."""
         response: Response = yield request
         return response
 
     def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
-        """There is no other token."""
+        """Return False: there is no other token."""
         return False
         yield
 
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
-    """Nobody yet: for the requests that sign in."""
+    """No credentials: for the requests that sign in."""
 
     identity: str = "nobody"
     who: str = "nobody"
@@ -226,27 +227,27 @@ class Anonymous:
     secrets: tuple[str, ...] = ()
 
     def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
-        """As it is."""
+        """Return the request unchanged."""
         return request
         yield
 
     def sign_if_ready(self, request: HttpRequest, now: float) -> HttpRequest:
-        """As it is."""
+        """Return the request unchanged."""
         return request
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
-        """Send it."""
+        """Send a request."""
         response: Response = yield request
         return response
 
     def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
-        """There is nothing to renew."""
+        """Return False: there is nothing to refresh."""
         return False
         yield
 
 
-def carries(request: HttpRequest, proof: KeyPair | Token) -> bool:
-    """Return whether a request is signed with that key, or has that token."""
-    if isinstance(proof, Token):
-        return request.headers.get(TOKEN_HEADER) == proof.value
-    return f"={proof.access_key}" in request.headers.get("Authorization", "")
+def carries(request: HttpRequest, credentials: KeyPair | Token) -> bool:
+    """Return whether a request is signed with a key, or carries a token."""
+    if isinstance(credentials, Token):
+        return request.headers.get(TOKEN_HEADER) == credentials.value
+    return f"={credentials.access_key}" in request.headers.get("Authorization", "")

@@ -1,4 +1,4 @@
-"""From a service and a region to the URL that serves it.
+"""Endpoints: URLs of services by region.
 
 The table beside this file is generated from the region tables of the vendor's SDK (service -> region -> hosts).
 """
@@ -17,22 +17,22 @@ from urllib.parse import urlsplit
 from airflow_provider_cloudsync.api.text import one_line
 from airflow_provider_cloudsync.exceptions import InvalidConnection
 
-#: Services of the whole account: their paths name no project, and they are told the account in ``X-Domain-Id``.
+#: Account-wide services: no project in the path; the account is sent in ``X-Domain-Id``.
 ACCOUNT_WIDE = frozenset({"coc"})
 _LABEL = re.compile(r"[^\W_]([\w-]{0,61}[^\W_])?|[\w-]{1,63}")
-#: Python takes text beside the brackets of an address, which no library can make a connection of.
+#: Python accepts text beside the brackets of an IPv6 address; no HTTP library can connect to such a host.
 _AUTHORITY = re.compile(r"(\[[^][]+\]|[^][]+)(:\d*)?")
 #: The vendor's client falls back to this host for regions without an IAM host of their own.
 _GLOBAL_IAM = "iam.myhuaweicloud.com"
 
 
-#: Where a region was set, for an error.
+#: Sources of a region, for errors.
 PARAMETER_REGION, EXTRA_REGION = "task parameter region", 'Extra "region" of the connection'
 
 
 @lru_cache(maxsize=1)
 def table() -> Mapping[str, Mapping[str, list[str]]]:
-    """Service -> region -> hosts."""
+    """Return the endpoint table: service -> region -> hosts."""
     loaded: Mapping[str, Mapping[str, list[str]]] = json.loads(
         Path(__file__).with_name("endpoints.json").read_text(encoding="utf-8")
     )
@@ -47,47 +47,47 @@ def base_url(
     overrides: Mapping[str, str] | None = None,
     everywhere: str | None = None,
 ) -> str:
-    """The URL, without a slash at the end, under which a service answers.
+    """Return the base URL of a service, without a trailing slash.
 
-    :param source: where the region was set, for the error.
+    :param source: source of the region, for the error.
     :param overrides: service -> URL, from the connection's ``endpoints``.
     :param everywhere: one URL for all services, from the connection's ``endpoint``.
-    :raises InvalidConnection: if nothing names the place: says what to put where.
+    :raises InvalidConnection: if no endpoint is known.
     """
     named = (overrides or {}).get(service) or everywhere
     if named:
         return named.rstrip("/")
     if not region:
         raise InvalidConnection(
-            f"It is not known where to reach {service}: the connection names no region. "
-            'Put "region" (such as "cn-north-4") into its Extra, or pass region= to the operator.'
+            f'No region is set, so the endpoint of {service} is unknown. Set "region" (such as "cn-north-4") in '
+            "the connection's Extra, or pass region= to the operator."
         )
     regions = table().get(service)
     if regions is None:
         raise InvalidConnection(
             f'No endpoint is known for the service "{service}" (known: {", ".join(sorted(table()))}). '
-            f'Put its URL into the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+            f'Set its URL in the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
         )
     if region in regions:
         return f"https://{regions[region][0]}"
     if region not in regions_known():
         raise InvalidConnection(
-            f"{unknown_region(region, source)} For a private cloud, put the URL of {service} into the connection's "
+            f"{unknown_region(region, source)} For a private cloud, set the URL of {service} in the connection's "
             f'Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
         )
     if service == "iam":
         return f"https://{_GLOBAL_IAM}"
     if service in ACCOUNT_WIDE:
         raise InvalidConnection(
-            f'"{region}" ({source}) does not tell where to reach {service}: it is one service for a whole site, in one '
-            f"region of each ({', '.join(sorted(regions))}). Pass the one of your account's site as region= to the "
-            f'task, or put the URL into the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+            f'Region "{region}" ({source}) has no endpoint of {service}, which serves a whole site from one region '
+            f"({', '.join(sorted(regions))}). Pass the region of your account's site as region= to the task, or set "
+            f'the URL in the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
         )
     near = difflib.get_close_matches(region, regions, n=3)
-    hint = f"Near names: {', '.join(near)}." if near else f"It is served in: {', '.join(sorted(regions))}."
+    hint = f"Similar names: {', '.join(near)}." if near else f"Available in: {', '.join(sorted(regions))}."
     raise InvalidConnection(
-        f'"{region}" ({source}) is no region of {service}. {hint} For another site or a private cloud put the URL into '
-        f'the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
+        f'{service} is not available in region "{region}" ({source}). {hint} For another site or a private cloud, set '
+        f'the URL in the connection\'s Extra: {{"endpoints": {{"{service}": "https://..."}}}}.'
     )
 
 
@@ -98,7 +98,7 @@ def regions_known() -> frozenset[str]:
 
 
 def near_region(region: object) -> str | None:
-    """Return the region that a misspelled name most likely means: in upper case, with underscores, with a typo."""
+    """Return the most similar region of a misspelled name: in upper case, with underscores, with a typo."""
     plain = re.sub(r"[\s_-]+", "-", str(region).strip().lower())
     if plain in regions_known():
         return plain
@@ -109,7 +109,7 @@ def near_region(region: object) -> str | None:
 def unknown_region(region: object, source: str) -> str:
     """Return the text of an error about a region that the endpoint table does not have.
 
-    :param source: where it was set.
+    :param source: source of the region.
     """
     near = near_region(region)
     hint = f"Did you mean {near}?" if near else 'Regions are named like "cn-north-4".'
@@ -146,10 +146,10 @@ def _sites() -> frozenset[str]:
 
 
 def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
-    """`url` as it can be used for an endpoint: https, or plain http to this machine or where it is allowed.
+    """Return the URL of an endpoint: https, or plain http to this machine or where it is allowed.
 
-    :param field: where the URL stands in the connection, for the error.
-    :raises InvalidConnection: if it can't be used.
+    :param field: connection field of the URL, for the error.
+    :raises InvalidConnection: if the URL cannot be used.
     """
     try:
         parts = urlsplit(url)
@@ -169,14 +169,14 @@ def check_url(url: str, *, field: str, allow_http: bool = False) -> str:
         )
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         raise InvalidConnection(
-            f'"{field}" is plain http, so whoever listens on the way could read and change what is sent. '
-            'Use https, or set "allow_http": true in the connection\'s Extra if this is meant.'
+            f'"{field}" is plain http, so anyone on the network path could read and change requests. Use '
+            'https, or set "allow_http": true in the connection\'s Extra if this is intended.'
         )
     return url.rstrip("/")
 
 
 def _is_host(host: str) -> bool:
-    """Return whether it can be looked up at all: an address, or labels of 1 to 63 characters."""
+    """Return whether a host is an address or a name with labels of 1 to 63 characters."""
     return ":" in host or all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 

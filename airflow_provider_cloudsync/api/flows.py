@@ -1,7 +1,6 @@
-"""The flow that every service is built of: a call. Lists, starting and waiting stand on it.
+"""The flow of one API call. Lists, starts and waits are built of it.
 
-They are generators (see `airflow_provider_cloudsync.api.messages`) and read no clock of their own: the `Cloud` that is
-handed to them brings one.
+Flows are generators (see `airflow_provider_cloudsync.api.messages`). They read no clock; `Cloud` has one.
 """
 
 from __future__ import annotations
@@ -49,38 +48,36 @@ ANSWER_TIME = 30.0
 
 
 def _no_project(cloud: Cloud) -> Flow[str]:
-    raise InvalidConnection('The connection names no project. Put "project_id" into its Extra.')
+    raise InvalidConnection('No project is set. Set "project_id" in the connection\'s Extra.')
     yield
 
 
 def _no_domain(cloud: Cloud) -> Flow[str]:
-    raise InvalidConnection('The connection names no account. Put "domain_id" into its Extra.')
+    raise InvalidConnection('No account is set. Set "domain_id" in the connection\'s Extra.')
     yield
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Cloud:
-    """Where to go, as whom, and how patiently: all that a flow needs besides what it is about.
+    """Endpoints, credentials, timeouts and clock: the context of all calls of one connection.
 
     :param region: such as ``cn-north-4``; may be None where an endpoint is given.
     :param region_source: where the region was set, for errors.
     :param project_id: filled into paths; None: `find_project` looks it up.
-    :param domain_id: the account, for services that know no projects; None: `find_domain` looks it up.
-    :param enterprise_project_id: for services that take one, where the task names none.
+    :param domain_id: the account, for services without projects; None: `find_domain` looks it up.
+    :param enterprise_project_id: default for services that take one.
     :param endpoint: one URL for all services, instead of the table.
-    :param endpoints: service -> URL, before `endpoint`.
+    :param endpoints: service -> URL; takes precedence over `endpoint`.
     :param clock: seconds since the epoch.
-    :param attempts: how often one request is tried at most.
-    :param give_up_at: no pause between attempts reaches past this time (seconds since the epoch).
-    :param answer_by: time by the clock of `elapsed` after which no read and no sign-in goes on; see
-        `airflow_provider_cloudsync.api.limits.in_time`.
-    :param patience: seconds that one call waits for its turn under a quota; then it is given up, and was not sent.
+    :param attempts: maximum number of attempts of one request.
+    :param give_up_at: time (seconds since the epoch) at which the last attempt begins.
+    :param answer_by: time by the clock of `elapsed` at which reads and sign-ins end.
+    :param max_queue_wait: seconds that one call waits for a slot of the rate limiter before it fails unsent.
     :param user_agent: sent with each request; not signed.
-    :param fresh: whether nothing that was looked up before is to be used, as for the reason that a wait ends with.
-    :param service_zone_ms: milliseconds by which times that services send without a time zone are ahead of UTC;
-        None: not known.
-    :param reads: of the poll that this is for; see `airflow_provider_cloudsync.api.unfinished`.
-    :param monotonic: seconds that never go back, to bound a wait while the clock is set; None: `clock`.
+    :param fresh: whether cached results are ignored, as for the reason that a wait ends with.
+    :param service_zone_ms: milliseconds by which services' times without a time zone are ahead of UTC; None: unknown.
+    :param reads: reads of the present poll; see `airflow_provider_cloudsync.api.unfinished`.
+    :param monotonic: clock in seconds that is never set back, to bound a wait; None: `clock`.
     """
 
     credentials: Credentials
@@ -107,13 +104,13 @@ class Cloud:
     _cache: _Cache = field(init=False, repr=False, compare=False, default_factory=lambda: _Cache())
 
     def url(self, service: str) -> str:
-        """Where a service answers."""
+        """Return the base URL of a service."""
         region, source = self.region, self.region_source
         return base_url(service, region, source, overrides=self.endpoints, everywhere=self.endpoint)
 
     @property
     def scope(self) -> str:
-        """Who asks where and how: what two tasks must have in common to share a reply."""
+        """Return the key under which two tasks share a reply: identity, endpoints, project and HTTP settings."""
         made = self._cache
         if not made.scope:
             made.scope = self._scope()
@@ -128,11 +125,11 @@ class Cloud:
         return fingerprint(repr((self.credentials.identity, astuple(self.http_settings), within, places)))
 
     def until(self, deadline: float) -> Cloud:
-        """The same, but no attempt waits past the deadline (seconds since the epoch)."""
+        """Return a copy whose attempts all begin before the deadline (seconds since the epoch)."""
         return self.answered_by(deadline)._with_max_queue_wait(give_up_at=deadline)
 
     def answered_by(self, deadline: float) -> Cloud:
-        """The same, but no poll goes on for more than `ANSWER_TIME` after the deadline, or after now if that is later.
+        """Return a copy whose polls end `ANSWER_TIME` after the deadline, or after now if that is later.
 
         :param deadline: seconds since the epoch.
         """
@@ -140,11 +137,11 @@ class Cloud:
         return self._with_max_queue_wait(answer_by=self.elapsed() + left + ANSWER_TIME)
 
     def once(self, *, max_queue_wait: float | None = None) -> Cloud:
-        """The same without second attempts, for whoever paces the attempts itself."""
+        """Return a copy without retries, for callers that retry themselves."""
         max_queue_wait = self.max_queue_wait if max_queue_wait is None else max_queue_wait
         if self.fresh or any(each is not None for each in (self.give_up_at, self.answer_by, self.reads)):
             return self._with_max_queue_wait(attempts=1, max_queue_wait=max_queue_wait)
-        # All waits of a connection have one between them.
+        # One copy for all waits of a connection.
         made = self._cache
         known = made.once.get(max_queue_wait)
         if known is None:
@@ -154,7 +151,7 @@ class Cloud:
         return known
 
     def uncached(self) -> Cloud:
-        """The same, using nothing that was looked up before."""
+        """Return a copy that ignores cached results."""
         return self._with_max_queue_wait(fresh=True)
 
     @property
@@ -172,7 +169,7 @@ class Cloud:
         return None if self.answer_by is None else max(self.answer_by - self.elapsed(), 0.0)
 
     def elapsed(self) -> float:
-        """Seconds from some moment on, which setting the machine's clock does not change."""
+        """Return seconds of a monotonic clock, where there is one."""
         return (self.monotonic or self.clock)()
 
     def _with_max_queue_wait(self, **changes: Any) -> Cloud:
@@ -183,26 +180,25 @@ class Cloud:
 
 @dataclass(slots=True)
 class _Cache:
-    """What was made of a `Cloud` once, since each look wants it; those that `until` and `once` make have it, too.
+    """Values computed once per connection; copies of a `Cloud` share them.
 
-    :param scope: empty: not yet.
-    :param ways: service, header of the project or account, and its value -> what its calls have in common.
-    :param once: patience -> the one without second attempts and without an end.
+    :param scope: empty until it is computed.
+    :param defaults: service, scope header and its value -> request defaults.
+    :param once: `max_queue_wait` -> copy without retries and without a deadline.
     """
 
     scope: str = ""
-    ways: dict[tuple[str, str, str], _RequestDefaults] = field(default_factory=dict)
+    defaults: dict[tuple[str, str, str], _RequestDefaults] = field(default_factory=dict)
     once: WeakValueDictionary[float, Cloud] = field(default_factory=WeakValueDictionary)
     unfinished: Unfinished = field(default_factory=Unfinished)
 
 
 @dataclass(slots=True)
 class _RequestDefaults:
-    """What all calls of a service have in common, of those that name one project or account, or none.
+    """Base URL and headers of all calls of a service within one project or account.
 
-    :param base: the URL before the path.
-    :param headers: of a request that brings none itself; shared, and never changed.
-    :param fixed: names, in lower case, of those that a request can't override.
+    :param headers: headers of a request that adds none; shared, never changed.
+    :param fixed: names, in lower case, of headers that a request cannot override.
     """
 
     base: str
@@ -211,20 +207,18 @@ class _RequestDefaults:
 
 
 def call(cloud: Cloud, request: Request) -> Flow[Reply]:
-    """Make one call: scope it, authenticate, send, read the reply, and do it again where that is safe and of use.
+    """Make one call: scope it, authenticate, send, read the reply, and retry where that is safe.
 
-    :raises CloudSyncError: what the last attempt that was sent ended with. This process's own rate limit is the cause
+    :raises CloudSyncError: the error of the last attempt that was sent. The rate limit of this process is the cause
         only if it held back all attempts.
     """
-    whose, named = _whose(cloud, request)
-    within = named or ""
-    if whose and not within:
-        # First, since it costs nothing: where there is no address, nothing has to be looked up.
-        cloud.url(request.service)
-        find = cloud.find_project if whose == _PROJECT_HEADER else cloud.find_domain
-        within = yield from beforehand(in_time(find(cloud), cloud.time_to_answer))
-    way = _way(cloud, request.service, whose, within)
-    prepared = _prepare(cloud, request, way, within)
+    header, scope = _scope_header(cloud, request)
+    if header and not scope:
+        cloud.url(request.service)  # fails without a call if there is no endpoint
+        find = cloud.find_project if header == _PROJECT_HEADER else cloud.find_domain
+        scope = yield from beforehand(in_time(find(cloud), cloud.time_to_answer))
+    defaults = _defaults(cloud, request.service, header, scope)
+    prepared = _prepare(cloud, request, defaults, scope)
     # Without the body, which tracebacks would show.
     reads = cloud.reads if prepared.repeatable and not prepared.body else None
     what = request.operation, prepared.url
@@ -232,21 +226,20 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         return known
     credentials = cloud.credentials
     quota, identity = request.quota, credentials.identity
-    turn = AcquireSlot(
-        # What a quota is kept for.
-        (way.base, request.operation, "" if quota is not None and quota.by_address else identity),
+    slot = AcquireSlot(
+        (defaults.base, request.operation, "" if quota is not None and quota.by_address else identity),
         quota,
         claim=(identity, prepared.method, prepared.url, prepared.body),
     )
     attempt = 0
-    in_doubt = renewed = False
+    in_doubt = refreshed = False
     cause: CloudSyncError | None = None
     while True:
         attempt += 1
         try:
-            if (wait := (yield turn)) > 0:
-                yield from _wait_for_slot(cloud, request, turn, wait)
-            # For each attempt anew: the date in a signature must not be old, and a token may have come to its end.
+            if (wait := (yield slot)) > 0:
+                yield from _wait_for_slot(cloud, request, slot, wait)
+            # For each attempt: a signature has a date, and a token may have expired.
             signed = credentials.sign_if_ready(prepared, cloud.clock())
             if signed is None:
                 signed = yield from beforehand(
@@ -267,16 +260,13 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             sent_at = cloud.clock()
             try:
                 response = yield from credentials.send(signed, sent_at, cloud.give_up_at)
-            except CredentialsRejected as known:  # others have seen that; it was not sent
+            except CredentialsRejected as known:  # by an earlier request; this one was not sent
                 refusal = known
-            if not renewed and (response is None or rejects_credentials(response)):
-                renewed = yield from beforehand(
-                    in_time(credentials.refresh(signed, cloud.clock()), cloud.time_to_answer)
-                )
-                if renewed:
-                    log.info(
-                        "%s was rejected; it is sent again with a new proof of who asks.", request.operation
-                    )
+            if not refreshed and (response is None or rejects_credentials(response)):
+                refresh = credentials.refresh(signed, cloud.clock())
+                refreshed = yield from beforehand(in_time(refresh, cloud.time_to_answer))
+                if refreshed:
+                    log.info("Credentials rejected. Sending %s again with new ones.", request.operation)
                     attempt -= 1
                     continue
             if response is None:
@@ -286,7 +276,7 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             reply.sent_at, reply.received_at = sent_at, cloud.clock()
         except CloudSyncError as error:
             if isinstance(error, Throttled) and error.sent:
-                yield from _cool_down(turn, error)
+                yield from _cool_down(slot, error)
             delay = delay_for(error, attempt, repeatable=request.repeatable)
             if in_doubt:
                 error.in_doubt = True
@@ -296,122 +286,116 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
             if delay is None or attempt >= cloud.attempts or is_late:
                 if cause is None or not held_back:
                     raise
-                cause.add_remark(f"There was no further attempt. {error}")
+                cause.add_remark(f"No further attempt was sent: {error}")
                 raise cause from None
             if not held_back:
-                cause = error.with_traceback(None)  # or it would keep this frame, which keeps it
-            log.info("Attempt %d of %s: %s Again in %.1f s.", attempt, request.operation, error, delay)
+                cause = error.with_traceback(None)  # a traceback would keep this frame alive
+            log.info("Attempt %d failed: %s Retrying in %.1f s.", attempt, error, delay)
             yield Pause(delay, retry_of=request.service)
         else:
             if log.isEnabledFor(logging.DEBUG):
-                made = request.service, request.operation, reply.status, reply.request_id
-                log.debug("%s %s: %d (request id %s)", *made)
+                log.debug("%s: %d (request ID %s)", request.name, reply.status, reply.request_id)
             if reads is not None:
                 reads.add(what, reply)
             return reply
 
 
 def _check_time(cloud: Cloud, request: Request) -> None:
-    """Refuse to start anything after the deadline.
+    """Refuse to send a start after the deadline.
 
-    :raises TransportError: if a sign-in, say, took until then.
+    :raises TransportError: if the deadline passed, for example during a sign-in.
     """
     assert cloud.give_up_at is not None
     if cloud.clock() > cloud.give_up_at:
         raise TransportError(
-            f"{request.service} {request.operation} was not sent: the deadline passed while it was prepared.",
+            f"The deadline passed before this start was sent. Nothing was started. [{request.name}]",
             sent=False,
         )
 
 
-def _cool_down(turn: AcquireSlot, refusal: Throttled) -> Flow[None]:
-    """What one is refused for, the others need not try; and what the refusal says of the quota is kept to."""
-    told = Quota(refusal.limit, refusal.window) if refusal.limit and refusal.window else None
+def _cool_down(slot: AcquireSlot, refusal: Throttled) -> Flow[None]:
+    """Hold back all calls of this API, and apply the quota that the refusal states."""
+    stated = Quota(refusal.limit, refusal.window) if refusal.limit and refusal.window else None
     window = refusal.retry_after
-    if window is None and turn.quota is not None:
-        window = turn.quota.seconds
-    yield Cooldown(turn.key, None if window is None else min(window, LONGEST), told)
+    if window is None and slot.quota is not None:
+        window = slot.quota.seconds
+    yield Cooldown(slot.key, None if window is None else min(window, LONGEST), stated)
 
 
-def _wait_for_slot(cloud: Cloud, request: Request, turn: AcquireSlot, wait: float) -> Flow[None]:
+def _wait_for_slot(cloud: Cloud, request: Request, slot: AcquireSlot, wait: float) -> Flow[None]:
     """Wait until the call may be sent.
 
-    :param wait: seconds, as it was told at first.
-    :raises Throttled: if that is longer than whoever calls is patient.
+    :param wait: seconds that the rate limiter returned at first.
+    :raises Throttled: if the wait is longer than `Cloud.max_queue_wait`, or ends after the deadline.
     """
     began = cloud.clock()
-    # Asked again after each pause: a refusal may have come in between, and holds for all.
+    # Asked again after each pause: a cooldown may have begun meanwhile.
     while wait > 0:
         now = cloud.clock()
         max_queue_wait = began + cloud.max_queue_wait - now
         if cloud.give_up_at is not None:
             max_queue_wait = min(max_queue_wait, cloud.give_up_at - now)
         if wait > max_queue_wait:
-            quota = turn.quota
+            quota = slot.quota
             limit = "" if quota is None else f"{quota.limit} calls per {quota.seconds:g} s, "
             raise Throttled(
-                f"The rate limit of this API is exhausted ({limit}shared by all tasks of this process), so "
-                f"{request.service} {request.operation} was not sent. Run fewer tasks in parallel or raise "
-                "poll_interval.",
+                f"The rate limit of this API is exhausted ({limit}shared by all tasks of this process). The call was "
+                f"not sent. Run fewer tasks in parallel or raise poll_interval. [{request.name}]",
                 retry_after=wait,
                 service=request.service,
                 operation=request.operation,
                 sent=False,
             )
-        log.debug("%s waits %.0f s for its turn, to keep the service's quota.", request.operation, wait)
+        log.debug("Rate limit: waiting %.0f s before %s.", wait, request.operation)
         yield Pause(wait)
-        wait = yield turn
+        wait = yield slot
 
 
 _PROJECT_HEADER, _DOMAIN_HEADER = "X-Project-Id", "X-Domain-Id"
 
 
-def _whose(cloud: Cloud, request: Request) -> tuple[str, str | None]:
-    """The header that tells whose resources a request is about, and its value, if that is known; "": none is needed."""
+def _scope_header(cloud: Cloud, request: Request) -> tuple[str, str]:
+    """Return the scope header of a request and its value; an empty name: none is needed; an empty value: unknown."""
     if "{project_id}" in request.path:
-        return _PROJECT_HEADER, cloud.project_id
+        return _PROJECT_HEADER, cloud.project_id or ""
     if request.service in ACCOUNT_WIDE:
-        return _DOMAIN_HEADER, cloud.domain_id
+        return _DOMAIN_HEADER, cloud.domain_id or ""
     return "", ""
 
 
-def _prepare(cloud: Cloud, request: Request, way: _RequestDefaults, within: str) -> HttpRequest:
-    headers = way.headers
+def _prepare(cloud: Cloud, request: Request, defaults: _RequestDefaults, scope: str) -> HttpRequest:
+    headers = defaults.headers
     if request.headers:
         own = {
-            name: value.strip() for name, value in request.headers.items() if name.lower() not in way.fixed
+            name: value.strip()
+            for name, value in request.headers.items()
+            if name.lower() not in defaults.fixed
         }
         headers = {**headers, **own}
-    url = way.base + request.path.replace("{project_id}", within)
+    url = defaults.base + request.path.replace("{project_id}", scope)
     if request.query:
         url += "?" + canonical_query(request.query)
     body = b"" if request.json is None else json.dumps(request.json).encode()
     repeatable = request.repeatable and request.method in ("GET", "HEAD")
     return HttpRequest(
-        request.method,
-        url,
-        headers,
-        body,
-        cloud.http_settings,
-        request.service,
-        repeatable,
-        request.max_reply,
+        *(request.method, url, headers, body, cloud.http_settings, request.service, repeatable),
+        max_reply=request.max_reply,
     )
 
 
-def _way(cloud: Cloud, service: str, whose: str, within: str) -> _RequestDefaults:
-    ways = cloud._cache.ways
-    known = ways.get((service, whose, within))
+def _defaults(cloud: Cloud, service: str, header: str, scope: str) -> _RequestDefaults:
+    known = cloud._cache.defaults.get((service, header, scope))
     if known is not None:
         return known
     base = cloud.url(service)
-    # As signed: left to the libraries, a default port would be dropped.
-    fixed = {"Host": urlsplit(base).netloc, **({whose: within} if whose else {})}
+    # Host is set as it is signed: the HTTP libraries would drop a default port.
+    fixed = {"Host": urlsplit(base).netloc, **({header: scope} if header else {})}
     headers = {
         "Content-Type": "application/json",
-        "Accept-Encoding": "identity",  # the bound on a reply's size is to hold for what it unpacks to, too
+        "Accept-Encoding": "identity",  # the bound on a reply's size must hold for the unpacked body
         "User-Agent": cloud.user_agent,
         **fixed,
     }
-    way = ways[service, whose, within] = _RequestDefaults(base, headers, frozenset(map(str.lower, fixed)))
-    return way
+    made = _RequestDefaults(base, headers, frozenset(map(str.lower, fixed)))
+    cloud._cache.defaults[service, header, scope] = made
+    return made

@@ -1,9 +1,8 @@
 """Guard against locking an access key: more than five rejected requests in a row lock it for everyone who uses it.
 
 A key without a recent verdict is probed: one request goes first, and its reply decides for all that wait. A host that
-hangs must not hold up the others, so after a head start the next host sends a probe of its own: at most one a host,
-and at most four in all before the first verdict, however many tasks there are. A rejected key is not sent again until
-a lock on it would have ended.
+hangs must not block the others, so after a head start the next host sends its own probe: at most one per host, and at
+most four in total before the first verdict. A rejected key is not sent again until a lock on it would have ended.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from airflow_provider_cloudsync.exceptions import (
     quoted,
 )
 
-#: More than five failures in a row lock a key for so many seconds, for everyone who uses it.
+#: Seconds for which more than five failures in a row lock a key.
 LOCK_TIME = 300.0
 #: Seconds after an accepted request during which others are sent without a probe.
 GOOD_FOR = 10.0
-#: Seconds that a probe is given before another host may send one of its own.
+#: Seconds after which another host may send its own probe.
 HEAD_START = 2.0
-#: Probes that may be unanswered at once: one fewer than the failures in a row that a key survives.
+#: Maximum number of unanswered probes: one fewer than the failures in a row that do not lock a key.
 _MOST_PROBES = 4
-#: How often a probe gives way to those of other hosts that bring no verdict.
-_MOST_TURNS = 8
+#: Maximum number of probes of other hosts without a verdict that one place waits for.
+_MOST_ROUNDS = 8
 #: Some regions have MRS under .cn and all else under .com, with the same keys.
 _SAME_KEYS = {"myhuaweicloud.cn": "myhuaweicloud.com"}
 
@@ -43,7 +42,7 @@ class _Verdict:
 
     accepted_at: float = -math.inf
     rejected_at: float = -math.inf
-    #: Accepted requests so far: whoever waited for one need not compare clocks.
+    #: Number of accepted requests. A waiter compares it instead of clocks.
     acceptances: int = 0
 
     def is_rejected(self, now: float) -> bool:
@@ -52,12 +51,12 @@ class _Verdict:
     def is_accepted(self, now: float, seen: int) -> bool:
         """Return whether the key is known to be good.
 
-        :param seen: `acceptances` when the asker came.
+        :param seen: `acceptances` when the caller began to wait.
         """
         return self.acceptances > seen or abs(now - self.accepted_at) < GOOD_FOR
 
     def note(self, response: Response, now: float) -> None:
-        """Keep what a reply shows about the key."""
+        """Store the verdict of a reply about the key."""
         if rejects_credentials(response):
             self.rejected_at = now
         elif accepts_credentials(response):
@@ -67,9 +66,9 @@ class _Verdict:
 
 @dataclass(slots=True)
 class _Probe:
-    """Result of a probe. Its sender takes the request and the response out; nobody else may read them.
+    """Result of a probe. Only its sender reads the request and the response, and removes them.
 
-    :param request: the request that was the probe; None: it was not sent, since the verdict was known by then.
+    :param request: the request that was the probe; None: not sent, because the verdict was already known.
     :param sent: method, URL and body of that request, to compare with those of the requests that wait for it.
     :param status: of a response that does not show whether the key is valid; 0: there was none.
     :param text: of that response, without secrets.
@@ -87,7 +86,7 @@ class _Probe:
 def is_recent(at: float, now: float) -> bool:
     """Return whether a rejection at `at` may still lock the key.
 
-    `at` may be slightly later than `now`, when the asker waited for the probe. A time far in the future comes from a
+    `at` may be slightly later than `now` if the caller waited for the probe. A time far in the future comes from a
     wrong clock and is ignored.
     """
     return abs(now - at) < LOCK_TIME
@@ -98,11 +97,11 @@ def send_guarded(
 ) -> Flow[Response]:
     """Send a request that is signed with a key, unless the key is known to be rejected.
 
-    :param identity: of the key.
+    :param identity: identity of the key.
     :param now: seconds since the epoch.
-    :param give_up_at: time (seconds since the epoch) until which the asker waits for the probe of another.
-    :raises CredentialsRejected: without sending, if the key was rejected a moment ago.
-    :raises TransportError: without sending, if the probe of another brought no verdict, or none in time.
+    :param give_up_at: time (seconds since the epoch) until which the caller waits for another task's probe.
+    :raises CredentialsRejected: without sending, if the key was rejected recently.
+    :raises TransportError: without sending, if another task's probe returned no verdict in time.
     :raises ApiError: without sending, if the same request was the probe, and its reply is final.
     """
     host = request.pieces()[1]
@@ -133,7 +132,7 @@ def send_guarded(
 
 
 def _own(probe: _Probe) -> Response:
-    """The reply to the sender's own request."""
+    """Return the reply to the sender's own request."""
     response, error = probe.response, probe.error
     probe.request = probe.response = None
     if error is not None:
@@ -145,14 +144,14 @@ def _own(probe: _Probe) -> Response:
 def _probe_here(
     key: tuple[str, ...], verdict: _Verdict, request: HttpRequest, now: float, wait: float
 ) -> Flow[_Probe | object]:
-    """The one probe of a host: first in line, or after a head start beside those of other hosts.
+    """Run the one probe of a host: first in line, or after a head start beside those of other hosts.
 
-    :param wait: seconds that it may wait for others.
+    :param wait: maximum seconds to wait for other probes.
     """
     seen = verdict.acceptances
     for place in range(_MOST_PROBES):
         head_start = min(HEAD_START, wait)
-        for _ in range(_MOST_TURNS):
+        for _ in range(_MOST_ROUNDS):
             probe: _Probe | object = yield SingleFlight(
                 (*key, "probe", place),
                 partial(_probe, verdict, request, now, seen),
@@ -163,7 +162,7 @@ def _probe_here(
                 return probe
             if probe is PENDING:
                 break
-            # The probe of another host got no reply, or one that was not about the key.
+            # Another host's probe got no reply, or one without a verdict about the key.
         wait -= head_start
     return PENDING
 
@@ -186,9 +185,9 @@ def _probe(verdict: _Verdict, request: HttpRequest, now: float, seen: int) -> Fl
 
 @lru_cache(maxsize=256)
 def _site(place: str) -> str:
-    """The cloud that a host belongs to, which knows the same keys: its domain.
+    """Return the cloud of a host, within which keys are the same: its domain.
 
-    An address or a name without a domain, such as that of an emulator, is a cloud of its own at each port.
+    An address or a name without a domain, such as that of an emulator, is a separate cloud at each port.
 
     :param place: host with its port, if it has one.
     """
@@ -211,9 +210,9 @@ def _name(request: HttpRequest) -> str:
 def _known_rejection(request: HttpRequest, ago: float) -> CredentialsRejected:
     ago = max(ago, 0.0)
     return CredentialsRejected(
-        f"{_name(request)} was not sent: the key of the connection was rejected {ago:.0f} s ago, and more than five "
-        "failures in a row lock it for everyone. It is not tried again for "
-        f"{max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then clear the task.",
+        f"Access key rejected {ago:.0f} s ago, so this request was not sent: more than five failures in a row lock the "
+        f"key for everyone. It is not tried again for {max(LOCK_TIME - ago, 0.0):.0f} s. Correct the connection, then "
+        f"clear the task. [{_name(request)}]",
         sent=False,
     )
 
@@ -226,19 +225,19 @@ def _no_probe(request: HttpRequest, probe: _Probe | object) -> ApiError | Transp
     """Error of a request that waited for a probe that did not show whether the key is valid."""
     if not isinstance(probe, _Probe):
         return TransportError(
-            f"{_name(request)} was not sent: the probe request for this access key is still unanswered. One request "
-            "goes first, so that a wrong key is not locked. Check the endpoint and the network.",
+            "The probe request for this access key is still unanswered, so this request was not sent. One request goes "
+            f"first, so that a wrong key is not locked. Check the endpoint and the network. [{_name(request)}]",
             sent=False,
         )
     if probe.status:
-        said = quoted(probe.code, probe.text)
         message = (
             f"The probe request for this access key was answered with {probe.status}, which does not show whether the "
-            f"key is valid. {_name(request)} was not sent. Check the endpoint and the proxy. [{said}]"
+            f"key is valid: {quoted(probe.code, probe.text).rstrip('.')}. This request was not sent. Check the "
+            f"endpoint and the proxy. [{_name(request)}]"
         )
         is_final = 300 <= probe.status < 500 and probe.status != 429
         if is_final and probe.sent == _content(request):
-            # The reply to this request would be the same. `delay_for` retries it where it may be another next time.
+            # The reply to this request would be the same. `delay_for` retries it where the next reply may differ.
             return ApiError(
                 message,
                 service=request.service,
@@ -248,8 +247,9 @@ def _no_probe(request: HttpRequest, probe: _Probe | object) -> ApiError | Transp
                 sent=False,
             )
         return TransportError(message, sent=False)
+    cause = f": {probe.error.message.rstrip('.')}" if probe.error else ""
     return TransportError(
-        f"{_name(request)} was not sent: the probe request for this access key failed. {probe.error or ''}".strip(),
+        f"The probe request for this access key failed{cause}. This request was not sent. [{_name(request)}]",
         sent=False,
         permanent=isinstance(probe.error, TransportError) and probe.error.permanent,
     )

@@ -75,6 +75,11 @@ class Request:
     max_reply: int = MAX_REPLY
     verbatim: bool = False
 
+    @property
+    def name(self) -> str:
+        """Return service and operation, for errors and logs."""
+        return f"{self.service} {self.operation}"
+
     def __post_init__(self) -> None:
         for name, value in self.headers.items():
             token = name.isascii() and name.replace("-", "").isalnum()

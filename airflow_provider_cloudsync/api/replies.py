@@ -26,7 +26,6 @@ from airflow_provider_cloudsync.exceptions import (
     CredentialsRejected,
     Throttled,
     UnreadableReply,
-    quoted,
     shows_service,
 )
 
@@ -47,53 +46,58 @@ _USER_LOCK = re.compile(
 )
 
 KEY_ADVICE = (
-    "Check the key of the connection (access key in Login, secret key in Password), that it is active, and the clock "
-    "of this machine. It was not sent again: more than five failures in a row lock the key for 5 minutes."
+    "Check access key (Login), secret key (Password) and the clock of this machine. No retry: more than five failures "
+    "in a row lock the key for 5 minutes."
 )
 _KEY_LOCKED = (
-    "The key is locked for some minutes, because of failures in a row with it: a task or a tool uses it with a "
-    "wrong secret key. Find that one, wait 5 minutes, then clear the task."
+    "A task or a tool uses this key with a wrong secret key, and failures in a row lock it for some minutes. Find that "
+    "task, wait 5 minutes, then clear this one."
 )
 _USER_LOCKED = (
-    "IAM has locked the user because of failed sign-ins: a task or a tool uses a wrong password. Find it, wait until "
-    "the lock ends (console: IAM, Security Settings, Login Authentication Policy), then clear the task."
+    "A task or a tool uses a wrong password, and failed sign-ins lock the user. Find that task, wait until the lock "
+    "ends (console: IAM, Security Settings, Login Authentication Policy), then clear this one."
 )
-#: A page or plain text: every service answers with JSON.
+#: For a page or plain text: every service answers with JSON.
 _BY_INTERMEDIARY = (
-    "The answer has no error code of the service: a proxy, a firewall or a load balancer sent it. Check the endpoint "
+    "The reply has no error code of the service: a proxy, a firewall or a load balancer sent it. Check the endpoint "
     "and the proxy of the connection."
 )
 _UNSIGNED = (
-    "The answer has no error code of the service, so it may come from an intermediary, such as a proxy or a firewall: "
+    "The reply has no error code of the service, so it may come from an intermediary, such as a proxy or a firewall: "
     "check the endpoint and the proxy of the connection"
 )
-#: What to check after that, in case the service sent it.
+#: Second advice for a reply without a service code, in case the service sent it.
 _THEN = {
-    400: ", then check the ids and names given to the task.",
-    401: ", then its key.",
+    400: ", then check the IDs and names given to the task.",
+    401: ", then its credentials.",
     403: ", then the permissions of its user and the project.",
-    404: ", then the id, the region and the project.",
+    404: ", then the ID, the region and the project.",
     429: ", then run fewer tasks in parallel, in case it is the rate limit of the service.",
 }
-_HINTS = {
-    400: "The request itself is refused: check the ids and names given to the task.",
-    403: "The user of the connection is not allowed to do this: check its permissions and the project.",
-    404: "It does not exist there: check the id, the region and the project of the connection.",
-    405: "The endpoint does not take this call: check the endpoint of the connection.",
-    429: "The rate limit of the service is exhausted. Run fewer tasks in parallel or raise poll_interval.",
+#: Status -> cause and advice.
+_CAUSES = {
+    400: ("Request rejected", "Check the IDs and names given to the task."),
+    403: ("Permission denied", "Check the permissions of the connection's user and the project."),
+    404: ("Not found", "Check the ID, the region and the project of the connection."),
+    405: ("Call not supported by the endpoint", "Check the endpoint of the connection."),
+    429: (
+        "The rate limit of the service is exhausted",
+        "Run fewer tasks in parallel or raise poll_interval.",
+    ),
 }
-_SERVICE_FAULT = "The fault is on the service's side; if it lasts, give its support the request id."
+_REDIRECT = "Signed requests do not follow redirects. Set the right endpoint in the connection."
+_SERVICE_FAULT = "If it lasts, contact the service's support with the request ID."
 
 
 @dataclass(slots=True)
 class Reply:
-    """What a service says.
+    """A reply of a service.
 
     :param data: the JSON of the body, None where there is no body.
-    :param request_id: what the service's support asks for; empty where the reply has none.
-    :param headers: of the reply. A token may be among them, so they are left out of its repr.
-    :param sent_at: when the request was sent, and
-    :param received_at: when the reply was there: seconds since the epoch, by this machine's clock.
+    :param request_id: for the service's support; empty where the reply has none.
+    :param headers: reply headers. They may hold a token, so the repr omits them.
+    :param sent_at: time at which the request was sent, in seconds since the epoch by this machine's clock.
+    :param received_at: time at which the reply was complete.
     """
 
     status: int
@@ -105,23 +109,23 @@ class Reply:
 
     @property
     def date(self) -> float | None:
-        """The service's own clock, seconds since the epoch; None where the reply does not tell."""
+        """Return the time of the service's clock, in seconds since the epoch; None where the reply has none."""
         return http_date(self.headers.get("date", ""))
 
     @property
     def clock(self) -> ServiceClock:
-        """The service's clock, and how far this machine's is from it."""
+        """Return the service's clock and this machine's difference from it."""
         return ServiceClock.measured(self.date, self.sent_at, self.received_at)
 
     def field(self, name: str, kind: type | tuple[type, ...]) -> Any:
-        """One field that the reply must have, of the type that it must be of.
+        """Return a required field of the reply.
 
-        :raises UnreadableReply: if it is missing or something else. Missing is never taken for "false" or "none".
+        :raises UnreadableReply: if the field is missing or of another type. A missing field never means "false".
         """
         value = self.data.get(name) if isinstance(self.data, dict) else None
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise UnreadableReply(
-                f'The reply (request id {self.request_id or "unknown"}) has no usable "{name}", so it says nothing.'
+                f'The reply has no usable "{name}". [request ID {self.request_id or "unknown"}]'
             )
         return value
 
@@ -135,23 +139,23 @@ def read(
 ) -> Reply:
     """Turn a response into a reply.
 
-    :param now: our own clock, seconds since the epoch. A rejected signature is told with how far it is off.
-    :param advice: what to do where who asks is not accepted.
-    :param secrets: what no text may show: the connection's, and what the request carried.
+    :param now: this machine's clock, in seconds since the epoch. The error of a rejected signature names a difference.
+    :param advice: advice for rejected credentials.
+    :param secrets: secrets that no text may show: those of the connection and those that the request carried.
     :raises Throttled: for 429.
     :raises CredentialsRejected: for 401.
-    :raises ApiError: for every other error of the service or the gateway, also one that comes with status 200.
-    :raises UnreadableReply: if a success can't be read.
+    :raises ApiError: for every other error of the service or the gateway, also one with status 200.
+    :raises UnreadableReply: if a success cannot be read.
     """
     clean, clean_code = secrets.redact, secrets.redact_code
-    # The JSON itself is in no variable: reporters of errors show those of a frame.
+    # The JSON itself is in no variable: error reporters show the variables of a frame.
     problem = response.parsed.problem
     request_id = _request_id(response, response.data, clean)
     if 200 <= response.status < 300:
         if problem:
             raise UnreadableReply(
-                f"{_name(request)}: the reply (status {response.status}, {len(response.body)} bytes) {problem}: "
-                f"{_excerpt(response.body, 120, clean)}."
+                f"The reply is unusable ({response.status}, {len(response.body)} bytes) because it {problem}: "
+                f"{_sentence(_excerpt(response.body, 120, clean))} {_place(request, request_id)}"
             )
         if _is_error(response.data):
             raise _error(
@@ -168,7 +172,7 @@ def read(
     if problem:
         detail = _excerpt(response.body, 400, clean)
         if response.truncated and _starts_as_json(response.body):
-            detail = "its body was longer than what is read of it"
+            detail = "the body is longer than the part that is read"
     if response.status == 429:
         more: dict[str, Any] = {
             "limit": throttle_limit(_text(response)),
@@ -188,10 +192,7 @@ def read(
             aside=_clocks(response, now),
         )
     if 300 <= response.status < 400:
-        page = False
-        detail = (
-            "the endpoint redirects elsewhere, and a signed request does not follow; name the right endpoint"
-        )
+        page, detail = False, "the endpoint redirects to another address"
     raise _error(ApiError, request, response, code, detail, request_id, page=page)
 
 
@@ -201,12 +202,12 @@ def _is_error(data: Any) -> bool:
 
 
 def said(response: Response, secrets: Secrets = NO_SECRETS) -> str:
-    """What the body of an error says, whatever it is, without anything that may be a key."""
+    """Return the code and the text in the body of an error in one line, without secrets."""
     return " ".join(part for part in code_and_text(response, secrets) if part)
 
 
 def code_and_text(response: Response, secrets: Secrets) -> tuple[str, str]:
-    """Return the code and the text in the body of an error, whatever it is, without secrets."""
+    """Return the code and the text in the body of an error, JSON or not, without secrets."""
     clean = secrets.redact
     data, problem = response.parsed
     return (
@@ -222,35 +223,35 @@ def lock_advice(text: str) -> str:
 
 
 def is_missing(error: ApiError, *codes: str) -> bool:
-    """Return whether an error proves by a code of the service that what was asked for does not exist.
+    """Return whether an error has a service code that proves that the target does not exist.
 
-    A 404 alone proves nothing: a gateway or a proxy sends one for a wrong address, too (see `may_be_missing`).
+    A 404 alone proves nothing: a gateway or a proxy returns one for a wrong address, too (see `may_be_missing`).
     """
     return error.code in codes
 
 
 def may_be_missing(error: ApiError) -> bool:
-    """Return whether a second read has to tell if what was asked for exists: a 404 that is not the gateway's own."""
+    """Return whether a second read has to decide if the target exists: a 404 that is not the gateway's own."""
     return error.status == 404 and not error.code.startswith("API")
 
 
 def not_proven_missing(error: ApiError, second: str) -> ApiError:
-    """The error for a 404 that a second read did not confirm.
+    """Return the error for a 404 that a second read did not confirm.
 
-    :param second: what the second read showed.
+    :param second: result of the second read, as a sentence.
     """
     return ApiError(
-        f"404 without a known service code, which may come from a gateway or a proxy. {second} Check the endpoint, the "
-        f"region and the proxy of the connection. [{error.service} {error.operation}: {error.said}, request ID "
-        f"{error.request_id or 'unknown'}]",
+        f"404 without a known service code, which may come from a gateway or a proxy: {_sentence(error.said)} {second} "
+        f"Check the endpoint, the region and the proxy of the connection. [{error.service} {error.operation}, request "
+        f"ID {error.request_id or 'unknown'}]",
         **error.facts,
     )
 
 
 def rejects_credentials(response: Response) -> bool:
-    """Return whether a 401 is about the caller: all but the codes of services that mean a missing permission.
+    """Return whether a 401 is about the credentials, and not about a missing permission.
 
-    One without a service's code or form is of an intermediary, such as a proxy that wants a login.
+    A 401 without a service's code or form comes from an intermediary, such as an authenticating proxy.
     """
     if response.status != 401:
         return False
@@ -259,9 +260,9 @@ def rejects_credentials(response: Response) -> bool:
 
 
 def accepts_credentials(response: Response) -> bool:
-    """Return whether a reply shows that the proof is good: a success, or an error of the service behind the gateway.
+    """Return whether a reply shows that the credentials are valid: a success, or an error of the service itself.
 
-    A gateway that throttles or knows no such API, and a proxy that fails or redirects, need not have looked.
+    A gateway that throttles or has no such API, and a proxy that fails or redirects, may not have checked them.
     """
     if 200 <= response.status < 300:
         return True
@@ -276,7 +277,7 @@ def _starts_as_json(body: bytes) -> bool:
 
 
 def _excerpt(body: bytes, length: int, clean: Clean) -> str:
-    """Return the beginning of a body such as a page. Malformed JSON is not shown, since it may hold keys."""
+    """Return the beginning of a body that is not JSON. Malformed JSON is not shown, because it may hold keys."""
     if _is_malformed_json(body):
         return "malformed JSON (not shown)"
     return one_line(clean(body[:LONGEST_READ].decode("utf-8", "replace")), length)
@@ -302,7 +303,7 @@ def _request_id(response: Response, data: Any, clean: Clean) -> str:
 
 
 def date_of(response: Response) -> float | None:
-    """The clock of whoever replied, in seconds since the epoch; None where the reply does not tell."""
+    """Return the ``Date`` of a reply in seconds since the epoch; None where it has none."""
     return http_date(response.headers.get("date", ""))
 
 
@@ -310,25 +311,27 @@ def _clocks(response: Response, now: float | None) -> str:
     theirs = date_of(response)
     if theirs is None or now is None or abs(now - theirs) <= ODD_SKEW:
         return ""
-    return f" This machine's clock is {apart(now - theirs)}, and a signature is refused from {MOST_SKEW:.0f} s on."
+    return (
+        f"This machine's clock is {apart(now - theirs)}; signatures are rejected from {MOST_SKEW:.0f} s on."
+    )
 
 
 def apart(difference: float) -> str:
-    """How far our clock is from the cloud's, in words.
+    """Return the difference of this machine's clock from the cloud's, in words.
 
-    :param difference: ours less theirs, in seconds.
+    :param difference: this machine's time less the cloud's, in seconds.
     """
     return f"{abs(difference):.0f} s {'ahead of' if difference > 0 else 'behind'} the cloud's clock"
 
 
 def _text(response: Response) -> str:
-    """Return the text of an error as it came: to read figures from, and not to show."""
+    """Return the unredacted text of an error, to read figures from. Never shown."""
     data, problem = response.parsed
     return _excerpt(response.body, 400, str) if problem else find_error(data)[1]
 
 
 def _retry_after(response: Response) -> float | None:
-    """Seconds, or a time by the service's own clock; else what the text of a throttle says."""
+    """Return the seconds to wait, from the ``Retry-After`` header or the text of a throttled call."""
     stated = response.headers.get("retry-after", "").strip()
     if stated.isdecimal():
         return float(stated)
@@ -336,8 +339,12 @@ def _retry_after(response: Response) -> float | None:
     return throttle_window(_text(response)) if then is None or now is None else max(then - now, 0.0)
 
 
-def _name(request: Request) -> str:
-    return f"{request.service} {request.operation}"
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.') or 'no text'}."
+
+
+def _place(request: Request, request_id: str) -> str:
+    return f"[{request.name}, request ID {request_id or 'unknown'}]"
 
 
 def _error(
@@ -353,11 +360,11 @@ def _error(
     aside: str = "",
     **more: Any,
 ) -> ApiError:
-    sender = " by an intermediary, not by the service" if page else ""
-    hint = _hint(request, response.status, code, detail, page=page, advice=advice)
+    cause, hint = _cause(request, response.status, code, detail, page=page, advice=advice)
+    status = f"{response.status} {code}".rstrip()
+    parts = (f"{cause} ({status}): {_sentence(detail)}", hint, aside, _place(request, request_id))
     return kind(
-        f"{_name(request)} was answered with {response.status}{sender}: {quoted(code, detail)} "
-        f"(request id {request_id or 'unknown'})." + (f" {hint}" if hint else "") + aside,
+        " ".join(filter(None, parts)),
         service=request.service,
         operation=request.operation,
         status=response.status,
@@ -369,15 +376,23 @@ def _error(
     )
 
 
-def _hint(request: Request, status: int, code: str, detail: str, *, page: bool, advice: str) -> str:
-    """Return the advice for an error, by its sender and its cause."""
+def _cause(
+    request: Request, status: int, code: str, detail: str, *, page: bool, advice: str
+) -> tuple[str, str]:
+    """Return the cause of an error and the advice, by sender, status, code and text."""
     if page:
-        return _BY_INTERMEDIARY
+        return "Rejected by an intermediary, not by the service", _BY_INTERMEDIARY
     lock = lock_advice(detail) if status in (400, 401, 403) else ""
-    if lock or advice:
-        return lock or advice
+    if lock:
+        return "Access key locked" if lock is _KEY_LOCKED else "User locked", lock
+    if advice:
+        return "Access key rejected" if advice.endswith(KEY_ADVICE) else "Credentials rejected", advice
     if code.endswith(".0101") and status == 404:
-        return "No such API at this address: check the region and the endpoint of the connection."
+        return "No such API at this address", "Check the region and the endpoint of the connection."
     if 400 <= status < 500 and not shows_service(request.service, status, code):
-        return _UNSIGNED + _THEN.get(status, ".")
-    return _HINTS.get(403 if code in _DENIED else status, _SERVICE_FAULT if status >= 500 else "")
+        return "Rejected without a service code", _UNSIGNED + _THEN.get(status, ".")
+    if 300 <= status < 400:
+        return "Redirected", _REDIRECT
+    if status >= 500:
+        return "Service error", _SERVICE_FAULT
+    return _CAUSES.get(403 if code in _DENIED else status, ("Request rejected", ""))

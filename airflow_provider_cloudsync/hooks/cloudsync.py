@@ -82,10 +82,9 @@ class CloudSyncHook(BaseHook):
         self.cloudsync_conn_id = cloudsync_conn_id
         self.region = region
         self.project_id = project_id
-        #: The connection was found before, perhaps by another process. A missing connection is retried then.
-        self.was_found_before = False
-        #: Deadline of the task (seconds since the epoch): a missing connection is not waited for past it.
-        self.read_until = math.inf
+        #: Whether the connection was found before, perhaps by another process. If so, a missing one is waited for
+        #: until the deadline of the task (seconds since the epoch).
+        self.was_found_before, self.read_until = False, math.inf
         self._read_at = 0.0
 
     @cached_property
@@ -117,8 +116,7 @@ class CloudSyncHook(BaseHook):
     def _read_patiently(self) -> Cloud:
         from airflow_provider_cloudsync.connection.lookup import read_patiently
 
-        cloud: Cloud = read_patiently(self, self._warnings, self.read_until)
-        return cloud
+        return read_patiently(self, self._warnings, self.read_until)  # type: ignore[no-any-return]
 
     @cached_property
     def _warnings(self) -> LookupWarnings:

@@ -117,13 +117,13 @@ def test_the_result_is_no_part_of_a_comparison_or_of_the_repr():
 
 def test_an_error_that_was_cut_off():
     body = json.dumps(ERROR | {"more": "y" * 100}).encode()[:80]
-    with pytest.raises(ApiError, match=r"X\.1 The cause") as caught:
+    with pytest.raises(ApiError, match=r"503 X\.1\): The cause") as caught:
         read(REQUEST, Response(503, {}, body, truncated=True))
     assert caught.value.code == "X.1"
 
 
 def test_an_error_that_was_cut_off_before_anything_was_said():
-    with pytest.raises(ApiError, match="503: its body was longer than what is read of it"):
+    with pytest.raises(ApiError, match="the body is longer than the part that is read"):
         read(REQUEST, Response(503, {}, b"[" * 80, truncated=True))
 
 

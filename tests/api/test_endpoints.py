@@ -132,8 +132,8 @@ def test_iam_without_a_row_is_the_global_one(region):
 @pytest.mark.parametrize(
     ("service", "region", "says"),
     [
-        pytest.param("mrs", None, ["names no region", "cn-north-4", "Extra"], id="no region"),
-        pytest.param("mrs", "", ["names no region"], id="empty region"),
+        pytest.param("mrs", None, ["No region is set", "cn-north-4", "Extra"], id="no region"),
+        pytest.param("mrs", "", ["No region is set"], id="empty region"),
         pytest.param(
             "mrs", "cn-north4", ['Unknown region "cn-north4"', "Did you mean cn-north-4?"], id="typing error"
         ),
@@ -142,10 +142,12 @@ def test_iam_without_a_row_is_the_global_one(region):
         pytest.param(
             "mrs",
             "cn-south-2",
-            ["is no region of mrs", '"cn-south-2" (Extra "region"', "cn-south-1"],
+            ['mrs is not available in region "cn-south-2" (Extra "region"', "cn-south-1"],
             id="not there",
         ),
-        pytest.param("csms", "eu-west-101", ["is no region of csms", "endpoints", '"csms"'], id="no CSMS"),
+        pytest.param(
+            "csms", "eu-west-101", ["csms is not available in region", "endpoints", '"csms"'], id="no CSMS"
+        ),
         pytest.param(
             "iam", "nowhere-1", ['Unknown region "nowhere-1"', '"iam"'], id="IAM of no region at all"
         ),

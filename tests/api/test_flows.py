@@ -194,7 +194,7 @@ class TestPreparing:
 
     def test_no_region_is_an_error_before_anything_is_sent(self):
         driver = Driver([])
-        with pytest.raises(InvalidConnection, match="no region"):
+        with pytest.raises(InvalidConnection, match="No region is set"):
             driver.run(call(driver.cloud(region=None), READ))
         assert (driver.sent, driver.pauses) == ([], [])
 
@@ -342,7 +342,7 @@ def test_the_log_says_what_failed_and_holds_no_secret(caplog):
     cloud = replace(driver.cloud(), credentials=KeyPair("AKIDAKID", "SKSKSKSK", "TOKTOKTOK"))
     driver.run(call(cloud, READ))
     assert [record.levelname for record in caplog.records] == ["INFO", "DEBUG"]
-    assert "Attempt 1 of Read" in caplog.text
+    assert "Attempt 1 failed: Service error (503 X.1): m." in caplog.text
     assert "rid" in caplog.text
     assert "r2" in caplog.text
     assert not any(text in caplog.text for text in ("AKID", "SKSK", "TOKTOK", "SECRET", "Signature"))

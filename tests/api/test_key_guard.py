@@ -331,8 +331,9 @@ def check_no_verdict(error: Any, reply: Response, kind: type, retried: bool, tex
     assert type(error) is kind
     assert error.message.startswith(
         f"The probe request for this access key was answered with {reply.status}, which does not show whether the key "
-        "is valid. mrs GET was not sent."
+        "is valid: "
     )
+    assert error.message.endswith(". This request was not sent. Check the endpoint and the proxy. [mrs GET]")
     assert text in error.message
     assert "AKIDAKID" not in f"{error.message} {vars(error)}"
     assert error.sent is False

@@ -218,9 +218,9 @@ BEHIND = [
         (400, {"error_code": "X.1", "error_msg": "bad"}),
         3,
         None,
-        "coc List was answered",
+        "Request rejected (400 X.1): bad.",
     ),
-    ("403", (403, {"error_code": "X.1", "error_msg": "offset"}), 3, 3, "coc List was answered with 403"),
+    ("403", (403, {"error_code": "X.1", "error_msg": "offset"}), 3, 3, "Permission denied"),
 ]
 
 

@@ -159,11 +159,10 @@ def test_envelopes(status, body, code, detail):
     assert type(error) is ApiError
     assert (error.status, error.code, error.detail) == (status, code, detail)
     assert (error.service, error.operation) == ("mrs", "ListClusterSyncTaskStatus")
-    sender = (
-        " by an intermediary, not by the service" if isinstance(body, bytes) and code == "" and detail else ""
-    )
-    sender = "" if body in (b'"text"',) else sender
-    assert error.message.startswith(f"mrs ListClusterSyncTaskStatus was answered with {status}{sender}: ")
+    is_page = isinstance(body, bytes) and code == "" and detail and body != b'"text"'
+    assert error.message.startswith("Rejected by an intermediary, not by the service (") is bool(is_page)
+    assert f" ({status}{f' {code}' if code else ''}): " in error.message
+    assert f" [mrs ListClusterSyncTaskStatus, request ID {error.request_id or 'unknown'}]" in error.message
     for said in (code, detail):
         assert said in error.message
     if not code and not detail:
@@ -261,23 +260,23 @@ def test_the_kind_of_error_follows_the_status(status, kind):
     error = error_of(status, {"error_code": "X.1", "error_msg": "m"}, {"x-request-id": "rid"})
     assert type(error) is kind
     assert error.status == status
-    assert "(request id rid)" in error.message
+    assert error.message.endswith("[mrs ListClusterSyncTaskStatus, request ID rid]")
 
 
 @pytest.mark.parametrize(
     ("status", "code", "advice"),
     [
-        (400, "", "check the ids"),
-        (401, "", "Check the key of the connection"),
-        (401, "", "not sent again"),
+        (400, "", "check the IDs"),
+        (401, "", "Check access key (Login), secret key (Password)"),
+        (401, "", "No retry"),
         (403, "", "permissions"),
-        (404, "12000003", "check the id, the region and the project"),
-        (404, "APIGW.0101", "check the region and the endpoint"),
-        (404, "APIG.0101", "check the region and the endpoint"),
+        (404, "12000003", "Check the ID, the region and the project"),
+        (404, "APIGW.0101", "Check the region and the endpoint"),
+        (404, "APIG.0101", "Check the region and the endpoint"),
         (405, "", "endpoint"),
         (429, "", "rate limit"),
-        (500, "", "service's side"),
-        (503, "", "service's side"),
+        (500, "", "the service's support"),
+        (503, "", "the service's support"),
         (302, "", "redirects"),
     ],
 )
@@ -300,10 +299,10 @@ NO_CODE = [
     ("text in the services' own field", {"error_msg": "Access denied"}),
 ]
 CLAIMS = (
-    "user of the connection is not allowed",
-    "It does not exist there",
-    "request itself is refused",
-    "service's side",
+    "Permission denied",
+    "Not found",
+    "Request rejected",
+    "Service error",
 )
 
 
@@ -315,7 +314,7 @@ class TestSender:
     def test_a_page_is_not_the_service_s(self, status, body):
         error = error_of(status, body)
         assert not error.has_service_code
-        assert f"was answered with {status} by an intermediary, not by the service: " in error.message
+        assert error.message.startswith(f"Rejected by an intermediary, not by the service ({status}): ")
         assert "policy 17" in error.message
         assert "Check the endpoint and the proxy" in error.message
         assert not [claim for claim in CLAIMS if claim in error.message]
@@ -347,31 +346,31 @@ class TestSender:
 
 
 LOCKS = [
-    ("key", 401, "AK access failed to reach the limit, forbidden", "The key is locked"),
-    ("key, other words", 401, "The AK has reached the limit of failures", "The key is locked"),
-    ("key, another status", 403, "AK access failed to reach the limit, forbidden", "The key is locked"),
-    ("access key", 401, "the access key is locked", "The key is locked"),
-    ("user", 401, "The user is locked, try again in 15 minutes", "IAM has locked the user"),
-    ("account", 401, "The account is locked.", "IAM has locked the user"),
+    ("key", 401, "AK access failed to reach the limit, forbidden", "Access key locked"),
+    ("key, other words", 401, "The AK has reached the limit of failures", "Access key locked"),
+    ("key, another status", 403, "AK access failed to reach the limit, forbidden", "Access key locked"),
+    ("access key", 401, "the access key is locked", "Access key locked"),
+    ("user", 401, "The user is locked, try again in 15 minutes", "User locked"),
+    ("account", 401, "The account is locked.", "User locked"),
     (
         "account, the other way round",
         401,
         "Login locked: too many failures of this account",
-        "IAM has locked the user",
+        "User locked",
     ),
-    ("a limit of something else", 401, "The token is limited to another project", "Check the key"),
-    ("a rate limit", 401, "rate limit", "Check the key"),
+    ("a limit of something else", 401, "The token is limited to another project", "Check access key"),
+    ("a rate limit", 401, "rate limit", "Check access key"),
     ("a lock of something else", 403, "The cluster is blocked", "permissions"),
-    ("a quota", 400, "The number of users has reached the limit", "check the ids"),
+    ("a quota", 400, "The number of users has reached the limit", "Check the IDs"),
 ]
 
 
 @pytest.mark.parametrize(("status", "text", "hint"), [pytest.param(*case[1:], id=case[0]) for case in LOCKS])
 def test_a_lock_is_told_from_other_limits(status, text, hint):
     error = error_of(status, {"error_code": "APIGW.0301" if status == 401 else "X.1", "error_msg": text})
-    hints = [each for each in ("The key is locked", "IAM has locked the user") if each in error.message]
+    hints = [each for each in ("Access key locked", "User locked") if each in error.message]
     assert hint in error.message
-    assert hints == [hint] * hint.startswith(("The key is", "IAM has"))
+    assert hints == [hint] * hint.startswith(("Access key locked", "User locked"))
 
 
 CALLERS = [
@@ -453,7 +452,7 @@ REQUEST_IDS = [
 def test_request_id(headers, body, expected):
     assert error_of(400, {"error_code": "A", **body}, headers).request_id == expected
     assert read(REQUEST, response(200, {"a": 1, **body}, headers)).request_id == expected
-    assert f"request id {expected or 'unknown'}" in error_of(400, body, headers).message
+    assert f"request ID {expected or 'unknown'}" in error_of(400, body, headers).message
 
 
 @pytest.mark.parametrize(
@@ -667,7 +666,7 @@ class TestField:
         ],
     )
     def test_missing_is_never_false(self, data, kind):
-        with pytest.raises(UnreadableReply, match=r'request id rid\) has no usable "f"'):
+        with pytest.raises(UnreadableReply, match=r'^The reply has no usable "f"\. \[request ID rid\]$'):
             Reply(200, data, "rid").field("f", kind)
 
 

@@ -100,19 +100,19 @@ _TIMES = {"once": 1, "5 times": 5, "for ever": None}
 
 _TABLE = r"""
 fault                           | times    | look   | start   | HSS     | taken   | HSS took | write   | wrote   | back   | says
-429 with Retry-After            | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | 429.*Too many
-429, window in the text         | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | 429.*Too many
-429, window in the text         | 5 times  | green  | green 6 | green 6 |         |          | red 5   |         | red 5  | 429.*Too many
-429, window in the text         | for ever | late   | late    | late    |         |          | red 5   |         | red 5  | 429.*Too many
-500                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 500
-500                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 500
-502                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 502
-502                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 502
-503                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 503
-503                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 503
-503                             | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 503
-504                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | with 504
-504                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | with 504
+429 with Retry-After            | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | rate limit.*429
+429, window in the text         | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | rate limit.*429
+429, window in the text         | 5 times  | green  | green 6 | green 6 |         |          | red 5   |         | red 5  | rate limit.*429
+429, window in the text         | for ever | late   | late    | late    |         |          | red 5   |         | red 5  | rate limit.*429
+500                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | error.*500
+500                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | error.*500
+502                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | error.*502
+502                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | error.*502
+503                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | error.*503
+503                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | error.*503
+503                             | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | error.*503
+504                             | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | error.*504
+504                             | 5 times  | green  | red 5   | red 1   | green 1 | red 1    | red 5   | green 5 | red 5  | error.*504
 connection refused              | once     | green  | green 1 | green 1 |         |          | green 1 |         | green  | was refused
 connection refused              | 5 times  | green  | green 1 | green 1 |         |          | red 0   |         | red 5  | was refused
 connection refused              | for ever | late   | late 0  | late 0  |         |          | red 0   |         | red 5  | was refused
@@ -134,14 +134,14 @@ not JSON                        | for ever | late   | red 5   | red 1   | green 
 empty                           | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still exists
 {}                              | once     | green  | green 2 | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still exists
 {}                              | for ever | late   | red 5   | red 1   | green 1 | red 1    | red 1   | green 1 | red 1  | no usable|still exists
-200 with an error code          | once     | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | SVC.0099 the backend is busy
+200 with an error code          | once     | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | SVC.0099.*the backend is busy
 huge                            | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | larger than
 401, token over, by key         | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | APIGW.0307
-401, token over, by password    | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | sent again with a new proof
+401, token over, by password    | once     | green  | green 2 | green 2 |         |          | green 2 |         | green  | again with new ones
 401, token over, by password    | for ever | dead 2 | dead 2  | dead 2  |         |          | dead 2  |         | dead 2 | APIGW.0307
 token revoked, given            | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | APIGW.0307.*token
-token revoked, by password      | for ever | green  | green 2 | green 2 |         |          | green 2 |         | green  | sent again with a new proof|Signed in
-401, signature rejected         | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | signature.*Check the key
+token revoked, by password      | for ever | green  | green 2 | green 2 |         |          | green 2 |         | green  | again with new ones|Signed in
+401, signature rejected         | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | signature.*Check access key
 403                             | for ever | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | 403.*permissions
 404                             | for ever | red 1  | red 1   | red 1   |         |          | red 1   |         | red 1  | No such API.*endpoint
 clock 20 min ahead              | for ever | dead 1 | dead 1  | dead 1  |         |          | dead 1  |         | dead 1 | clock is (1199|120[01]) s ahead

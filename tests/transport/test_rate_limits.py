@@ -424,16 +424,15 @@ class TestCall:
             script.run(call(script.cloud(), READ))
         error = caught.value
         limit = (
-            "The rate limit of this API is exhausted (5 calls per 60 s, shared by all tasks of this process), so hss "
-            "Read was not sent."
+            "The rate limit of this API is exhausted (5 calls per 60 s, shared by all tasks of this process). The "
+            "call was not sent. Run fewer tasks in parallel or raise poll_interval."
         )
         assert len(script.of(HttpRequest)) == len(script.replies) + sum(each > 0 for each in attempts)
         assert (error.status, error.sent, is_held_back(error)) == (cause, cause > 0, cause == 0)
-        begins = f"hss Read was answered with {cause}" if cause else limit
-        assert error.message.startswith(begins)
-        assert (f" There was no further attempt. {limit}" in error.message) is (
-            cause > 0 and not attempts[-1]
-        )
+        assert error.message.startswith(limit) is (not cause)
+        assert (f"({cause})" in error.message[:80]) is (cause > 0)
+        assert error.message.endswith("]")
+        assert (f" No further attempt was sent: {limit}" in error.message) is (cause > 0 and not attempts[-1])
         assert error.args == (error.message,)
         assert from_report(error.to_report()).message == error.message
 
