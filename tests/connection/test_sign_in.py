@@ -389,7 +389,7 @@ class TestTestConnection:
     @pytest.mark.parametrize(
         ("way", "extra", "says"),
         [
-            pytest.param("password", {"domain_name": "nowhere"}, "Signing in with a password", id="password"),
+            pytest.param("password", {"domain_name": "nowhere"}, "Sign-in with a password", id="password"),
             pytest.param("oidc", {"idp_id": "another"}, "404", id="provider"),
             pytest.param("oidc", {"id_token_file": "/no/such"}, "FileNotFoundError", id="file"),
             pytest.param("sts", {"oidc_agency_urn": "another"}, "403", id="agency of STS"),

@@ -1,1 +1,1 @@
-"""Credentials that are obtained by signing in somewhere and come to an end: one file for each way in."""
+"""Sign-ins: credentials that are obtained from a service and expire. One file per method."""

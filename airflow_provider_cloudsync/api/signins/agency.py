@@ -1,4 +1,4 @@
-"""Acting for another account: temporary keys of an agency, asked for with whatever credentials there are."""
+"""Sign-in as an agency of another account: temporary keys, obtained with other credentials."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from airflow_provider_cloudsync.api.messages import Flow, Request
 from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, refused, temporary_keys
 from airflow_provider_cloudsync.exceptions import ApiError
 
-#: Seconds that the keys are asked for.
+#: Requested validity of the keys in seconds.
 _DURATION = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agency(SignIn):
-    """An agency of another account (CreateTemporaryAccessKeyByAgency). `ask` has the credentials that it trusts.
+    """Agency of another account (CreateTemporaryAccessKeyByAgency). `ask` has the credentials that it trusts.
 
-    :param name: the agency's name.
+    :param name: name of the agency.
     :param domain_name: name of the account that the agency belongs to.
     """
 
@@ -48,7 +48,7 @@ class Agency(SignIn):
             if error.operation != request.operation or error.status not in (400, 403, 404):
                 raise
             raise refused(
-                f"Assuming the agency {self.name} of account {self.domain_name}",
+                f"Assuming agency {self.name} of account {self.domain_name} failed",
                 error,
                 "Check both names in agency (NAME@ACCOUNT), that the agency trusts the account of "
                 f"{self.ask.credentials.who}, and that it may act as an agency (iam:agencies:assume, Agent Operator).",

@@ -1,4 +1,4 @@
-"""Signing in as the virtual machine that Airflow runs on: keys of its agency, from the metadata service beside it."""
+"""Sign-in as the virtual machine (ECS) that Airflow runs on: keys of its agency, from the metadata service."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from airflow_provider_cloudsync.api.replies import date_of, said
 from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, temporary_keys
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, Throttled, UnreadableReply
 
-#: A link-local address: nothing that is sent there leaves the machine.
+#: A link-local address: requests to it do not leave the machine.
 METADATA = "http://169.254.169.254"
 _TTL = 21600
 _TIMEOUT = 3.0
-#: Answers to the request for a token of a metadata service that knows none.
+#: Replies of a metadata service without tokens (version 1) to the request for a token.
 _OLD = (404, 405, 503)
 _NO_AGENCY = "Please configure Cloud Service Agency first"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ecs(SignIn):
-    """The agency of an ECS, by its metadata service: version 2 with a token of its own, or else version 1.
+    """Agency of an ECS, by its metadata service: version 2 with a token, else version 1.
 
-    :param url: of the metadata service.
+    :param url: URL of the metadata service.
     """
 
     url: str = METADATA
@@ -58,11 +58,11 @@ class Ecs(SignIn):
         if reply.status != 200:
             raise _refusal(reply, secrets)
         if reply.parsed.problem:
-            raise UnreadableReply("The metadata service's reply is not JSON.")
+            raise UnreadableReply("The reply of the metadata service is not JSON.")
         return temporary_keys(reply.data, date_of(reply) or self.ask.clock())
 
     def _request(self, method: str, path: str, headers: Mapping[str, str]) -> HttpRequest:
-        # No proxy is on the way to a link-local address, and the address is plain http by definition.
+        # No proxy can reach a link-local address, and the metadata service is plain http only.
         http_settings = dataclasses.replace(
             HttpSettings(), connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, proxy="", allow_http=True
         )
@@ -73,7 +73,7 @@ class Ecs(SignIn):
 def _token(reply: Response) -> str:
     token = reply.body.decode("ascii", "replace").strip()
     if not token or not token.isprintable() or not token.isascii():
-        raise UnreadableReply("The metadata service's reply holds no token.")
+        raise UnreadableReply("The reply of the metadata service has no token.")
     return token
 
 
@@ -81,13 +81,13 @@ def _refusal(reply: Response, secrets: Secrets) -> ApiError | InvalidConnection:
     text = said(reply, secrets)
     if _NO_AGENCY in text:
         return InvalidConnection(
-            'The machine has no agency, so "auth": "ecs" gives no keys: set one in the ECS console (Agency), with the '
-            "permissions that the tasks need."
+            'This machine has no agency, so "auth": "ecs" returns no keys. Set an agency in the ECS console (Agency), '
+            "with the permissions that the tasks need."
         )
     kind = Throttled if reply.status == 429 else ApiError
     return kind(
-        f'The metadata service of the machine answered with {reply.status}: {text or "no text"}. "auth": "ecs" '
-        "works on an ECS only.",
+        f"The metadata service of this machine rejected the request ({reply.status}): {text or 'no text'}. "
+        '"auth": "ecs" works on an ECS only.',
         service="metadata",
         operation="securitykey",
         status=reply.status,

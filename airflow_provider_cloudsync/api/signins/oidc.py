@@ -1,4 +1,4 @@
-"""Signing in with an id token of an OpenID Connect provider, as a pod of Kubernetes has in a file."""
+"""Sign-in with an ID token of an OpenID Connect provider, such as the token file of a Kubernetes pod."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from airflow_provider_cloudsync.api.messages import Flow, MaskSecret, Request
 from airflow_provider_cloudsync.api.signins.refreshable import Obtained, SignIn, refused, temporary_keys
 from airflow_provider_cloudsync.exceptions import CredentialsRejected, UnreadableReply
 
-#: Seconds that keys are asked for.
+#: Requested validity of the keys in seconds.
 _BY_TOKEN, DEFAULT_DURATION = 6 * 3600, 3600
 DEFAULT_SESSION = "airflow-provider-cloudsync"
-_ADVICE = (
-    "Check that the provider trusts issuer and audience of the token in id_token_file, and that it is fresh."
-)
+_ADVICE = "Check that the provider trusts issuer and audience of the token in id_token_file, and that it is not expired."
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdToken(SignIn):
-    """An identity provider of IAM (CreateUnscopedTokenWithIdToken, CreateTemporaryAccessKeyByToken).
+    """Identity provider of IAM (CreateUnscopedTokenWithIdToken, CreateTemporaryAccessKeyByToken).
 
-    :param idp_id: id of the identity provider.
-    :param read: reads the id token; whoever issues it replaces it now and then.
+    :param idp_id: ID of the identity provider.
+    :param read: returns the current ID token; its issuer replaces it regularly.
     """
 
     idp_id: str
@@ -37,7 +35,7 @@ class IdToken(SignIn):
 
     @property
     def who(self) -> str:
-        return f"an id token, by identity provider {self.idp_id}"
+        return f"an ID token, by identity provider {self.idp_id}"
 
     def obtain(self, scope: str) -> Flow[Obtained]:
         id_token = MaskSecret(self.read())
@@ -54,10 +52,10 @@ class IdToken(SignIn):
         try:
             reply = yield from call(self.asker(), request)
         except CredentialsRejected as error:
-            raise refused("Signing in with the id token", error, _ADVICE) from None
+            raise refused("Sign-in with the ID token failed", error, _ADVICE) from None
         value = reply.headers.get("x-subject-token", "")
         if not value or not value.isprintable() or not value.isascii():
-            raise UnreadableReply("The reply to the sign-in holds no token.")
+            raise UnreadableReply("The sign-in reply has no token.")
         yield MaskSecret(value)
         token = {"id": value, "duration_seconds": _BY_TOKEN}
         request = Request(
@@ -71,17 +69,17 @@ class IdToken(SignIn):
         try:
             reply = yield from call(dataclasses.replace(self.asker(), credentials=Token(value)), request)
         except CredentialsRejected as error:
-            raise refused("Trading the token of the id token for keys", error, _ADVICE) from None
+            raise refused("Exchanging the token for temporary keys failed", error, _ADVICE) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())
 
 
 @dataclass(frozen=True, kw_only=True)
 class StsIdToken(SignIn):
-    """An identity provider of STS (AssumeAgencyWithOIDC).
+    """Identity provider of STS (AssumeAgencyWithOIDC).
 
     :param provider_urn: URN of the identity provider.
     :param agency_urn: URN of the agency to act as.
-    :param read: reads the id token.
+    :param read: returns the current ID token.
     """
 
     provider_urn: str
@@ -96,7 +94,7 @@ class StsIdToken(SignIn):
 
     @property
     def who(self) -> str:
-        return f"an id token, as agency {self.agency_urn}"
+        return f"an ID token, as agency {self.agency_urn}"
 
     @property
     def place(self) -> Hashable:
@@ -122,5 +120,5 @@ class StsIdToken(SignIn):
         try:
             reply = yield from call(self.asker(), request)
         except CredentialsRejected as error:
-            raise refused("Assuming the agency with the id token", error, _ADVICE) from None
+            raise refused("Assuming the agency with the ID token failed", error, _ADVICE) from None
         return temporary_keys(reply.data, reply.date or self.ask.clock())

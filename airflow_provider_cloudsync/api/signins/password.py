@@ -1,4 +1,4 @@
-"""Signing in as an IAM user with a password: a token for the project, or for the account."""
+"""Sign-in as an IAM user with a password: a token for the project or for the account."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_cloudsync.exceptions import CredentialsRejected, Unreadabl
 
 @dataclass(frozen=True, kw_only=True)
 class Password(SignIn):
-    """An IAM user with its password (KeystoneCreateUserTokenByPassword).
+    """IAM user with a password (KeystoneCreateUserTokenByPassword).
 
-    A request for a project gets a token for that project, any other one for the account. HUAWEI ID accounts and
-    federated users can't sign in so.
+    A request for a project gets a token for that project, any other request one for the account. HUAWEI ID accounts
+    and federated users cannot sign in this way.
 
     :param user: name of the IAM user.
-    :param domain_name: name of the account that it belongs to.
+    :param domain_name: name of the user's account.
     """
 
     user: str
@@ -43,7 +43,7 @@ class Password(SignIn):
         return request.headers.get("X-Project-Id", "")
 
     def _body(self, scope: str) -> dict[str, Any]:
-        """Made here, so that no frame that an error passes through holds the password."""
+        """Return the request body. Built here, so that no frame in a traceback holds the password."""
         user = {"name": self.user, "password": self.password, "domain": {"name": self.domain_name}}
         within: dict[str, Any] = (
             {"project": {"id": scope}} if scope else {"domain": {"name": self.domain_name}}
@@ -56,7 +56,7 @@ class Password(SignIn):
             "iam",
             "KeystoneCreateUserTokenByPassword",
             "/v3/auth/tokens",
-            repeatable=True,  # another token does no harm
+            repeatable=True,  # a second token does no harm
             query=(("nocatalog", "1"),),
             json=self._body(scope),
         )
@@ -64,13 +64,13 @@ class Password(SignIn):
             reply = yield from call(self.asker(), request)
         except CredentialsRejected as error:
             raise refused(
-                "Signing in with a password",
+                "Sign-in with a password failed",
                 error,
                 "Check the IAM user in Login, its password in Password and its account in domain_name; a HUAWEI ID or "
-                "a federated user can't sign in so. It is not tried again at once, since failures may lock the user.",
+                "a federated user cannot sign in with a password. No retry: failures may lock the user.",
             ) from None
         value = reply.headers.get("x-subject-token", "")
         if not value or not value.isprintable() or not value.isascii():
-            raise UnreadableReply("The reply to the sign-in holds no token.")
+            raise UnreadableReply("The sign-in reply has no token.")
         token = reply.field("token", dict)
         return Obtained(Token(value), life(token.get("expires_at"), reply.date or self.ask.clock()))

@@ -1,4 +1,4 @@
-"""What all ways to sign in have in common: one sign-in for all who ask, renewed ahead of its end."""
+"""Refreshable credentials: one sign-in for all tasks of a process, refreshed before it expires."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ E = TypeVar("E", bound=ApiError)
 
 log = logging.getLogger(__name__)
 
-#: Renewed when a fifth of its life is left, or 40 minutes, as the vendor's client does.
+#: Refreshed when a fifth of the validity is left, at most 40 minutes (as the vendor's client does).
 _AHEAD, _MOST_AHEAD = 0.2, 2400.0
-#: Not used in the last bit of its life: a request takes its time.
+#: Not used in the last 5 % of the validity, at most 30 s: a request takes time.
 _SPARE, _MOST_SPARE = 0.05, 30.0
-#: A renewal that failed while the old proof is good is tried again after so many seconds.
+#: Seconds until an early refresh that failed is retried.
 _NEXT_TRY = 60.0
-#: So long a sign-in waits for its turn, where others have been throttled (seconds).
+#: Maximum seconds that a sign-in waits for a slot after others were throttled.
 _MAX_QUEUE_WAIT = 3.0
 
 
 class Obtained(NamedTuple):
-    """What a sign-in brought.
+    """Result of a sign-in.
 
-    :param life: seconds that it is good for, by the service's own clock.
+    :param life: validity in seconds, by the service's clock.
     """
 
     credentials: KeyPair | Token
@@ -58,10 +58,10 @@ class Obtained(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _RefreshableCredentials:
-    """A proof for a time; or the refusal of a sign-in, which is remembered so that nobody tries again at once.
+    """Temporary credentials, or the rejection of a sign-in, which is stored so that no task retries it at once.
 
-    :param anew: obtained because the one before was rejected.
-    :param accepted: whether a request with it was answered as asked.
+    :param force: whether they were obtained because the previous ones were rejected.
+    :param accepted: whether a reply showed that they are valid.
     """
 
     at: float
@@ -79,16 +79,16 @@ class _RefreshableCredentials:
             return False
         if unlike is None or not carries(unlike, self.credentials):
             return True
-        # Rejected at once, and so was the one before: it is not the proof that is wrong, but the clock, say.
+        # Rejected at once, like the previous ones: the cause is something else, such as the clock.
         return self.force and not self.accepted and is_recent(self.at, now)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignIn(ABC):
-    """Credentials that are obtained: signed in to once for all tasks of a process that ask for the same.
+    """Credentials obtained by a sign-in that all tasks of a process with the same identity share.
 
-    :param ask: where to sign in, and as whom (mostly nobody yet). There is one attempt: a sign-in is part of a request
-        that has its own attempts, and its own deadline.
+    :param ask: endpoints and credentials of the sign-in itself (mostly none). It has one attempt: it is part of a
+        request that has its own retries and deadline.
     :param derived_for_region: sign with keys derived for this region (V11-HMAC-SHA256); "" for no region.
     """
 
@@ -98,23 +98,23 @@ class SignIn(ABC):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Tells one identity from another and holds no secret."""
+        """Return a key that differs between identities and holds no secret."""
 
     @property
     @abstractmethod
     def who(self) -> str:
-        """As whom, for people, without any secret."""
+        """Return the identity for people, without any secret."""
 
     @property
     def advice(self) -> str:
         return (
-            "It was sent with what the sign-in had brought just before, and that is not accepted either: check that "
-            "who signs in is active and may work in the project, and the clock of this machine."
+            "Freshly issued credentials were rejected too. Check that the identity is active and may work in the "
+            "project, and the clock of this machine."
         )
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Those of the connection; what is obtained is masked when it comes in."""
+        """Return the secrets of the connection. Obtained ones are masked when they arrive."""
         return self.ask.credentials.secrets
 
     @abstractmethod
@@ -122,16 +122,16 @@ class SignIn(ABC):
         """Sign in."""
 
     def scope(self, request: HttpRequest) -> str:
-        """What a request's proof has to be for, where that makes a difference."""
+        """Return the scope of the credentials that a request needs; empty if there is only one."""
         return ""
 
     @property
     def place(self) -> Hashable:
-        """Where it signs in: what was obtained at one cloud is not for another."""
+        """Return the sign-in endpoint: credentials of one cloud are not for another."""
         return self.ask.url("iam")
 
     def _shared_by(self) -> tuple[Hashable, ...]:
-        """What two have in common who can share a sign-in. How long they would wait for it makes no difference."""
+        """Return the key under which tasks share a sign-in. Their timeouts make no difference."""
         return (
             self.identity,
             self.place,
@@ -139,7 +139,7 @@ class SignIn(ABC):
         )
 
     def _with_timeouts_of(self, http_settings: HttpSettings) -> Self:
-        """The same, waiting no longer for a reply than the request that it is for."""
+        """Return a copy whose timeouts are at most those of the request that it is for."""
         own = self.ask.http_settings
         connect, read = (
             min(own.connect_timeout, http_settings.connect_timeout),
@@ -151,31 +151,31 @@ class SignIn(ABC):
         return replace(self, ask=replace(self.ask, http_settings=http_settings))
 
     def asker(self) -> Cloud:
-        """Whom to sign in by: once, and not after a long wait for its turn. Whoever needs it comes back then."""
+        """Return the `Cloud` of the sign-in: one attempt, and no long wait for the rate limiter."""
         ask = self.ask
         if isinstance(ask.credentials, Anonymous):
-            # Where one is throttled, others who sign in there need not be.
+            # If one identity is throttled, others may not be.
             ask = replace(ask, credentials=Anonymous(self.identity))
         return ask.once().until(ask.clock() + _MAX_QUEUE_WAIT)
 
     def sign_if_ready(self, request: HttpRequest, now: float) -> None:
-        """Not without asking what is good just now."""
+        """Return None: the current credentials are looked up in `authenticate`."""
         return None
 
     def authenticate(self, request: HttpRequest, now: float) -> Flow[HttpRequest]:
-        """The request with the proof added, signed in if need be."""
+        """Return the authenticated request, after a sign-in if needed."""
         current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now
         )
         return (yield from self._proof(current).authenticate(request, now))
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
-        """Send it as its proof does: keys that were obtained can be locked like any others."""
+        """Send a request as its credentials do: obtained keys can be locked like any others."""
         current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now
         )
         credentials = self._proof(current)
-        if not carries(request, credentials):  # another one has come meanwhile; this one may be as good
+        if not carries(request, credentials):  # refreshed meanwhile; the old ones may still be valid
             response: Response = yield request
             return response
         response = yield from credentials.send(request, now, give_up_at)
@@ -183,14 +183,14 @@ class SignIn(ABC):
         return response
 
     def refresh(self, request: HttpRequest, now: float) -> Flow[bool]:
-        """Sign in anew, unless somebody has done so since the request was made."""
+        """Sign in again, unless another task has done that since the request was made."""
         current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now, unlike=request
         )
         return not carries(request, self._proof(current))
 
     def _proof(self, current: _RefreshableCredentials) -> KeyPair | Token:
-        """What a lease holds, as this connection wants it to sign."""
+        """Return the credentials, set to sign as this connection is configured."""
         assert current.credentials is not None
         if isinstance(current.credentials, KeyPair):
             return replace(current.credentials, derived_for_region=self.derived_for_region)
@@ -199,12 +199,12 @@ class SignIn(ABC):
     def _refreshable(
         self, scope: str, now: float, unlike: HttpRequest | None = None
     ) -> Flow[_RefreshableCredentials]:
-        """What is good just now.
+        """Return the current credentials.
 
-        :param unlike: a request whose proof was rejected; another one is wanted.
+        :param unlike: a request whose credentials were rejected; others are needed.
         """
         key = ("sign-in", *self._shared_by(), scope)
-        for _ in range(2):  # who joins what others have begun may be given what it knows to be no good
+        for _ in range(2):  # a sign-in of another task may return rejected credentials
             current: _RefreshableCredentials = yield SingleFlight(
                 key,
                 lambda: self._sign_in(scope, force=unlike is not None, since=None if unlike is None else now),
@@ -221,7 +221,7 @@ class SignIn(ABC):
     def _refresh_early(
         self, key: Hashable, old: _RefreshableCredentials, scope: str, now: float
     ) -> Flow[_RefreshableCredentials]:
-        """One signs in ahead of time; the others go on with the old proof, which is good for a while yet."""
+        """Refresh early: one task signs in, the others continue with the current credentials."""
         mine: list[_RefreshableCredentials] = []
 
         def claim() -> Flow[_RefreshableCredentials]:
@@ -237,10 +237,10 @@ class SignIn(ABC):
         try:
             new = yield from self._sign_in(scope, since=now)
         except CloudSyncError as error:
-            log.warning("Signing in ahead of time failed; the proof is good for a while yet. %s", error)
+            log.warning("Early refresh failed; the current credentials remain valid. %s", error)
             return claimed
         if new.refusal is not None:
-            log.warning("Signing in ahead of time was refused. %s", new.refusal)
+            log.warning("Early refresh was rejected; the current credentials remain valid. %s", new.refusal)
             new = replace(old, refresh_at=old.ends_at)  # each failure counts towards a lock
         placed: _RefreshableCredentials = yield SingleFlight(
             key, lambda: _same(new), is_fresh=lambda each: each is new
@@ -250,11 +250,10 @@ class SignIn(ABC):
     def _sign_in(
         self, scope: str, *, force: bool = False, since: float | None = None
     ) -> Flow[_RefreshableCredentials]:
-        """Sign in: where it is not known whether that works now, for one scope alone; and not at all where it was
-        refused a moment ago.
+        """Sign in. Without a recent success, one scope goes first; after a recent rejection, none does.
 
-        :param anew: the proof before was rejected.
-        :param since: a sign-in before that says nothing; None: one that worked a moment ago does.
+        :param force: whether the previous credentials were rejected.
+        :param since: time before which a success does not count; None: a recent one counts.
         """
         gate = ("sign-in of", *self._shared_by())
         now = self.ask.clock()
@@ -267,7 +266,7 @@ class SignIn(ABC):
         def tells(each: _RefreshableCredentials) -> bool:
             if each.credentials is None:
                 return is_recent(each.at, now)
-            # A password that was good may have been changed since.
+            # A valid password may have been changed since.
             return each.at > (now - GOOD_FOR if since is None else since)
 
         first: _RefreshableCredentials = yield SingleFlight(gate, attempt, is_fresh=tells)
@@ -283,16 +282,17 @@ class SignIn(ABC):
             obtained = yield from beforehand(self.obtain(scope))
         except CredentialsRejected as refusal:
             if not refusal.status:
-                raise  # by what is known of the keys beneath; nothing was sent, so it is no failure of its own
+                raise  # the keys beneath are known to be rejected; nothing was sent, so this is no failure of its own
             return _RefreshableCredentials(self.ask.clock(), refusal=refusal)
         for secret in obtained.credentials.secrets:
             yield MaskSecret(secret)
         if obtained.life <= 0:
             raise InvalidConnection(
-                "What the sign-in brought is over already. Check the clock of this machine, and the one it signs in at."
+                "The credentials received at sign-in have already expired. Check the clock of this machine and that of "
+                "the sign-in endpoint."
             )
         now = self.ask.clock()
-        log.info("Signed in (%s); good for %.0f s.", type(self).__name__, obtained.life)
+        log.info("Signed in (%s); valid for %.0f s.", type(self).__name__, obtained.life)
         return _RefreshableCredentials(
             now,
             obtained.credentials,
@@ -308,20 +308,20 @@ def _same(current: _RefreshableCredentials) -> Flow[_RefreshableCredentials]:
 
 
 def life(expires_at: Any, now: float) -> float:
-    """Seconds until a time that a reply names.
+    """Return the seconds until the expiry time of a reply.
 
-    :param now: the service's clock at the reply, if it tells; else ours.
-    :raises UnreadableReply: if it names none.
+    :param now: the service's clock at the reply if it has one; else this machine's.
+    :raises UnreadableReply: if there is no expiry time.
     """
     try:
         ends = epoch_ms(expires_at, "expires_at") / 1000
     except InvalidParameter:
-        raise UnreadableReply("The reply to the sign-in does not tell how long it is good for.") from None
+        raise UnreadableReply("The sign-in reply has no expiry time.") from None
     return max(ends - now, 0.0)
 
 
 def _is_credential(value: Any) -> bool:
-    """Return whether it can stand in a header as it is."""
+    """Return whether a value can be sent in a header unchanged."""
     return (
         isinstance(value, str)
         and bool(value)
@@ -332,9 +332,9 @@ def _is_credential(value: Any) -> bool:
 
 
 def temporary_keys(data: Any, now: float) -> Obtained:
-    """The keys in a reply of IAM, STS or the metadata service, which spell their fields differently.
+    """Return the keys in a reply of IAM, STS or the metadata service, whose field names differ.
 
-    :raises UnreadableReply: if they are not all there.
+    :raises UnreadableReply: if one of them is missing.
     """
     found = data if isinstance(data, dict) else {}
     keys = found.get("credential") or found.get("credentials") or found
@@ -349,18 +349,21 @@ def temporary_keys(data: Any, now: float) -> Obtained:
         )
     )
     if access is None or secret is None or token is None:
-        raise UnreadableReply(
-            "The reply to the sign-in lacks an access key, its secret key or its security token."
-        )
+        raise UnreadableReply("The sign-in reply has no access key, secret key or security token.")
     return Obtained(
         KeyPair(access, secret, token), life(keys.get("expires_at") or keys.get("expiration"), now)
     )
 
 
 def refused(what: str, error: E, advice: str) -> E:
-    """The refusal of a sign-in, in words that fit the way in."""
+    """Return the error of a rejected sign-in.
+
+    :param what: the failed step, such as ``Sign-in with a password failed``.
+    """
     advice = lock_advice(error.detail) or advice
+    status = f"{error.status} {error.code}".rstrip()
     return type(error)(
-        f"{what} was refused: {error.status} {error.said} (request id {error.request_id or 'unknown'}). {advice}",
+        f"{what} ({status}): {error.detail.rstrip('.') or 'no text'}. {advice} [{error.service} {error.operation}, "
+        f"request ID {error.request_id or 'unknown'}]",
         **{**error.facts, "sent": False},
     )
