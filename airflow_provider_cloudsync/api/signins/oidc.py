@@ -15,7 +15,9 @@ from airflow_provider_cloudsync.exceptions import CredentialsRejected, Unreadabl
 #: Requested validity of the keys in seconds.
 _BY_TOKEN, DEFAULT_DURATION = 6 * 3600, 3600
 DEFAULT_SESSION = "airflow-provider-cloudsync"
-_ADVICE = "Check that the provider trusts issuer and audience of the token in id_token_file, and that it is not expired."
+_ADVICE = (
+    "Check that the provider trusts issuer and audience of the token in id_token_file, and its expiry time."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
