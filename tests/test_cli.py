@@ -172,7 +172,7 @@ def test_another_region_and_project(start, check):
 
 STEPS = [
     # id, changes of the connection, step that fails, words
-    ("key", {"password": "S3CR3T"}, "sign-in", ["401", "Check the key"]),
+    ("key", {"password": "S3CR3T"}, "sign-in", ["401", "Check access key"]),
     ("unknown key", {"login": "UNKNOWN"}, "sign-in", ["401"]),
     ("refused", {"endpoint": "http://127.0.0.1:1"}, "sign-in", ["refused", "nothing listens"]),
     ("project", {"project_id": "f" * 32}, "project", ["no project"]),

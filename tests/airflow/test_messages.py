@@ -184,17 +184,27 @@ def deaf() -> str:
 
 FAULTS = {
     "not allowed": Fault(
-        "403: APIGW.0302 The user", refusal(403, "APIGW.0302", "The user is not authorized. " * 20)
+        r"Permission denied \(403 APIGW.0302\): The user",
+        refusal(403, "APIGW.0302", "The user is not authorized. " * 20),
     ),
-    "wrong key": Fault("401: APIGW", refusal(401, "APIGW.0301", "Incorrect IAM authentication.")),
-    "no such API": Fault("404: APIGW.0101 ", refusal(404, "APIGW.0101", "The API does not exist.")),
-    "refused by the service": Fault("400: SVC.0001 ", refusal(400, "SVC.0001", "Invalid parameter. " * 20)),
+    "wrong key": Fault(
+        r"Access key rejected \(401 APIGW.0301\)", refusal(401, "APIGW.0301", "Incorrect IAM authentication.")
+    ),
+    "no such API": Fault(
+        r"No such API at this address \(404 APIGW.0101\)",
+        refusal(404, "APIGW.0101", "The API does not exist."),
+    ),
+    "refused by the service": Fault(
+        r"Request rejected \(400 SVC.0001\)", refusal(400, "SVC.0001", "Invalid parameter. " * 20)
+    ),
     "throttled": Fault(
-        NOT_SEEN, {"throttle": {"limit": 60, "window": "1 minute"}}, writes="answered with 429"
+        NOT_SEEN,
+        {"throttle": {"limit": 60, "window": "1 minute"}},
+        writes=r"rate limit of the service is exhausted \(429",
     ),
-    "down": Fault(NOT_SEEN, {"status": 503}, writes="answered with 503"),
+    "down": Fault(NOT_SEEN, {"status": 503}, writes=r"Service error \(503"),
     "reset": Fault(NOT_SEEN, {"reset": True}, writes="the connection broke"),
-    "a page": Fault(NOT_SEEN, {"raw": "<html>Be back soon</html>"}, writes="not JSON: Be back soon"),
+    "a page": Fault(NOT_SEEN, {"raw": "<html>Be back soon</html>"}, writes="it is not JSON: Be back soon"),
     "nothing in it": Fault(NOT_SEEN, {"raw": "{}"}, writes='no usable "'),
     "nobody there": Fault(NOT_SEEN, extra={"endpoint": deaf()}, writes="the connection was refused"),
 }

@@ -395,7 +395,7 @@ def test_a_wrong_secret_key_is_sent_once(start_world, monkeypatch) -> None:
     connection = json.loads(world.emulator.connection)
     connection["password"] = "a-wrong-secret"
     monkeypatch.setenv("AIRFLOW_CONN_CLOUDSYNC_DEFAULT", json.dumps(connection))
-    with pytest.raises(AirflowFailException, match="Check the key") as raised:
+    with pytest.raises(AirflowFailException, match="Check access key") as raised:
         world.run(sync(False))
     assert "a-wrong-secret" not in str(raised.value)
     assert len(world.calls()) == 1

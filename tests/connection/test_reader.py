@@ -1116,7 +1116,7 @@ class TestTestConnection:
                 id="region",
             ),
             pytest.param({"project_id": None, "region": None}, False, ["region"], id="neither"),
-            pytest.param({"password": "wrong"}, False, ["401", "Check the key"], id="wrong key"),
+            pytest.param({"password": "wrong"}, False, ["401", "Check access key"], id="wrong key"),
             pytest.param({"login": "UNKNOWN"}, False, ["401"], id="unknown key"),
             pytest.param({"password": "***"}, False, ["mask"], id="mask"),
             pytest.param(
