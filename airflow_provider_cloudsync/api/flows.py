@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
@@ -40,7 +40,6 @@ from airflow_provider_cloudsync.exceptions import (
     TransportError,
 )
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: Seconds after the deadline of a wait by which the reads of its last poll must be answered.
