@@ -314,7 +314,7 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
         if progress.phase is Phase.RUNNING:
             return False
         if progress.phase is Phase.FAILED:
-            raise AirflowFailException(f"Sync failed. {progress.why} [{self.subject()}]")
+            raise AirflowFailException(f"{progress.why} [{self.subject()}]")
         outcome = {
             "outcome": progress.phase.value,
             "run": progress.run_text,

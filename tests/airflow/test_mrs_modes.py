@@ -102,7 +102,7 @@ SCENARIOS = [
         {"outcome": "never_ends"},
         {"timeout": 600},
         WaitTimedOut,
-        ["is running", "The run in the cloud goes on"],
+        ["is running", "A run in the cloud continues"],
         1,
     ),
     (
