@@ -25,7 +25,7 @@ TIERS = [
     ["api.clocks", "api.parameters"],
     ["api.messages"],
     ["api.signing", "api.endpoints", "api.replies", "api.retries", "api.limits"],
-    ["api.key_guard", "api.unfinished", "api.page_rows"],
+    ["api.key_guard", "api.page_rows"],
     ["api.credentials"],
     ["api.consoles", "api.flows"],
     ["api.model"],

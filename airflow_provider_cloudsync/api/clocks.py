@@ -93,8 +93,9 @@ def is_fresh(
     if baseline.get(OWN_TIME_KEY):
         order = order_ms(time)
         return Fresh(order is not None and order >= after)
-    # Where the machine that read the user's time measured nothing, another machine's clock says nothing of it.
-    ahead = baseline.get(AHEAD_KEY, 0.0 if baseline.get(FIXED_KEY) else clock.ahead)
+    # Where the machine that read the user's time measured nothing, it may be right, or wrong like the present one. So
+    # only a correction that makes the bound stricter is applied.
+    ahead = baseline.get(AHEAD_KEY, min(clock.ahead, 0.0) if baseline.get(FIXED_KEY) else clock.ahead)
     warning = ""
     uncorrected = after
     if abs(ahead) >= _NEGLIGIBLE:

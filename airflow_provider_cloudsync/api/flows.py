@@ -31,7 +31,6 @@ from airflow_provider_cloudsync.api.redaction import secrets_of
 from airflow_provider_cloudsync.api.replies import Reply, read, rejects_credentials
 from airflow_provider_cloudsync.api.retries import LONGEST, delay_for, is_held_back, is_uncertain
 from airflow_provider_cloudsync.api.signing import canonical_query
-from airflow_provider_cloudsync.api.unfinished import Reads, Unfinished
 from airflow_provider_cloudsync.exceptions import (
     CloudSyncError,
     CredentialsRejected,
@@ -75,7 +74,6 @@ class Cloud:
     :param user_agent: sent with each request; not signed.
     :param fresh: whether cached results are ignored, as for the reason that a wait ends with.
     :param service_zone_ms: milliseconds by which services' times without a time zone are ahead of UTC; None: unknown.
-    :param reads: reads of the present poll; see `airflow_provider_cloudsync.api.unfinished`.
     :param monotonic: clock in seconds that is never set back, to bound a wait; None: `clock`.
     """
 
@@ -96,7 +94,6 @@ class Cloud:
     user_agent: str = "airflow-provider-cloudsync"
     fresh: bool = False
     service_zone_ms: int | None = None
-    reads: Reads | None = None
     monotonic: Callable[[], float] | None = None
     find_project: Callable[[Cloud], Flow[str]] = _no_project
     find_domain: Callable[[Cloud], Flow[str]] = _no_domain
@@ -138,7 +135,7 @@ class Cloud:
     def once(self, *, max_queue_wait: float | None = None) -> Cloud:
         """Return a copy without retries, for callers that retry themselves."""
         max_queue_wait = self.max_queue_wait if max_queue_wait is None else max_queue_wait
-        if self.fresh or any(each is not None for each in (self.give_up_at, self.answer_by, self.reads)):
+        if self.fresh or any(each is not None for each in (self.give_up_at, self.answer_by)):
             return self._with_max_queue_wait(attempts=1, max_queue_wait=max_queue_wait)
         # One copy for all waits of a connection.
         made = self._cache
@@ -152,15 +149,6 @@ class Cloud:
     def uncached(self) -> Cloud:
         """Return a copy that ignores cached results."""
         return self._with_max_queue_wait(fresh=True)
-
-    @property
-    def unfinished(self) -> Unfinished:
-        """Polls that a rate limit stopped."""
-        return self._cache.unfinished
-
-    def reading(self, reads: Reads) -> Cloud:
-        """The same for one poll."""
-        return self._with_max_queue_wait(reads=reads)
 
     @property
     def time_to_answer(self) -> float | None:
@@ -189,7 +177,6 @@ class _Cache:
     scope: str = ""
     defaults: dict[tuple[str, str, str], _RequestDefaults] = field(default_factory=dict)
     once: WeakValueDictionary[float, Cloud] = field(default_factory=WeakValueDictionary)
-    unfinished: Unfinished = field(default_factory=Unfinished)
 
 
 @dataclass(slots=True)
@@ -218,11 +205,6 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         scope = yield from beforehand(in_time(find(cloud), cloud.time_to_answer))
     defaults = _defaults(cloud, request.service, header, scope)
     prepared = _prepare(cloud, request, defaults, scope)
-    # Without the body, which tracebacks would show.
-    reads = cloud.reads if prepared.repeatable and not prepared.body else None
-    what = request.operation, prepared.url
-    if reads is not None and (known := reads.take(what)) is not None:
-        return known
     credentials = cloud.credentials
     quota, identity = request.quota, credentials.identity
     slot = AcquireSlot(
@@ -294,8 +276,6 @@ def call(cloud: Cloud, request: Request) -> Flow[Reply]:
         else:
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s: %d (request ID %s)", request.name, reply.status, reply.request_id)
-            if reads is not None:
-                reads.add(what, reply)
             return reply
 
 

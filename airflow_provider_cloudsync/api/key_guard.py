@@ -28,6 +28,8 @@ LOCK_TIME = 300.0
 GOOD_FOR = 10.0
 #: Seconds after which another host may send its own probe.
 HEAD_START = 2.0
+#: Headers that prove who asks, and differ for the same content.
+_PROOF_HEADERS = frozenset({"authorization", "x-auth-token", "x-security-token", "x-sdk-date"})
 #: Maximum number of unanswered probes: one fewer than the failures in a row that do not lock a key.
 _MOST_PROBES = 4
 #: Maximum number of probes of other hosts without a verdict that one place waits for.
@@ -69,7 +71,7 @@ class _Probe:
     """Result of a probe. Only its sender reads the request and the response, and removes them.
 
     :param request: the request that was the probe; None: not sent, because the verdict was already known.
-    :param sent: method, URL and body of that request, to compare with those of the requests that wait for it.
+    :param sent: content of that request (see `_content`), to compare with the requests that wait for it.
     :param status: of a response that does not show whether the key is valid; 0: there was none.
     :param text: of that response, without secrets.
     """
@@ -77,7 +79,7 @@ class _Probe:
     request: HttpRequest | None = field(default=None, repr=False)
     response: Response | None = field(default=None, repr=False)
     error: CloudSyncError | None = None
-    sent: tuple[str, str, bytes] | None = field(default=None, repr=False)
+    sent: tuple[object, ...] | None = field(default=None, repr=False)
     status: int = 0
     code: str = ""
     text: str = ""
@@ -217,8 +219,10 @@ def _known_rejection(request: HttpRequest, ago: float) -> CredentialsRejected:
     )
 
 
-def _content(request: HttpRequest) -> tuple[str, str, bytes]:
-    return request.method, request.url, request.body
+def _content(request: HttpRequest) -> tuple[object, ...]:
+    """Return what makes two requests the same: all but the proof of who asks. A workspace may stand in a header."""
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in _PROOF_HEADERS}
+    return request.method, request.url, request.body, tuple(sorted(headers.items()))
 
 
 def _no_probe(request: HttpRequest, probe: _Probe | object) -> ApiError | TransportError:

@@ -119,9 +119,10 @@ class CloudSyncSensor(waiter.Waiter, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Poll once."""
         with self.locate_errors():
+            end = time.time() + self._time_left(context)
+            self.hook.read_until = end
             self._read_connection(context)
-            left = self._time_left(context)
-            ticket, progress = self._poll(self._ticket(context), answered_by=time.time() + left)
+            ticket, progress = self._poll(self._ticket(context), answered_by=end)
             self._store_learned(context, ticket)
             return self._conclude(context, progress)
 

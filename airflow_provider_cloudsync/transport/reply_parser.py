@@ -61,6 +61,11 @@ class Head:
     length: int | None
     is_chunked: bool
     closes: bool
+    lines: str = ""
+
+    def joined_headers(self) -> dict[str, str]:
+        """Return all headers, with the values of a repeated one joined by commas, as HTTP libraries do."""
+        return _lenient_fields(self.lines, joins_all=True)
 
     def minimal(self) -> bytes:
         """The head that the libraries read."""
@@ -108,11 +113,14 @@ def parse_head(raw: str, method: str) -> Head:
         length, is_chunked = 0, False
     elif length is None and not is_chunked:
         closes = True
-    return Head(status, headers, length, is_chunked, closes)
+    return Head(status, headers, length, is_chunked, closes, lines)
 
 
-def _lenient_fields(lines: str) -> dict[str, str]:
-    """Read headers of which some are malformed, folded or repeated."""
+def _lenient_fields(lines: str, *, joins_all: bool = False) -> dict[str, str]:
+    """Read headers of which some are malformed, folded or repeated.
+
+    :param joins_all: join the values of any repeated header, and not only of those that are lists.
+    """
     found: dict[str, str] = {}
     last = ""  # the header that a folded line belongs to
     for line in lines.split("\n"):
@@ -136,7 +144,7 @@ def _lenient_fields(lines: str) -> dict[str, str]:
         if name not in found:
             found[name] = _printable(value)
             last = name
-        elif name in _LISTS:
+        elif joins_all or name in _LISTS:
             found[name] += ", " + _printable(value)
     return found
 

@@ -215,7 +215,7 @@ class FullAdapter(Adapter):
         """Make the reply for the caller; the library has read the framing of the body only."""
         parser = current.exchange.parser
         if parser is not None and parser.head is not None:
-            resp.headers.update(parser.head.headers)
+            resp.headers.update(parser.head.joined_headers())
             resp.reason = http.client.responses.get(parser.head.status, "")
         return super().build_response(req, resp)
 

@@ -138,7 +138,9 @@ def check(world: Any, strike: Strike, end: Ended, fault: Fault, place: str, sent
     if sent and cell.number is not None:
         assert len(world.calls(sent)) == cell.number
     elif cell.number is not None:
-        assert strike.count == cell.number
+        # A 404 for the page behind the end of a list that is complete is tolerated, so it can strike once more.
+        behind_end = fault.name.startswith("404") and place == "look"
+        assert strike.count in (cell.number, cell.number + behind_end)
     elif end.how == "green" and fault.times is not None:
         assert strike.count == fault.times
     for operation in {entry["operation"] for entry in world.calls()}:

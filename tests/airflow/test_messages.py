@@ -287,7 +287,7 @@ def test_it_is_not_there(start_world, job: Job) -> None:
     if job is WRITES["CsmsCreateEventOperator"]:
         pytest.skip("it is not to be there")
     more = {} if job in WRITES.values() else {"task_id": "t", "timeout": 300.0}
-    check(fail(world, job.make(**more)), job.about, f"not found|COC has no|400: (DLS|HSS)\\.|{TIME_IS_UP}")
+    check(fail(world, job.make(**more)), job.about, f"not found|COC has no|400 (DLS|HSS)\\.|{TIME_IS_UP}")
 
 
 @pytest.mark.parametrize("job", [*JOBS.values(), *WRITES.values()], ids=[*JOBS, *WRITES])

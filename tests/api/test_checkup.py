@@ -144,7 +144,7 @@ SIGN_INS = [
     ("login page", answer(200, b"<html>log in</html>"), "not JSON", True),
     ("empty", answer(200), "projects", True),
     ("no list", answer(200, {"projects": {}}), "projects", True),
-    ("odd project", answer(200, {"projects": [{"id": "../x", "name": "n"}]}), "unusable project", True),
+    ("odd project", answer(200, {"projects": [{"id": "../x", "name": "n"}]}), "Unusable project", True),
 ]
 
 

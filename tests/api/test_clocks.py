@@ -63,15 +63,26 @@ def test_another_machine_s_clock_says_nothing_of_the_user_s_time() -> None:
     assert polled(0.0, baseline=dict(measured))[AHEAD_KEY] == -60.0
 
 
-@pytest.mark.parametrize("ahead", [-600.0, -60.0, -3.0, 0.0, 3.0, 60.0, 600.0])
 @pytest.mark.parametrize(
-    ("run", "counts"), [pytest.param(-1000, False, id="before"), pytest.param(0, True, id="in time")]
+    ("ahead", "run", "counts"),
+    [
+        *(
+            pytest.param(ahead, -1000, False, id=f"before, {ahead:+.0f} s")
+            for ahead in (-600.0, -3.0, 0.0, 3.0, 600.0)
+        ),
+        *(pytest.param(ahead, 0, True, id=f"in time, {ahead:+.0f} s") for ahead in (0.0, 3.0, 600.0)),
+        *(pytest.param(ahead, 0, False, id=f"in doubt, {ahead:+.0f} s") for ahead in (-600.0, -60.0, -3.0)),
+        *(
+            pytest.param(ahead, -ahead * 1000, True, id=f"late, {ahead:+.0f} s")
+            for ahead in (-600.0, -60.0, -3.0)
+        ),
+    ],
 )
-def test_nothing_measured_is_not_measured_by_the_machine_that_goes_on(ahead, run, counts) -> None:
-    """Where all polls before the deferral were lost."""
+def test_nothing_measured_makes_the_bound_only_stricter(ahead, run, counts) -> None:
+    """All polls before the deferral were lost. The machine that read the user's time may be right or as wrong."""
     baseline = polled(ahead, ahead, baseline=dict(handed_over({}, lost=True)))
     assert AHEAD_KEY not in baseline
-    assert is_fresh(baseline, AFTER, AFTER + run, ServiceClock(AFTER, ahead)).counts is counts
+    assert is_fresh(baseline, AFTER, AFTER + round(run), ServiceClock(AFTER, ahead)).counts is counts
 
 
 BEFORE, CHANGED = "2027-01-15 03:00:00", "2027-01-15 03:05:00"

@@ -15,7 +15,7 @@ from airflow_provider_cloudsync.api import key_guard
 from airflow_provider_cloudsync.api.credentials import KeyPair
 from airflow_provider_cloudsync.api.flows import Cloud, call
 from airflow_provider_cloudsync.api.key_guard import HEAD_START, LOCK_TIME
-from airflow_provider_cloudsync.api.messages import HttpRequest, Request, Response
+from airflow_provider_cloudsync.api.messages import HttpRequest, HttpSettings, Request, Response
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.api.retries import delay_for
 from airflow_provider_cloudsync.exceptions import ApiError, CredentialsRejected, TransportError
@@ -363,6 +363,25 @@ def test_those_that_wait_are_told_what_the_probe_was_answered_with(world, reply,
         assert world.sent == ["mrs"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("headers", "same"),
+    [
+        pytest.param(
+            {"workspace": "b", "Authorization": "1"}, False, id="another workspace of DataArts Studio"
+        ),
+        pytest.param(
+            {"workspace": "a", "Authorization": "2", "X-Sdk-Date": "d"}, True, id="another signature"
+        ),
+        pytest.param({"workspace": "a", "X-Project-Id": "p"}, False, id="another project"),
+    ],
+)
+def test_requests_with_the_same_content(headers, same):
+    """A final error of one request is not that of another workspace or project."""
+    sent = {"workspace": "a", "Authorization": "1"}
+    first = HttpRequest("GET", "https://d.example/x", sent, b"", HttpSettings())
+    assert (key_guard._content(first) == key_guard._content(replace(first, headers=headers))) is same
 
 
 def test_who_is_cancelled_takes_nobody_along(world):

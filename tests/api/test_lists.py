@@ -216,7 +216,7 @@ def test_accounts_that_fail_are_not_hidden_by_pages(total, ignored) -> None:
     here.now += 600
     _, progress = here.run(poll(cloud, RESOURCE_SYNC, ticket))
     assert progress.phase is not Phase.SUCCEEDED
-    assert "5 of 45 accounts" in progress.why
+    assert "5 of 45 AWS accounts" in progress.why
     assert '"044"' in progress.why
 
 
@@ -392,5 +392,5 @@ def test_an_unusable_project_on_the_next_page() -> None:
     def answer(request: HttpRequest) -> Any:
         return projects(["../x"] if "page" in query(request) else ["a"], truncated=True)
 
-    with pytest.raises(UnreadableReply, match="unusable project"):
+    with pytest.raises(UnreadableReply, match="Unusable project"):
         run(answer, list_projects, "cn-north-4")

@@ -119,8 +119,8 @@ connection refused              | for ever | late   | late 0  | late 0  |       
 no such name                    | once     | green  | green 1 | green 1 |         |          | green 1 |         | green  | name can't be resolved
 no such name                    | 5 times  | green  | green 1 | green 1 |         |          | red 0   |         | red 5  | name can't be resolved
 no such name                    | for ever | late   | late 0  | late 0  |         |          | red 0   |         | red 5  | name can't be resolved
-no TLS there                    | once     | green  | green 1 | red 0   |         |          | green 1 |         | green  | TLS failed
-no TLS there                    | 5 times  | green  | green 1 | red 0   |         |          | red 0   |         | red 5  | TLS failed
+no TLS there                    | once     | green  | green 1 | green 1 |         |          | green 1 |         | green  | TLS failed
+no TLS there                    | 5 times  | green  | green 1 | green 1 |         |          | red 0   |         | red 5  | TLS failed
 no TLS there                    | for ever | late   | late 0  | late 0  |         |          | red 0   |         | red 5  | TLS failed
 untrusted certificate           | for ever | red 1  | red 0   | red 0   |         |          | red 0   |         | red 1  | certificate.*"verify"
 reset                           | once     | green  | green 2 | red 1   | green 1 | red 1    | green 2 | green 2 | green  | connection broke|sent again on a new

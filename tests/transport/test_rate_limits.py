@@ -725,7 +725,7 @@ class TestBlocking:
         here = world({"c0": {}})
         for _ in range(5):
             drivers.run(calls.sync_events(here.cloud(), events_target()))
-        with pytest.raises(WaitTimedOut, match="not started"):
+        with pytest.raises(WaitTimedOut, match="before the start"):
             drivers.run(begin(here.cloud(give_up_at=here.began + 30), EVENT_SYNC, events_target()))
         assert len(here.times(SYNC)) == 5
         assert here.now() - here.began <= 30

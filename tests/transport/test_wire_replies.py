@@ -409,3 +409,8 @@ def test_a_head_in_small_pieces_takes_no_quadratic_time():
     finally:
         reply_parser._HEAD_END = original
     assert max(searched) < 20
+
+
+def test_all_values_of_a_repeated_header_are_there_for_a_user_of_the_library() -> None:
+    head = reply_parser.parse_head("HTTP/1.1 200 OK\r\nLink: a\r\nX: 1\r\nLink: b\r\n", "GET")
+    assert (head.headers["link"], head.joined_headers()["link"]) == ("a", "a, b")

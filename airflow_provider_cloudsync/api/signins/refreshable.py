@@ -156,7 +156,8 @@ class SignIn(ABC):
         if isinstance(ask.credentials, Anonymous):
             # If one identity is throttled, others may not be.
             ask = replace(ask, credentials=Anonymous(self.identity))
-        return ask.once().until(ask.clock() + _MAX_QUEUE_WAIT)
+        # No `until`, whose limit for the answer is that of a wait.
+        return replace(ask.once(), give_up_at=ask.clock() + _MAX_QUEUE_WAIT)
 
     def sign_if_ready(self, request: HttpRequest, now: float) -> None:
         """Return None: the current credentials are looked up in `authenticate`."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_provider_cloudsync.api.flows import Cloud
 from airflow_provider_cloudsync.api.limits import in_time
 from airflow_provider_cloudsync.api.messages import Batched, Flow, SingleFlight
 from airflow_provider_cloudsync.api.model import Batchable, Service, Target, is_batchable
-from airflow_provider_cloudsync.exceptions import CloudSyncError, Throttled
-
-T = TypeVar("T")
+from airflow_provider_cloudsync.exceptions import CloudSyncError
 
 #: Maximum seconds for which a call of a poll or a start waits in the queue of a rate limit. After that it fails and is
 #: retried, so that deadlines hold and the poll before a start is recent.
@@ -56,29 +54,15 @@ class Poller:
 def _poll_all(
     cloud: Cloud, service: Batchable[Any], group: Any, keys: Sequence[Any]
 ) -> Flow[dict[Any, tuple[float, Any] | CloudSyncError]]:
-    at, found = yield from _resumable(
-        cloud, (service.name, group), lambda within: service.observe_all(within, group, keys)
-    )
+    at = cloud.clock()
+    found = yield from service.observe_all(cloud, group, keys)
     return {key: seen if isinstance(seen, CloudSyncError) else (at, seen) for key, seen in found.items()}
 
 
 def poll_once(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:
     """Poll once. Returns the start of the poll and the state."""
-    what = (service.name, service.key(target))
-    return (yield from _resumable(cloud, what, lambda within: service.observe(within, target)))
-
-
-def _resumable(cloud: Cloud, what: Hashable, observe: Callable[[Cloud], Flow[T]]) -> Flow[tuple[float, T]]:
-    """Poll, and continue with the read that a rate limit refused in the previous poll."""
-    if cloud.fresh:
-        at = cloud.clock()
-        return at, (yield from observe(cloud))
-    reads = cloud.unfinished.take(what, cloud.clock())
-    try:
-        return reads.at, (yield from observe(cloud.reading(reads)))
-    except Throttled:
-        cloud.unfinished.keep(what, reads, cloud.clock())
-        raise
+    at = cloud.clock()
+    return at, (yield from service.observe(cloud, target))
 
 
 def poll_in_time(cloud: Cloud, service: Service[Any], target: Target) -> Flow[tuple[float, Any]]:

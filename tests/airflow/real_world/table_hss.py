@@ -78,7 +78,7 @@ ROWS = [
         "B13 throttled all the time",
         "hss",
         Hss,
-        red="[Tt]hrottled",
+        red="[Rr]ate limit",
         timeout=1200,
         quirks=[
             between(

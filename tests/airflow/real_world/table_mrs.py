@@ -219,7 +219,7 @@ ROWS = [
     ),
     Row("all: synchronous since long", "mrs all", partial(Mrs, synchronous=((-9, _FOREVER),)), over=30),
     Row("all: synchronous 9 s late", "mrs all", partial(Mrs, synchronized=((39, _FOREVER),)), over=39),
-    Row("all: never synchronous", "mrs all", Mrs, red="not in line", over=30),
+    Row("all: never synchronous", "mrs all", Mrs, red="not in sync with IAM", over=30),
     Row(
         "all: flag 8 s late, synchronous since long",
         "mrs all",
@@ -245,7 +245,7 @@ ROWS = [
         "cancel: names stay",
         "mrs cancel",
         partial(Mrs, there=((-9, _FOREVER),), names=()),
-        red="still",
+        red="Still in the cluster",
         over=30,
     ),
     Row(
