@@ -1,7 +1,7 @@
-"""Polling: the flows that turn a service's `observe` and `judge` into the end of a wait.
+"""Polling: flows that call `observe` and `judge` of a service until the end of a wait.
 
-Blocking tasks, rescheduled sensors and triggers all run these same flows. A single poll never decides an end that
-cannot be undone: `Progress.confirm_for` says for how long an end has to show, and `Confirmation` keeps count.
+Blocking tasks, rescheduled sensors and triggers run the same flows. A single poll never decides an end:
+`Progress.confirm_for` is the time for which polls must show it, and `Confirmation` measures that time.
 """
 
 from __future__ import annotations
@@ -32,30 +32,29 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, WaitTimedOut
 
 log = logging.getLogger(__name__)
 
-#: However long a wait has been, it polls at least this often (seconds).
+#: Longest adaptive pause between two polls (seconds).
 LONGEST_PAUSE = 60.0
-#: What begins together does not stay together: of its pause, the first poll comes somewhere in this part (but not later
-#: than so many seconds), and an adaptive pause may be so much shorter.
+#: Jitter that spreads waits that begin together. The first poll comes within this part of the pause, and within this
+#: number of seconds. An adaptive pause may be shorter by this part.
 _FIRST_PART, _MOST_SPREAD, _JITTER = 0.5, 5.0, 0.05
-#: A wait that was handed over polls first after at most so many seconds, whatever the clock of the other machine said.
+#: Longest delay of the first poll after a handover (seconds), since the clock of the other machine may be wrong.
 _LONGEST_HEAD_START = 10.0
-#: A failure that is being confirmed is polled at least this often (seconds).
+#: Longest pause between polls that confirm a failure (seconds).
 _CONFIRM_PAUSE = 5.0
-#: A poll that comes earlier than planned by less than this counts as in time (seconds): timers are not exact.
+#: Seconds by which a poll may be early and still confirm an end: timers are not exact.
 _EARLY = 0.05
-#: A poke stays for at most so many seconds until an end is confirmed.
+#: Maximum seconds for which a poke waits until an end is confirmed.
 LONGEST_HOLD = 60.0
-#: After so many lost polls in a row the connection is worth reading again.
+#: Number of failed polls in a row after which the connection is read again.
 LOST_POLLS = 5
 
 
 def next_pause(waited: float, min_poll_interval: float, poll_interval: float | None = None) -> float:
-    """Seconds until the next poll: a tenth of the time already waited, so that short syncs end soon and long ones
-    cost little.
+    """Return the seconds until the next poll: a tenth of the time already waited.
 
     :param waited: seconds since the start.
-    :param floor: seconds between two polls that the service's quota asks for at the least.
-    :param poll_interval: the user's own choice; the floor still holds.
+    :param min_poll_interval: minimum number of seconds between two polls, from the rate limit of the service.
+    :param poll_interval: the user's choice; `min_poll_interval` still holds.
     """
     if poll_interval is not None:
         return max(poll_interval, min_poll_interval)
@@ -65,9 +64,9 @@ def next_pause(waited: float, min_poll_interval: float, poll_interval: float | N
 def judge(
     cloud: Cloud, service: Service[Any], ticket: Ticket, seen: Any, now: float, waited: float = math.inf
 ) -> Progress:
-    """The verdict at the ticket's stage: a queued one waits until it can start, all others for the end.
+    """Return the verdict at the stage of the ticket: a queued ticket waits for the start, all others for the end.
 
-    :param now: when the poll began, not when it ended: a slow poll must not make an early flag look settled.
+    :param now: start of the poll, not its end: a slow poll must not make an early flag look settled.
     :param waited: seconds for which this process has waited. A queued ticket is held back for some of them.
     """
     if ticket.stage is not Stage.QUEUED:
@@ -80,7 +79,7 @@ def judge(
 
 
 def redacted(cloud: Cloud, progress: Progress) -> Progress:
-    """Return a verdict whose texts show no secret of the connection. Names are judged as they came."""
+    """Return the verdict with secrets of the connection masked in its texts."""
     clean = Secrets(tuple(cloud.credentials.secrets)).redact_text
     why, warning = clean(progress.why), clean(progress.warning)
     if (why, warning) == (progress.why, progress.warning):
@@ -90,11 +89,11 @@ def redacted(cloud: Cloud, progress: Progress) -> Progress:
 
 @dataclass(slots=True)
 class Confirmation:
-    """Counts for how long an end has shown, poll after poll.
+    """Time for which successive polls have shown the same end.
 
-    :ivar end: phase and run of the end that shows; None while there is none.
-    :ivar since: when a poll showed it first.
-    :ivar certain_at: from when on another poll that shows it makes it certain.
+    :ivar end: phase and run of the end; None if the last poll showed none.
+    :ivar since: start of the first poll that showed it.
+    :ivar certain_at: earliest start of a poll that confirms it.
     """
 
     end: tuple[Phase, int | None] | None = None
@@ -103,13 +102,13 @@ class Confirmation:
 
     @property
     def is_pending(self) -> bool:
-        """Return whether an end shows that is not certain yet."""
+        """Return whether an end waits for confirmation."""
         return self.end is not None
 
     def take(self, progress: Progress, at: float) -> Progress:
-        """The progress of a poll: RUNNING while its end is not certain.
+        """Return the progress of a poll: RUNNING until its end is confirmed.
 
-        :param at: when the poll began, seconds since the epoch by the clock of this process.
+        :param at: start of the poll, seconds since the epoch by the clock of this process.
         """
         end = progress.phase, progress.run
         if progress.phase is Phase.RUNNING or progress.confirm_for <= 0:
@@ -127,7 +126,7 @@ class Confirmation:
         )
 
     def pause(self, at: float, min_poll_interval: float, between: float) -> float:
-        """Seconds until the next poll while an end is pending.
+        """Return the seconds until the next poll while an end is pending.
 
         :param at: now.
         :param between: seconds between polls otherwise.
@@ -144,11 +143,11 @@ class Confirmation:
 def observe(
     cloud: Cloud, service: Service[Any], target: Target, *, started: bool = False
 ) -> Flow[tuple[float, Any]]:
-    """One poll, and when it began. Faults that may pass are tolerated until ``cloud.give_up_at``, when the last one is.
+    """Poll once and return the start of the poll and the state. Retry temporary failures until ``cloud.give_up_at``.
 
-    :param started: whether a run of this task may be under way, for the error.
-    :raises WaitTimedOut: if they did not pass in time.
-    :raises CloudSyncError: for a fault that will not pass by itself.
+    :param started: a run of this task may be active; for the error.
+    :raises WaitTimedOut: if no poll succeeded in time.
+    :raises CloudSyncError: for a permanent failure.
     """
     misses = 0
     cause: CloudSyncError | None = None
@@ -156,7 +155,7 @@ def observe(
         try:
             return (yield from poll_in_time(cloud, service, target))
         except CloudSyncError as error:
-            # To be held back by our own queue says less than the fault before it.
+            # A refusal by the local rate limiter says less than the failure before it.
             held_back = is_held_back(error)
             misses += not held_back
             cause = error if cause is None or not held_back else cause
@@ -185,14 +184,14 @@ def poll(
     hold: float = LONGEST_HOLD,
     confirmation: Confirmation | None = None,
 ) -> Flow[tuple[Ticket, Progress]]:
-    """Poll once and judge; an end is confirmed by further polls. The ticket comes back with what was learned.
+    """Poll once, judge, and confirm an end by further polls. Returns the updated ticket and the progress.
 
-    A fault that may pass is RUNNING: there will be another poll.
+    A temporary failure is RUNNING, because another poll follows.
 
-    :param hold: seconds to stay until an end is confirmed; where it takes longer, or past ``cloud.give_up_at`` or
-        ``cloud.answer_by``, it is RUNNING until then.
-    :param confirmation: of the polls before, in the same process.
-    :raises CloudSyncError: for a fault that will not pass by itself, such as a missing permission.
+    :param hold: maximum seconds to wait for the confirmation of an end. If it takes longer, or past
+        ``cloud.give_up_at`` or ``cloud.answer_by``, the progress is RUNNING.
+    :param confirmation: confirmation of the previous polls in the same process.
+    :raises CloudSyncError: for a permanent failure, such as a missing permission.
     """
     confirmation = Confirmation() if confirmation is None else confirmation
     until = cloud.elapsed() + hold
@@ -213,7 +212,7 @@ def poll(
 
 
 def poll_until_certain(cloud: Cloud, service: Service[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress]]:
-    """The same for a ticket of an earlier try, where a poll has to succeed: see `observe`."""
+    """Poll for a ticket of a previous try, where a poll must succeed: see `observe`."""
     confirmation = Confirmation()
     while True:
         at, seen = yield from observe(cloud, service, ticket.target, started=True)
@@ -224,7 +223,7 @@ def poll_until_certain(cloud: Cloud, service: Service[Any], ticket: Ticket) -> F
 
 
 def _wait_to_confirm(cloud: Cloud, confirmation: Confirmation, service: Service[Any]) -> Flow[bool]:
-    """Pause until the poll that confirms an end; False where there is no time for it."""
+    """Pause until the poll that confirms an end. Returns False if no time is left for it."""
     now = cloud.clock()
     pause = confirmation.pause(now, service.min_poll_interval, _CONFIRM_PAUSE)
     if cloud.give_up_at is not None and now + pause > cloud.give_up_at:
@@ -237,21 +236,21 @@ def _wait_to_confirm(cloud: Cloud, confirmation: Confirmation, service: Service[
 
 @dataclass(slots=True)
 class WaitState:
-    """What a wait knows so far; for a caller that interrupts it to read the connection again.
+    """State of a wait that its caller interrupts to read the connection again.
 
-    :param ticket: with what was learned.
+    :param ticket: the updated ticket.
     """
 
     ticket: Ticket
     confirmation: Confirmation = field(default_factory=Confirmation)
-    #: Outcome of the last poll that brought something, and of the last one at all.
+    #: Progress of the last successful poll, and of the last poll.
     known: Progress | None = None
     logged: Progress | None = None
     misses: int = 0
     progress_log: ProgressLog | None = None
-    #: Seconds until the poll that was due when the wait was interrupted.
+    #: Seconds until the next poll, when the wait was interrupted.
     pause: float | None = None
-    #: When the wait began and when it has to end, by a clock that never goes back.
+    #: Start and limit of the wait, by a monotonic clock.
     began: float | None = None
     limit: float = math.inf
 
@@ -267,20 +266,20 @@ def until_done(
     pause_at: float | None = None,
     state: WaitState | None = None,
 ) -> Flow[Progress]:
-    """Poll until the wait is over. Faults that may pass are tolerated until the deadline.
+    """Poll until the wait ends. Temporary failures are retried until the deadline.
 
     :param deadline: seconds since the epoch. Absolute, so that a wait that moves to another process does not start
-        over. There is a last poll when it comes, which is answered within `ANSWER_TIME` or lost. A clock that
-        is set back meanwhile does not extend it.
+        over. The last poll is sent at the deadline and has `ANSWER_TIME` for its reply. A clock that is set back
+        does not extend it.
     :param poll_interval: seconds between polls; None: adaptive, see `next_pause`.
-    :param not_before: seconds since the epoch before which there is no poll. The first one comes soon after that, and
-        not at once: a thousand waits may come with it, or with a triggerer that was restarted.
-    :param pause_at: seconds since the epoch at which the caller wants to go on with the connection read again: RUNNING
-        is returned then, and after `LOST_POLLS` lost polls in a row.
-    :param state: of the same wait before it was interrupted so.
+    :param not_before: seconds since the epoch before which there is no poll. The first poll is spread at random after
+        that, because many waits may begin together, as after a restart of a triggerer.
+    :param pause_at: seconds since the epoch at which the caller reads the connection again. RUNNING is returned then,
+        and after `LOST_POLLS` failed polls in a row.
+    :param state: state of the same wait before such an interruption.
     :return: SUCCEEDED or FAILED; or RUNNING, see `pause_at`.
-    :raises WaitTimedOut: when the deadline came first.
-    :raises CloudSyncError: for a fault that will not pass by itself.
+    :raises WaitTimedOut: at the deadline.
+    :raises CloudSyncError: for a permanent failure.
     """
     state = state or WaitState(ticket)
     progress_log = state.progress_log = state.progress_log or ProgressLog(service, ticket.target)
@@ -291,7 +290,7 @@ def until_done(
         state.limit = state.began + max(deadline - now, 0.0)
     began, limit = state.began, state.limit
     if not_before > now and state.pause is None:
-        # A pause of its own, since a shared poll may come sooner than asked for.
+        # A separate pause, because a shared poll may come earlier.
         yield Pause(max(min(not_before - now, deadline - now, _LONGEST_HEAD_START), 0.0))
         now = cloud.clock()
     wait = state.pause or 0.0
@@ -315,7 +314,7 @@ def until_done(
             if again is None:
                 raise
             delay = again
-            # To be held back is the outcome of the poll before.
+            # If the local rate limiter refuses, the progress is that of the poll before.
             progress = state.logged if held_back and state.logged is not None else _missed(error, state.known)
             now = cloud.clock()
         else:
@@ -333,7 +332,7 @@ def until_done(
             waited = f"Timed out after {max(now - ticket.started_at, 0.0):.0f} s"
             last_seen = f"{progress.in_full} Rate limit: {fault}" if held_back else progress.in_full
             raise timed_out(service, ticket.target, waited, last_seen, started=_may_run(ticket))
-        # Intervals are between polls that took place.
+        # The interval counts between polls that were sent.
         between = (
             0.0
             if held_back
@@ -357,9 +356,10 @@ def _may_run(ticket: Ticket) -> bool | None:
 def timed_out(
     service: Service[Any], target: Target, how: str, last_seen: str, *, started: bool | None = True
 ) -> WaitTimedOut:
-    """Return the error of a wait whose deadline passed.
+    """Return the error of a wait that reached its deadline.
 
-    :param started: whether a run of this task may be under way; None for a wait that starts none.
+    :param how: the cause, without a full stop.
+    :param started: a run of this task may be active; None: the wait starts none.
     """
     state = {True: "A run in the cloud continues. ", False: "Nothing was started. ", None: ""}[started]
     return WaitTimedOut(
@@ -370,7 +370,7 @@ def timed_out(
 
 
 def left_behind(service: Service[Any], target: Target) -> str:
-    """Return what goes on without a wait that is stopped from outside, for the log."""
+    """Return the log text about a run that continues after its task was stopped."""
     return (
         f"{service.describe(target)} continues in the cloud, because no API stops it: look at {service.console}. "
         "A retry resumes the wait."

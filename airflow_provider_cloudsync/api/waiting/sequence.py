@@ -1,7 +1,7 @@
-"""Sequence of a sync: start its parts one after the other, and wait until the run of each has ended.
+"""Sequence of a sync: start its parts one after the other, and wait for the end of each run.
 
-The only loop of starts and waits. An operator carries its steps out in the worker or leaves a wait to the triggerer; a
-hook runs all of them in one flow (`run_sequence`).
+This is the only loop of starts and waits. An operator runs the steps in the worker or defers a wait to the triggerer. A
+hook runs all steps in one flow (`run_sequence`).
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Step: start the target of a queued ticket. Its answer is the ticket after that, started or still queued."""
+    """Step: start the target of a queued ticket. The answer is the new ticket, started or still queued."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Step: wait until the run that a ticket describes has ended. Its answer is the `Progress`."""
+    """Step: wait for the end of the run of a ticket. The answer is the `Progress`."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Step: store a ticket for a retry. It has no answer.
+    """Step: store a ticket for a retry. There is no answer.
 
     :param must: the sequence must not go on if the ticket cannot be stored.
     """
@@ -53,7 +53,7 @@ Sequence = Generator[Step, Any, tuple[Ticket, Progress | None]]
 def queued(
     service: Startable[Any], parts: tuple[Target, ...], at: float, *, restarted: bool = False
 ) -> Ticket:
-    """Return a ticket for parts of which none is started.
+    """Return a ticket for parts that are not started.
 
     :param at: seconds since the epoch.
     """
@@ -70,7 +70,7 @@ def sequence(
 ) -> Sequence:
     """Yield the steps that bring a sync to its end.
 
-    :param progress: where the ticket stands; None: not known.
+    :param progress: progress of the ticket; None: unknown.
     :param wait_for_last: wait for the run of the last part, too.
     :param clock: seconds since the epoch.
     :return: the last ticket, and the `Progress` of its run if it was waited for.
@@ -85,7 +85,7 @@ def sequence(
         if progress is None or progress.phase is Phase.RUNNING:
             progress = yield Wait(ticket)
         if progress.phase is Phase.FAILED and not progress.absent:
-            # The next start is that of this part, and not of those before it, which are done.
+            # The next start is that of this part. The parts before it are done.
             parts = (ticket.target, *ticket.later)
             again = queued(service, parts, clock(), restarted=ticket.restarted)
             if started and not ticket.receipt and not ticket.restarted:
@@ -99,7 +99,7 @@ def sequence(
                 continue
             yield Store(again, must=False)
         if progress.phase is Phase.FAILED:
-            # Where the target was not found, the ticket stays: the next try polls before it starts.
+            # If the target was not found, the ticket stays stored: the next try polls before it starts.
             raise SyncFailed(f"{progress.why} [{service.describe(ticket.target)}]")
         if started and not ticket.later:
             return ticket, progress
@@ -108,7 +108,7 @@ def sequence(
 
 
 def run_sequence(cloud: Cloud, service: Startable[Any], target: Target, *, deadline: float) -> Flow[Ticket]:
-    """Start all parts of a sync in one flow. The run of each but the last is waited for.
+    """Start all parts of a sync in one flow. Wait for the end of each run except the last.
 
     :param deadline: seconds since the epoch.
     :return: the ticket of the last part.

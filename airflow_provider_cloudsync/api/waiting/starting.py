@@ -1,7 +1,7 @@
-"""Starting: a synchronization is started exactly once, and a later try takes up what an earlier one has started.
+"""Starting: start a synchronization exactly once, and adopt the run of a previous try.
 
-None of the services gives a run id that can be asked about, so everything hangs on the `Ticket` that is taken before
-the start. Waiting for the end is in `airflow_provider_cloudsync.api.waiting.polling`.
+No service returns a run ID that can be polled, so a run is recognized by the `Ticket` that is taken before the start.
+Waiting for the end is in `airflow_provider_cloudsync.api.waiting.polling`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed, Wa
 log = logging.getLogger(__name__)
 
 _POLL_AFTER_LOST_START = 2.0
-#: That a target is not there is confirmed for so many seconds before a start: nothing is lost yet.
+#: Seconds for which polls must show a missing target before a start. Short, because nothing was started yet.
 _CONFIRM_REFUSAL = 10.0
-#: No run is over in so many seconds, so none can come and go unseen between two looks that are closer.
+#: Shortest possible run (seconds). No run can begin and end unseen between two polls that are closer.
 _UNSEEN = 5.0
 
 
@@ -44,17 +44,17 @@ def begin(
 ) -> Flow[Ticket]:
     """Start a synchronization, exactly once.
 
-    :param cloud: its ``give_up_at`` bounds everything: what can't be waited for is not started.
-    :param later: targets that are to follow; they travel with the ticket.
-    :param remember: called with the ticket before the start is sent, and again when it is known what became of it.
-    :return: a started ticket; or a queued one, where another run is in the way and nothing was started.
-    :raises SyncFailed: if the target can't be synchronized at all, before anything is started.
+    :param cloud: ``give_up_at`` bounds all steps; after it nothing is started.
+    :param later: targets that follow; stored in the ticket.
+    :param remember: called with the ticket before the start is sent, and again when its result is known.
+    :return: a started ticket, or a queued one if another run is active and nothing was started.
+    :raises SyncFailed: if the target cannot be synchronized; nothing was started.
     :raises WaitTimedOut: if there is no time left.
     """
     attempt = 0
     lost: Ticket | None = None
     while True:
-        # Polled again before each attempt: a throttled one can have taken minutes, and the world went on.
+        # Poll again before each attempt, because a throttled attempt can take minutes.
         at, seen, startable = yield from _can_start(cloud, service, target, started=lost is not None)
         queued = Ticket(service.name, target, Stage.QUEUED, at, later=later)
         if startable.phase is Phase.FAILED:
@@ -74,7 +74,7 @@ def begin(
             receipt = yield from service.start(single_attempt(cloud), target)
         except CloudSyncError as error:
             if lost is not None and service.is_busy(error):
-                # What is in the way is the start that was lost.
+                # The active run is that of the start whose reply was lost.
                 return _started(cloud, service, lost, {}, remember)
             delay = delay_for(error, attempt, repeatable=False)
             if is_uncertain(error):
@@ -83,7 +83,7 @@ def begin(
                 log.info("No run was started. Sending the start again.")
                 lost = starting
                 delay = 0.0 if attempt < cloud.attempts else None
-            # From here on it is certain that nothing was started; the next try must not look for it.
+            # Nothing was started, so the next try must not search for a run.
             queued = replace(queued, started_at=cloud.clock())
             if service.is_busy(error):
                 queued = replace(queued, hold=service.settle(target))
@@ -106,7 +106,7 @@ def begin(
 def _can_start(
     cloud: Cloud, service: Startable[Any], target: Target, *, started: bool
 ) -> Flow[tuple[float, Any, Progress]]:
-    """A poll, when it began, and whether a run could start. That none ever could is confirmed by further polls."""
+    """Return the start of a poll, its state, and whether a run can start. Further polls confirm a FAILED."""
     confirmation = Confirmation()
     while True:
         at, seen = yield from observe(cloud, service, target, started=started)
@@ -145,9 +145,9 @@ def _started(
 def _find_lost_start(
     cloud: Cloud, service: Startable[Any], starting: Ticket, error: CloudSyncError
 ) -> Flow[bool]:
-    """Return whether a start whose reply was lost was taken.
+    """Return whether the service accepted a start whose reply was lost.
 
-    :raises CloudSyncError: the error itself, where nobody can tell: it is not sent a second time then.
+    :raises CloudSyncError: `error`, if that is unknown: the start is not resent then.
     :raises WaitTimedOut: if there is no time left to find out.
     """
     log.warning(
@@ -157,7 +157,7 @@ def _find_lost_start(
     )
     lost_at_once = cloud.clock() - starting.started_at <= _UNSEEN
     shown = yield from _search_for_run(cloud, service, starting, otherwise=str(error))
-    # A run that ended unseen left a trace only if the baseline was short of its goal.
+    # A run that ended unseen is visible only if the baseline lacked its result.
     if shown.absent is not None:
         log.error("%s Cannot tell whether the start was accepted; not resending.", shown.absent.why)
         raise error
@@ -170,10 +170,10 @@ def _find_lost_start(
 
 @dataclass(frozen=True, slots=True)
 class _SearchResult:
-    """What a search for a run came to.
+    """Result of a search for a run.
 
-    :param closely: whether the polls were so close that no run could have come and gone between them.
-    :param absent: that the target itself was not found, so that nothing is known of its run; None: it was found.
+    :param closely: the polls were close enough that no run could begin and end between them.
+    :param absent: verdict that the target was not found, so that its run is unknown; None: it was found.
     """
 
     found: bool
@@ -184,9 +184,9 @@ class _SearchResult:
 def _search_for_run(
     cloud: Cloud, service: Startable[Any], ticket: Ticket, *, otherwise: str
 ) -> Flow[_SearchResult]:
-    """Look until the run shows or the time in which it may not show yet is over.
+    """Poll until the run is visible or its settle time has passed.
 
-    :param otherwise: what is known where the looks show nothing, for the error.
+    :param otherwise: last known state if the polls show nothing, for the error.
     :raises WaitTimedOut: if there is no time left to find out.
     """
     last = cloud.clock()
@@ -201,7 +201,7 @@ def _search_for_run(
             raise timed_out(
                 service, ticket.target, too_late, f"{error.last_seen} Before that: {otherwise}"
             ) from error
-        # To the end of this look: its requests may have taken long to come to the service.
+        # Measured to the end of this poll, because its requests may have been slow to reach the service.
         closely = closely and cloud.clock() - last <= _UNSEEN
         last = at
         if service.has_started(ticket, seen):
@@ -217,10 +217,10 @@ def _search_for_run(
 
 
 def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[Ticket, Progress | None]]:
-    """What to do with a ticket that an earlier attempt left behind.
+    """Resume from the ticket of a previous try.
 
-    :return: the ticket to go on with and where it stands. It is a queued one, with None, where this start has to be
-        made again: nothing was started, or what was started has failed. FAILED: the target was not found.
+    :return: the ticket to continue with, and its progress. A queued ticket with None: start again, because nothing was
+        started or the run failed. FAILED: the target was not found.
     """
     queued = Ticket(service.name, ticket.target, Stage.QUEUED, cloud.clock(), later=ticket.later)
     if ticket.stage is Stage.QUEUED:
@@ -233,7 +233,7 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
             return queued, None
         ticket = replace(ticket, stage=Stage.STARTED)
     ticket, progress = yield from poll_until_certain(cloud, service, ticket)
-    # That the target is not there says nothing of the run.
+    # A missing target says nothing about the run.
     failed = progress.phase is Phase.FAILED and not progress.absent
     return (queued, None) if failed else (ticket, progress)
 
@@ -241,12 +241,12 @@ def resume(cloud: Cloud, service: Startable[Any], ticket: Ticket) -> Flow[tuple[
 def adopt(
     cloud: Cloud, service: Startable[Any], target: Target, *, later: tuple[Target, ...] = ()
 ) -> Flow[Ticket | None]:
-    """What a retry does that has no ticket of the attempt before: it takes a run that is there for its own.
+    """Adopt an active run in a retry that has no ticket of the previous try.
 
-    :return: a started ticket, or None where nothing runs.
+    :return: a started ticket, or None if no run is active.
     """
     at, seen = yield from observe(cloud, service, target)
     if not service.is_satisfied_by_running(target, seen):
         return None
-    # The baseline is not known any more: nothing that is there later can be told to have come since.
+    # The baseline is unknown, so later polls cannot tell what is new.
     return service.learn(Ticket(service.name, target, Stage.STARTED, at, later=later), seen)

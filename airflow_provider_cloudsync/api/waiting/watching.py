@@ -1,8 +1,8 @@
-"""Watching without an end: which runs of others have ended since the last report, and how to look for the next one.
+"""Watches of event triggers: find the runs that have ended since the last report.
 
-What has ended is for each service's own `judge` to say. What was reported is the memory of a watch: small and plain
-JSON, so that whoever goes on with the watch elsewhere reports nothing twice and leaves nothing out. A service shows its
-last run only: of several that end between two looks, the last one is seen.
+The `judge` of a service decides what has ended. The memory of a watch holds what was reported. It is small and plain
+JSON, so another process can continue the watch without duplicates or gaps. A service shows its last run only: if
+several runs end between two polls, the watch sees the last one.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ log = logging.getLogger(__name__)
 
 Memory = Mapping[str, int]
 
-#: The first look waits so long (seconds), for a hundred watches that begin together are to have one.
+#: Seconds before the first poll, so that watches that begin together share it.
 _GATHER = 2.0
-#: After so many looks in a row that failed it is more than a fault that passes.
+#: Number of failed polls in a row after which the failure is logged as a warning.
 _TOO_MANY = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended.
+    """Run that has ended.
 
-    :param ids: what was synchronized.
-    :param run: tells it from all other runs of that, whoever sees it: the service's own time of the run; where the
-        service tells none, when it was first seen.
-    :param outcome: ``succeeded``, ``failed``, or ``ended`` where the service does not say.
-    :param confirm_for: seconds for which it has to show before it is reported.
-    :param part: the key in the memory that it changes, and
-    :param before: what the memory has there until it is reported.
+    :param ids: the synchronized object.
+    :param run: identity of the run, equal for all observers: the service's own time of the run. If the service returns
+        none: the time at which a poll first saw it.
+    :param outcome: ``succeeded``, ``failed``, or ``ended`` if the service does not report it.
+    :param confirm_for: seconds for which polls must show the end before it is reported.
+    :param memory_key: key in the memory that the run changes.
+    :param before: value of that key until the run is reported.
     """
 
     ids: Mapping[str, Any]
@@ -66,13 +66,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a look comes to.
+    """Result of one poll of a watch.
 
-    :param memory: from now on.
-    :param ended: the news.
-    :param problem: why nothing can ever end there; empty where something can.
-    :param confirm_for: seconds for which the problem has to show.
-    :param warnings: what the user should know although it decides nothing, each with what it is about.
+    :param memory: the new memory.
+    :param ended: runs to report.
+    :param problem: why no run can ever end there; empty if one can.
+    :param confirm_for: seconds for which polls must show the problem.
+    :param warnings: remarks that change nothing, each with its subject.
     """
 
     memory: Memory
@@ -83,31 +83,31 @@ class Reading:
 
 
 class Watch(Protocol):
-    """What is watched, and how to read it."""
+    """Service and target of a watch, and the reading of a poll."""
 
     @property
     def service(self) -> Service[Any]:
-        """How to look."""
+        """Return the service to poll."""
 
     @property
     def target(self) -> Target:
-        """Where to look."""
+        """Return the target to poll."""
 
     def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
-        """What is new. Pure.
+        """Return the runs that ended since the last report. Pure.
 
-        :param memory: None where nothing was ever seen: what has ended before the first look is no news.
-        :param at: when the look began, in seconds since the epoch.
+        :param memory: None at the first poll: runs that ended before it are not reported.
+        :param at: start of the poll, in seconds since the epoch.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class TimedWatch:
-    """Where the service tells a time of the last run. The memory is that of the last one reported, in ms.
+    """Watch of a service that returns the time of the last run. The memory holds the last reported time, in ms.
 
     :param target: its `bound` is not used.
-    :param bound: the field of the target with the time from which on a run counts.
-    :param catchup: whether the last run is news even if it had ended before the first look.
+    :param bound: field of the target with the earliest time of a run to accept.
+    :param catchup: report the last run even if it ended before the first poll.
     """
 
     service: Service[Any]
@@ -116,7 +116,7 @@ class TimedWatch:
     catchup: bool = False
 
     def targets_in(self, seen: Any) -> Mapping[str, Target]:
-        """Each target that has runs of its own, by its name in the memory."""
+        """Return each target that has its own runs, by its key in the memory."""
         return {"": self.target}
 
     def read(self, memory: Memory | None, seen: Any, at: float) -> Reading:
@@ -126,7 +126,7 @@ class TimedWatch:
         problem, confirm_for = "", 0.0
         for name, target in (self.targets_in(seen) or {"": self.target}).items():
             if name not in known:
-                # Of what came after the first look, everything is news.
+                # A target that appears after the first poll has all its runs reported.
                 known[name] = self._before(target, seen, at) if memory is None else 0
             progress = self._judge(target, known[name] + 1, seen, at)
             if progress.warning:
@@ -151,17 +151,17 @@ class TimedWatch:
         return Reading(known, tuple(ended), problem, confirm_for, tuple(warnings))
 
     def _before(self, target: Target, seen: Any, at: float) -> int:
-        """The run that counts as reported at the first look: the last one, unless it goes on."""
+        """Return the run that counts as reported at the first poll: the last one, unless it is still running."""
         progress = self._judge(target, None, seen, at)
         if progress.run is None:
             return 0
         usual = CONFIRM_SUCCESS if progress.phase is Phase.SUCCEEDED else CONFIRM_FAILURE
-        # Where it takes longer to confirm, the state may still be that of the run before.
+        # If the end needs a longer confirmation, the state may still belong to the previous run.
         ended = progress.phase is not Phase.RUNNING and progress.confirm_for <= usual
         return progress.run if ended and not self.catchup else progress.run - 1
 
     def _judge(self, target: Target, bound: int | None, seen: Any, at: float) -> Progress:
-        # The bound is a time that the service itself has told.
+        # The bound is a time by the clock of the service.
         baseline = {OWN_TIME_KEY: True}
         watching = Ticket(self.service.name, {**target, self.bound: bound}, Stage.WATCHING, at, baseline)
         return self.service.judge(watching, seen, at)
@@ -173,9 +173,9 @@ class TimedWatch:
 
 @dataclass(frozen=True, slots=True)
 class WatchUpdate:
-    """Something to report, or to remember.
+    """Ended runs to report, or a changed memory to store.
 
-    :param due: when the next look is, in seconds since the epoch.
+    :param due: time of the next poll, in seconds since the epoch.
     """
 
     ended: tuple[Ended, ...]
@@ -185,10 +185,10 @@ class WatchUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """No news yet; the connection is to be read again, and the watch to be continued.
+    """Nothing to report yet. The caller reads the connection again and continues the watch.
 
-    :param due: when the next look is, in seconds since the epoch.
-    :param misses: lost polls in a row.
+    :param due: time of the next poll, in seconds since the epoch.
+    :param misses: failed polls in a row.
     """
 
     due: float
@@ -207,18 +207,18 @@ def next_update(
     misses: int = 0,
     pending: PendingEnds | None = None,
 ) -> Flow[WatchUpdate | Paused]:
-    """Poll until there are news, which further polls confirm. Faults that may pass are tolerated without an end.
+    """Poll until a confirmed change. Temporary failures are retried without limit.
 
-    :param memory: of the watch; None: it begins.
-    :param poll_interval: seconds between looks; what the service's quota asks for still holds.
-    :param due: when the next look is; None: soon.
-    :param looked: called after each look that brought something good.
-    :param pause_at: seconds since the epoch after which it returns `Paused`; sooner if several polls in a row are lost.
+    :param memory: memory of the watch; None: the watch begins.
+    :param poll_interval: seconds between polls, at least `min_poll_interval` of the service.
+    :param due: time of the next poll; None: after a short wait to share it.
+    :param polled: called after each successful poll.
+    :param pause_at: seconds since the epoch after which it returns `Paused`; sooner if several polls in a row fail.
         None: never.
-    :param misses: lost polls in a row before, from `Paused`.
-    :param pending: ends that an earlier call has seen and not yet confirmed.
-    :raises SyncFailed: if nothing can ever end there, such as in a cluster that was deleted.
-    :raises CloudSyncError: for a fault that will not pass by itself.
+    :param misses: failed polls in a row so far, from `Paused`.
+    :param pending: ends that an earlier call saw and did not confirm yet.
+    :raises SyncFailed: if no run can ever end there, such as in a deleted cluster.
+    :raises CloudSyncError: for a permanent failure.
     """
     poller = Poller(cloud, watch.service, watch.target)
     pause = max(poll_interval, watch.service.min_poll_interval)
@@ -267,7 +267,7 @@ def next_update(
 
 
 class PendingEnds:
-    """Ended runs that another poll has to confirm: from when on it makes them certain.
+    """Ended runs that a later poll must confirm, each with the earliest time of that poll.
 
     :ivar certain_at: the earliest of these times; None: nothing is pending.
     """
@@ -277,7 +277,7 @@ class PendingEnds:
         self.certain_at: float | None = None
 
     def confirmed(self, reading: Reading, at: float) -> Reading:
-        """The reading without what is not certain yet; its memory is as before there."""
+        """Return the reading without unconfirmed runs. Their memory keys keep the value before."""
         shown: dict[tuple[str, ...], float] = {
             (each.memory_key, each.run, each.outcome): each.confirm_for for each in reading.ended
         }
@@ -306,6 +306,6 @@ def _redacted(cloud: Cloud, reading: Reading) -> Reading:
     )
 
 
-@functools.lru_cache(maxsize=1000)  # once a process: a hundred watches may be of one thing, and have no end
+@functools.lru_cache(maxsize=1000)  # once per process: many watches of one target may repeat the same warning
 def _warn(warning: str) -> None:
     log.warning("%s", warning)
