@@ -1,4 +1,4 @@
-"""IAM: which projects the connection's user can work in, and which account it belongs to."""
+"""IAM: projects and account of the connection's user."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from airflow_provider_cloudsync.api.parameters import is_id
 from airflow_provider_cloudsync.api.replies import Reply
 from airflow_provider_cloudsync.exceptions import ApiError, InvalidConnection, UnreadableReply
 
-#: Project and account stay the same; they are looked up anew once in a while all the same (seconds).
+#: Seconds for which a project or an account is cached.
 _AGE = 3600.0
-#: IAM pages a list only if it is asked to; up to 5,000 projects a page.
+#: IAM pages a list only on request; up to 5,000 projects per page.
 _PROJECTS = Listing(
     "projects", "id", "projects", 1000, total="", size="per_page", position="page", numbered=True
 )
-#: The projects that the user can work in; asking needs no permission.
+#: Lists the projects of the user; needs no permission.
 OWN_PROJECTS = Request(
     "GET", "iam", "KeystoneListAuthProjects", "/v3/auth/projects", repeatable=True, max_reply=MAX_LIST_REPLY
 )
 
 
 class Project(TypedDict):
-    """A project of the account."""
+    """Project of the account."""
 
     id: str
     name: str
@@ -35,7 +35,7 @@ class Project(TypedDict):
 
 
 def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
-    """The projects of that name (KeystoneListProjects); the main one of a region is named like the region."""
+    """Return the projects of a name (KeystoneListProjects). The main project of a region has the region's name."""
     request = Request(
         "GET",
         "iam",
@@ -53,21 +53,21 @@ def list_projects(cloud: Cloud, name: str) -> Flow[list[Project]]:
 
 
 def _is_part(reply: Reply) -> bool:
-    """Return whether IAM says that a list goes on."""
+    """Return whether the reply states that more pages follow."""
     data = reply.data if isinstance(reply.data, dict) else {}
     links = data.get("links")
     return bool(data.get("truncated") or (isinstance(links, dict) and links.get("next")))
 
 
 def projects_in(reply: Reply) -> list[Project]:
-    """The projects that a reply holds, each once."""
+    """Return the projects in a reply, each once."""
     projects = _checked(reply.field("projects", list), reply.request_id)
     return list({project["id"]: project for project in projects}.values())
 
 
 def _checked(projects: list[Any], request_id: str) -> list[Project]:
     for project in projects:
-        # The id goes into paths, so it is not taken on trust.
+        # The ID becomes part of paths, so it is checked.
         if not (
             isinstance(project, dict) and isinstance(project.get("name"), str) and is_id(project.get("id"))
         ):
@@ -78,9 +78,9 @@ def _checked(projects: list[Any], request_id: str) -> list[Project]:
 
 
 def find_project(cloud: Cloud) -> Flow[str]:
-    """The id of the region's project, looked up once for all who ask.
+    """Return the ID of the region's project. Concurrent callers share the look-up.
 
-    :raises InvalidConnection: unless there is exactly one; says what to put where.
+    :raises InvalidConnection: unless exactly one project is found.
     """
     project_id: str = yield SingleFlight(("project", cloud.scope), lambda: _find(cloud), max_age=_AGE)
     return project_id
@@ -101,7 +101,7 @@ def _find(cloud: Cloud) -> Flow[str]:
                 '"project_id" in the connection\'s Extra (console: My Credentials, API Credentials)'
             )
         raise
-    # Exactly: the service may match beginnings, and sub-projects are named like "cn-north-4_dev".
+    # Exact match: the service may match prefixes, and sub-projects have names like "cn-north-4_dev".
     found = [project["id"] for project in projects if project["name"] == cloud.region]
     if len(found) == 1:
         return found[0]
@@ -117,9 +117,9 @@ def _find(cloud: Cloud) -> Flow[str]:
 
 
 def find_domain(cloud: Cloud) -> Flow[str]:
-    """The id of the account that the connection's user belongs to, looked up once for all who ask.
+    """Return the ID of the account of the connection's user. Concurrent callers share the look-up.
 
-    :raises InvalidConnection: if it can't be told; says what to put where.
+    :raises InvalidConnection: unless exactly one account is found.
     """
     domain_id: str = yield SingleFlight(("domain", cloud.scope), lambda: _find_domain(cloud), max_age=_AGE)
     return domain_id
@@ -151,7 +151,7 @@ def _find_domain(cloud: Cloud) -> Flow[str]:
 
 
 def _ask_sts(cloud: Cloud) -> Flow[list[str]]:
-    """Some users are shown no account by IAM; the vendor's client asks STS then, which not every region has."""
+    """Return the account from STS, as the vendor's client does if IAM returns none. Not every region has STS."""
     try:
         cloud.url("sts")
     except InvalidConnection:

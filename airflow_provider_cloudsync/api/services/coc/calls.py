@@ -1,4 +1,4 @@
-"""COC: the calls for resources of other clouds and for the accounts there. One service for the whole account."""
+"""COC: calls for resources and accounts of other clouds. One service for the whole Huawei Cloud account."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 SERVICE = "coc"
 VENDORS = ("RMS", "AWS", "AZURE", "ALI", "VMWARE", "OPENSTACK", "HCS", "OTHER")
-#: The count knows these vendors only.
+#: Vendors that CountMultiCloudResources supports.
 COUNTED_VENDORS = ("AWS", "AZURE", "ALI", "HCS")
 _ACCOUNTS = Listing("data", "id", "accounts", 500, marked=True)
 
 
 class VendorAccount(TypedDict, total=False):
-    """An account of another cloud as the service sends it, but without its access key (``ak``)."""
+    """Account of another cloud as the service sends it, without its access key (``ak``)."""
 
     id: str
     vendor: str
@@ -41,20 +41,20 @@ class VendorAccount(TypedDict, total=False):
 
 
 class SyncTask(TypedDict):
-    """The reply to a start: the id of a task that no call can be asked about."""
+    """Reply to a start: ID of a task that no API accepts."""
 
     data: str
 
 
 def checked_vendor(vendor: Any) -> str:
-    """A vendor as the service writes it. One that is not known here is let through with a warning."""
+    """Return a checked vendor. An unknown vendor passes with a warning."""
     name = checked_text(vendor, "vendor", 64)
     if name not in VENDORS:
         _warn_of(name)
     return name
 
 
-@functools.cache  # once a process: a task checks its parameters more often than once
+@functools.cache  # once per process: a task checks its parameters several times
 def _warn_of(vendor: str) -> None:
     near = difflib.get_close_matches(vendor.upper(), VENDORS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(VENDORS)}"
@@ -62,12 +62,12 @@ def _warn_of(vendor: str) -> None:
 
 
 def checked_account(account_id: Any) -> str | None:
-    """The vendor's own id of an account; None stands for every account."""
+    """Return the checked ID of an account at its vendor; None: all accounts."""
     return None if account_id is None else checked_text(number_as_text(account_id), "account_id", 64)
 
 
 def sync_resources(cloud: Cloud, vendor: str, account_id: str | None) -> Flow[tuple[SyncTask, str]]:
-    """Start a synchronization (SyncMultiCloudResource) of one account or of all, and the request id."""
+    """Start a synchronization of one account or of all (SyncMultiCloudResource). Returns reply and request ID."""
     body = {"vendor": vendor} | ({"account_id": account_id} if account_id is not None else {})
     path = "/v1/multicloud-resources/sync"
     reply = yield from call(
@@ -79,7 +79,7 @@ def sync_resources(cloud: Cloud, vendor: str, account_id: str | None) -> Flow[tu
 def list_vendor_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
 ) -> Flow[list[VendorAccount]]:
-    """The accounts (ListVendorAccount), all pages, without their access keys."""
+    """Return all accounts without their access keys (ListVendorAccount)."""
     accounts, _ = yield from poll_accounts(cloud, vendor, account_id)
     return accounts
 
@@ -87,9 +87,9 @@ def list_vendor_accounts(
 def poll_accounts(
     cloud: Cloud, vendor: str | None = None, account_id: str | None = None
 ) -> Flow[tuple[list[VendorAccount], ServiceClock]]:
-    """The same, with the service's own clock at the first page.
+    """Return all accounts, and the clock of the service at the first page.
 
-    Whether the service takes ``account_id`` as a whole or as a beginning is not documented; here it is the whole.
+    Not documented: whether the service matches ``account_id`` exactly or as a prefix. This function matches exactly.
     """
     filters = (("vendor", vendor), ("account_id", account_id))
     query = tuple((name, value) for name, value in filters if value is not None)
@@ -106,9 +106,9 @@ def poll_accounts(
 
 
 def _normalized(row_id: str, row: dict[str, Any], vendor: str | None) -> VendorAccount:
-    """A row without its keys, with its ids as text, and its vendor as the service documents it.
+    """Return a row without its keys, with IDs as text, and with the vendor as documented.
 
-    :param vendor: what the list was filtered by; a row without a vendor is of this one.
+    :param vendor: filter of the list; used for a row without a vendor.
     """
     account = _without_keys(row)
     account["id"] = row_id
@@ -123,7 +123,7 @@ def _normalized(row_id: str, row: dict[str, Any], vendor: str | None) -> VendorA
 
 
 def _without_keys(row: dict[str, Any]) -> VendorAccount:
-    """Without the keys themselves, and without their mention in a text such as ``failure_msg``."""
+    """Return a row without its keys, also masked in texts such as ``failure_msg``."""
     keys = [row[name] for name in ("ak", "sk") if isinstance(row.get(name), str) and row[name]]
     kept: dict[str, Any] = {}
     for name, value in row.items():
@@ -136,9 +136,9 @@ def _without_keys(row: dict[str, Any]) -> VendorAccount:
 
 
 def count_resources(cloud: Cloud, vendor: str, resource_type: str | None = None) -> Flow[int]:
-    """How many resources COC holds of a vendor (CountMultiCloudResources).
+    """Return the number of resources of a vendor in COC (CountMultiCloudResources).
 
-    :raises InvalidParameter: for the vendors that the service can't count.
+    :raises InvalidParameter: for vendors that the service cannot count.
     """
     if vendor in VENDORS and vendor not in COUNTED_VENDORS:
         raise InvalidParameter(f"COC counts resources of {', '.join(COUNTED_VENDORS)} only, not of {vendor}.")

@@ -1,8 +1,8 @@
-"""COC: synchronizing the resources of other clouds; what to make of what the accounts show.
+"""COC: synchronize the resources of other clouds.
 
-The start returns a task id that no call takes. What can be watched is the row of each account: its ``sync_status``,
-and ``sync_date``, which moves with each run. A row keeps the result of its last run, so an old success, and an old
-``failure_msg``, look like new ones but for the date.
+The start returns a task ID that no API accepts. Polls read the row of each account: its ``sync_status``, and
+``sync_date``, which changes with each run. A row keeps the result of its last run, so only the date distinguishes a new
+success or ``failure_msg`` from an old one.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ from airflow_provider_cloudsync.api.times import (
 from airflow_provider_cloudsync.exceptions import CloudSyncError, InvalidEvent
 
 _CONSOLE = Console("the COC console, at the vendor's accounts", SERVICE, "coc")
-#: Seconds after a start in which the rows may not show it yet.
+#: Seconds after a start in which the rows may not show the run.
 _SETTLE = 10.0
 _UNDER_WAY = ("waiting", "running")
 _ENDED = ("success", "failed")
-#: Key in the baseline: the service's clock when it was taken, in ms.
+#: Key in the baseline: clock of the service when the baseline was taken, in ms.
 _DATE_KEY = "date"
 
 
 def resources_target(
     vendor: str, *, account_id: str | None = None, settle: float = STATE_LAG
 ) -> dict[str, Any]:
-    """What to synchronize, checked.
+    """Return the checked target of a synchronization.
 
-    :param account_id: the vendor's own id of the account; None: every account of the vendor.
+    :param account_id: the vendor's own ID of the account; None: all accounts of the vendor.
     :param settle: seconds by which ``sync_status`` may lag behind ``sync_date``.
     """
     return {"vendor": checked_vendor(vendor), "account_id": checked_account(account_id), "settle": settle}
@@ -76,9 +76,9 @@ def resources_target(
 def resources_watch_target(
     vendor: str, *, account_id: str | None = None, synced_after: Any, settle: float = STATE_LAG
 ) -> dict[str, Any]:
-    """What to watch, checked.
+    """Return the checked target of a wait.
 
-    :param synced_after: only a run with a ``sync_date`` then or later counts; None: the last one, whenever it was.
+    :param synced_after: earliest ``sync_date`` of a run to accept; None: accept the last run at any time.
     :param settle: see `resources_target`.
     """
     after = None if synced_after is None else epoch_ms(synced_after, "synced_after")
@@ -87,9 +87,9 @@ def resources_watch_target(
 
 @dataclass(frozen=True, slots=True)
 class AccountSeen:
-    """One account as a poll shows it.
+    """State of an account at one poll.
 
-    :param row_id: COC's own id; several rows may have the same `account_id`.
+    :param row_id: COC's own ID; several rows may have the same `account_id`.
     :param sync_date: see `airflow_provider_cloudsync.api.times.ServiceTime`.
     """
 
@@ -102,22 +102,22 @@ class AccountSeen:
 
     @property
     def label(self) -> str:
-        """For a sentence."""
+        """Return the account for a message."""
         named = self.account_name and self.account_name != self.account_id
         name = f" ({one_line(self.account_name, 60)})" if named else ""
         return f"{one_line(self.account_id, 64)}{name}"
 
     @property
     def is_under_way(self) -> bool:
-        """Return whether a run is going on or queued. One that was never synchronized is ``waiting``, too."""
+        """Return whether a run is active or queued. An account that was never synchronized is ``waiting``, too."""
         return self.sync_status == "running" or (self.sync_status == "waiting" and self.sync_date is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All accounts of a vendor, by the vendor's id.
+    """State of all accounts of a vendor, by the vendor's ID.
 
-    :param clock: the service's.
+    :param clock: clock of the service at the first page.
     """
 
     accounts: Mapping[str, tuple[AccountSeen, ...]]
@@ -125,14 +125,14 @@ class Seen:
 
     @classmethod
     def of(cls, rows: Iterable[AccountSeen], clock: ServiceClock = NO_CLOCK) -> Seen:
-        """What a poll of these rows shows."""
+        """Return the state that these rows show."""
         found: dict[str, tuple[AccountSeen, ...]] = {}
         for row in rows:
             found[row.account_id] = (*found.get(row.account_id, ()), row)
         return cls(found, clock)
 
     def of_target(self, target: Target) -> list[AccountSeen]:
-        """The rows that a target is about."""
+        """Return the rows of a target."""
         if target["account_id"] is not None:
             return list(self.accounts.get(target["account_id"], ()))
         return [row for rows in self.accounts.values() for row in rows]
@@ -152,7 +152,7 @@ def _seen(row: VendorAccount, zone_ms: int | None = None) -> AccountSeen:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSync:
-    """Synchronizing the resources of another cloud, as something to start and to wait for."""
+    """Starts a synchronization of resources of another cloud and waits for its end."""
 
     name: str = "coc"
     min_poll_interval: float = 2.0
@@ -176,7 +176,7 @@ class ResourceSync:
         return {name: value for name, value in target.items() if name != "settle"}
 
     def observe(self, cloud: Cloud, target: Target) -> Flow[Seen]:
-        """All accounts of the vendor, so that the waits for any of them share one poll."""
+        """Poll all accounts of the vendor, so that all waits for the vendor share one poll."""
         rows, clock = yield from poll_accounts(cloud, target["vendor"])
         return Seen.of([_seen(row, cloud.service_zone_ms) for row in rows], clock)
 
@@ -213,13 +213,13 @@ class ResourceSync:
         return any(row.is_under_way or _is_new(ticket, known, row) for row in seen.of_target(ticket.target))
 
     def would_be_visible(self, ticket: Ticket) -> bool:
-        # sync_date moves with each run. But an account that waits for its first one looks the same before and after,
-        # and of a date that can't be read nobody knows what it does.
+        # sync_date changes with each run. But an account before its first run looks the same before and after the
+        # start, and an unreadable date may not change.
         known = accounts_before(ticket) or {}
         return all(status != "waiting" and not is_unreadable(date) for status, date in known.values())
 
     def learn(self, ticket: Ticket, seen: Seen) -> Ticket:
-        """Which accounts were seen under way, and what the times of a watch are compared with."""
+        """Store which accounts were running, and the clock that the times of a watch are compared with."""
         if ticket.stage is Stage.QUEUED:
             return ticket
         rows = seen.of_target(ticket.target)
@@ -234,7 +234,7 @@ class ResourceSync:
         return ticket if baseline is ticket.baseline else replace(ticket, baseline=baseline)
 
     def judge(self, ticket: Ticket, seen: Seen, now: float) -> Progress:
-        """All accounts have to end before one that failed fails the whole, so that the message names all of them."""
+        """Return the verdict. FAILED only after all accounts have ended, so that the message names all failures."""
         rows = seen.of_target(ticket.target)
         return self._judge(ticket, seen, rows, now).of_run(*(row.sync_date for row in rows))
 
@@ -279,7 +279,7 @@ class ResourceSync:
 
 
 def _no_account(target: Target, seen: Seen) -> Progress:
-    """An empty list is no success, and one poll of it no failure."""
+    """Return a FAILED that needs confirmation: one poll of an empty list proves nothing."""
     vendor = target["vendor"]
     if target["account_id"] is None:
         why = f"COC has no account of {vendor}. Add one in the COC console first."
@@ -290,15 +290,15 @@ def _no_account(target: Target, seen: Seen) -> Progress:
     return Progress(Phase.FAILED, why, confirm_for=CONFIRM_ABSENCE, absent=True)
 
 
-#: Status and date of each account before the start; None if it was not asked for: what a run ends with that was adopted
-#: while it was seen running is its own.
+#: Status and date of each account before the start; None for an adopted run, whose end is its own because a poll saw it
+#: running.
 Known = Mapping[str, tuple[Any, Any]] | None
 
 
 def accounts_before(ticket: Ticket) -> Known:
-    """Status and date of each account before the start, as a ticket has them.
+    """Return status and date of each account before the start, from the ticket.
 
-    :raises InvalidEvent: if that cannot be read any more.
+    :raises InvalidEvent: if they are malformed.
     """
     accounts = ticket.baseline.get("accounts")
     if accounts is None:
@@ -312,27 +312,27 @@ def accounts_before(ticket: Ticket) -> Known:
 
 
 def _is_new(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
-    """Return whether a row shows what was not there before the start."""
+    """Return whether a row has changed since the start."""
     if known is None or row.row_id in ticket.baseline.get(RAN_KEY, {}):
         return True
     if row.row_id not in known:
         return _began_since(ticket, row)
     status, date = known[row.row_id]
     taken = ticket.baseline.get(_DATE_KEY) if status == row.sync_status else None
-    # Whether a failure moves the date is not documented. A new failure differs from an old success all the same.
+    # Not documented: whether a failure changes the date. A failure after a success is new in any case.
     return has_moved_since(date, row.sync_date, taken) or (
         row.sync_status == "failed" and status not in (None, "failed")
     )
 
 
 def _began_since(ticket: Ticket, row: AccountSeen) -> bool:
-    """Return whether the run of a row that the baseline lacks certainly began since, by the service's own clock."""
+    """Return whether the run of a row that is not in the baseline began after it, by the clock of the service."""
     taken, earliest = ticket.baseline.get(_DATE_KEY), earliest_ms(row.sync_date)
     return taken is not None and earliest is not None and earliest >= taken
 
 
 def _counts(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen) -> tuple[bool | None, str]:
-    """Return whether the end of a row is of a run that was asked for, and a warning; None: that is unknown."""
+    """Return whether the end of a row belongs to an accepted run (None: unknown), and a warning."""
     if ticket.stage is not Stage.WATCHING:
         return _is_new(ticket, known, row), ""
     after = ticket.target["synced_after"]
@@ -341,7 +341,7 @@ def _counts(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen) -> tuple
 
 
 def _was_added_later(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
-    """Return whether it came after the start and no run since then shows: nobody was asked to synchronize it."""
+    """Return whether a row was added after the start and shows no run since: the start did not include it."""
     return (
         known is not None
         and row.row_id not in known
@@ -351,13 +351,13 @@ def _was_added_later(ticket: Ticket, known: Known, row: AccountSeen) -> bool:
 
 
 def _lag_left(ticket: Ticket, known: Known, row: AccountSeen, seen: Seen, now: float) -> float:
-    """Seconds for which the status may still be that of the run before: ``sync_date`` can move before it does."""
+    """Return the seconds for which the status may still belong to the previous run: ``sync_date`` can change first."""
     ran = ticket.baseline.get(RAN_KEY, {})
     if row.row_id in ran and (ticket.stage is not Stage.WATCHING or ran[row.row_id] == row.sync_date):
-        return 0.0  # of a watch, only for the run that was seen
+        return 0.0  # in a watch, only for the run that a poll saw running
     status = (known or {}).get(row.row_id, (row.sync_status, None))[0]
     if status != row.sync_status:
-        return 0.0  # it was written since
+        return 0.0  # the status was written after the start
     since = None if ticket.stage is Stage.WATCHING else ticket.started_at
     lag = float(ticket.target.get("settle", STATE_LAG))
     return lag_left(lag, row.sync_date, seen.clock, now, since)
@@ -379,7 +379,7 @@ def _state(row: AccountSeen) -> str:
 
 
 def _first_ten(labels: list[str]) -> str:
-    """The first ten, and how many more."""
+    """Return the first ten labels, and the number of the others."""
     more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
     return ", ".join(labels[:10]) + more
 

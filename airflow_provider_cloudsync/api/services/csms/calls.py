@@ -1,4 +1,4 @@
-"""CSMS: the calls for event notifications, and what a request may hold."""
+"""CSMS: calls for event notifications."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EVENTS = Listing("events", "name", "events", 50, total="", position="")
 
 
 class Event(TypedDict, total=False):
-    """An event notification as the service sends it; times are milliseconds, whatever its documentation says."""
+    """Event notification as the service sends it; times are milliseconds, contrary to the documentation."""
 
     name: str
     event_id: str
@@ -43,7 +43,7 @@ class Event(TypedDict, total=False):
 
 
 class NotificationRecord(TypedDict, total=False):
-    """One message that was sent, or not: ``notification_status`` is SUCCESS, FAIL, or INVALID for a bad topic."""
+    """Record of one message; ``notification_status`` is SUCCESS, FAIL, or INVALID for a bad topic."""
 
     event_name: str
     trigger_event_type: str
@@ -57,7 +57,7 @@ class NotificationRecord(TypedDict, total=False):
 
 
 def _request(method: str, operation: str, path: str, json: Any = None) -> Request:
-    # Repeatable, all of them: a name can't be created or deleted twice, and an update says how it is to be.
+    # All are repeatable: a name cannot be created or deleted twice, and an update sets the final state.
     return Request(method, SERVICE, operation, path, repeatable=True, json=json)
 
 
@@ -67,21 +67,21 @@ def _event(reply: Reply) -> Event:
 
 
 def create_event(cloud: Cloud, name: str, settings: Mapping[str, Any]) -> Flow[Event]:
-    """Create an event notification (CreateSecretEvent). The service does not look whether the topic exists."""
+    """Create an event notification (CreateSecretEvent). The service does not check that the topic exists."""
     body = {"name": checked_name(name), **settings}
     return _event((yield from call(cloud, _request("POST", "CreateSecretEvent", _PATH, body))))
 
 
 def get_event(cloud: Cloud, name: str) -> Flow[Event]:
-    """One event notification (ShowSecretEvent)."""
+    """Return one event notification (ShowSecretEvent)."""
     path = f"{_PATH}/{checked_name(name)}"
     return _event((yield from call(cloud, _request("GET", "ShowSecretEvent", path))))
 
 
 def find_event(cloud: Cloud, name: str) -> Flow[Event | None]:
-    """The same; None if there is no event of that name, by the service's own code or by the complete list of events.
+    """Return one event notification; None if the service's own code or the complete list proves that it is missing.
 
-    :raises ApiError: for a 404 that may be of a gateway, if the list has the event or cannot be read.
+    :raises ApiError: for a 404 of a possible gateway, if the list contains the event or cannot be read.
     """
     try:
         return (yield from get_event(cloud, name))
@@ -100,14 +100,14 @@ def find_event(cloud: Cloud, name: str) -> Flow[Event | None]:
 
 
 def list_events(cloud: Cloud) -> Flow[list[Event]]:
-    """All event notifications (ListSecretEvents); documented as those that the connection's user created."""
+    """Return all event notifications (ListSecretEvents); documented as those that the user created."""
     request = _request("GET", "ListSecretEvents", _PATH)
     listed = yield from complete_list(cloud, request, _EVENTS)
     return list(listed.rows.values())
 
 
 def update_event(cloud: Cloud, name: str, settings: Mapping[str, Any]) -> Flow[Event]:
-    """Change what is named, and leave the rest as it is (UpdateSecretEvent)."""
+    """Change the given settings and keep the others (UpdateSecretEvent)."""
     if not settings:
         raise InvalidParameter(NOTHING_TO_CHANGE)
     path = f"{_PATH}/{checked_name(name)}"
@@ -115,12 +115,12 @@ def update_event(cloud: Cloud, name: str, settings: Mapping[str, Any]) -> Flow[E
 
 
 def delete_event(cloud: Cloud, name: str) -> Flow[None]:
-    """Delete an event notification (DeleteSecretEvent), for good. Refused while a secret subscribes to it."""
+    """Delete an event notification permanently (DeleteSecretEvent). Refused while a secret subscribes to it."""
     yield from call(cloud, _request("DELETE", "DeleteSecretEvent", f"{_PATH}/{checked_name(name)}"))
 
 
 def list_subscribers(cloud: Cloud, name: str) -> Flow[list[str]]:
-    """The names of the secrets that subscribe to an event (ListSecrets), the first page of them."""
+    """Return the first page of names of secrets that subscribe to an event (ListSecrets)."""
     request = Request(
         "GET",
         SERVICE,
@@ -136,7 +136,7 @@ def list_subscribers(cloud: Cloud, name: str) -> Flow[list[str]]:
 
 
 def list_notification_records(cloud: Cloud) -> Flow[list[NotificationRecord]]:
-    """The messages of the last three months (ListNotificationRecords): one page, since the call takes no other."""
+    """Return the messages of the last three months (ListNotificationRecords). The API has one page only."""
     path = "/v1/{project_id}/csms/notification-records"
     request = replace(_request("GET", "ListNotificationRecords", path), max_reply=MAX_LIST_REPLY)
     reply = yield from call(cloud, request)

@@ -1,7 +1,7 @@
-"""CSMS: bringing an event notification into the state that is asked for, and making sure that it is.
+"""CSMS: create, update and delete event notifications, and verify the result.
 
-The service answers at once, so there is nothing to wait for. What there is to get wrong: a write that is taken and not
-carried out, one whose reply is lost, and what an event was like before it was changed.
+Changes complete at once, so there is nothing to wait for. This module handles writes that are accepted but not applied,
+writes whose reply is lost, and the settings before a change.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from airflow_provider_cloudsync.exceptions import ApiError, CloudSyncError, Inva
 log = logging.getLogger(__name__)
 
 CONSOLE = Console("the console of DEW", SERVICE, "dew")
-#: A write is read back so often, so many seconds apart, until it shows.
+#: Maximum number of reads after a write, and seconds between them.
 _READS, _BETWEEN_READS = 3, 1.0
 
 Settings = Mapping[str, Any]
 
 
 class Change(TypedDict):
-    """What became of an event: its settings before and after, None where it did not exist."""
+    """Result of a change: settings before and after; None if the event did not exist."""
 
     changed: bool
     before: dict[str, Any] | None
@@ -50,11 +50,11 @@ class Change(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a try leaves behind for the next: what the event was like before it was changed.
+    """State that a try stores for the next try: the event before the change.
 
-    :param before: its settings; None: it did not exist.
-    :param then: its ``update_time`` then.
-    :param wrote: its ``update_time`` after the write; None: that was not seen.
+    :param before: settings; None: the event did not exist.
+    :param then: ``update_time`` before the change.
+    :param wrote: ``update_time`` after the write; None: unknown.
     """
 
     before: dict[str, Any] | None
@@ -63,9 +63,9 @@ class Memory:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Memory:
-        """Read it from plain JSON.
+        """Read the memory from plain JSON.
 
-        :raises ValueError: if it is something else.
+        :raises ValueError: if the data is malformed.
         """
         before, stamps = data["before"], (data["then"], data["wrote"])
         if not (before is None or isinstance(before, dict)) or any(
@@ -76,7 +76,7 @@ class Memory:
 
 
 def settings_of(event: Event) -> dict[str, Any]:
-    """Of an event, what can be set."""
+    """Return the settings of an event that a request can change."""
     return {name: event.get(name) for name in ("state", "event_types", "notification")}
 
 
@@ -89,12 +89,12 @@ def create(
     remember: Callable[[Memory | None], None] = lambda memory: None,
     since: float | None = None,
 ) -> Flow[Change]:
-    """Create an event, or find that it is there as asked.
+    """Create an event, unless it exists with the requested settings.
 
-    :param memory: what an earlier try remembered.
-    :param remember: called before the write is sent; with None if nothing came of it.
+    :param memory: memory of a previous try.
+    :param remember: called before the write is sent; called with None if the write failed.
     :param since: one created at that time or later (seconds since the epoch) may be of a try that could not remember.
-    :raises SyncFailed: if one of that name is there and different; it is not changed.
+    :raises SyncFailed: if an event of that name has other settings; it is not changed.
     """
     event = yield from find_event(cloud, name)
     if event is not None:
@@ -106,7 +106,7 @@ def create(
                 "use CsmsUpdateEventOperator to change it, or delete it first."
             )
         if memory is not None:
-            return {"changed": True, "before": None, "after": there}  # an earlier try has created it
+            return {"changed": True, "before": None, "after": there}  # a previous try created it
         if since is not None and _is_since(event, since):
             return {"changed": False, "before": None, "after": there}  # perhaps it has
         log.info("%s already exists with the requested settings.", described(name))
@@ -116,7 +116,7 @@ def create(
     try:
         yield from create_event(cloud, name, wanted)
     except CloudSyncError as error:
-        # Its reply may be lost, or the name be taken by an attempt whose reply was: the event itself tells.
+        # The reply may be lost, or an attempt whose reply was lost took the name: read the event to find out.
         if not (is_uncertain(error) or (isinstance(error, ApiError) and error.status in (400, 409))):
             remember(None)
             raise
@@ -136,14 +136,14 @@ def update(
     remember: Callable[[Memory | None], None] = lambda memory: None,
     since: float | None = None,
 ) -> Flow[Change]:
-    """Change of an event what is not as asked, and nothing if all is.
+    """Change the settings of an event that differ from the request.
 
-    :param memory: what an earlier try remembered. It counts while the event is as that try left it.
-    :param remember: called before the write is sent, and again when it shows; with None if nothing came of it.
+    :param memory: memory of a previous try. It counts while the event is as that try left it.
+    :param remember: called before the write is sent, and again when it is visible; with the old memory if it failed.
     :param since: a write at that time or later (seconds since the epoch) may be of a try that could not remember. Where
         it is all that there is to see, ``before`` is None: what it overwrote is not known.
-    :raises InvalidParameter: if nothing is asked.
-    :raises SyncFailed: if there is no such event, or it is not as asked afterwards.
+    :raises InvalidParameter: if no setting is given.
+    :raises SyncFailed: if the event does not exist, or differs from the request afterwards.
     """
     if not wanted:
         raise InvalidParameter(NOTHING_TO_CHANGE)
@@ -166,7 +166,7 @@ def update(
             return {"changed": False, "before": None, "after": there}
         return {"changed": bool(_different(before, there)), "before": before, "after": there}
     ours = memory or Memory(before=before, then=stamp)
-    # In the log before anything is changed, so that whoever has to repair it by hand knows what to repair it to.
+    # Logged before the change, so that a person can restore the settings by hand.
     log.info("Changing %s. Settings before the change: %s", described(name), one_line(repr(before), 600))
     remember(ours)
     expected = {**there, **wanted}
@@ -177,7 +177,7 @@ def update(
         if not is_uncertain(error):
             remember(memory)
             raise
-        problem = error  # it may have been carried out all the same: the event itself tells
+        problem = error  # the write may have been applied: read the event to find out
     after, wrote = yield from _read_back(cloud, name, expected)
     if after is None or _different(after, expected):
         raise problem or _not_taken(name, before, after, expected)
@@ -194,12 +194,12 @@ def delete(
     remember: Callable[[Memory | None], None] = lambda memory: None,
     retried: bool = False,
 ) -> Flow[Change]:
-    """Delete an event, and see that it is gone.
+    """Delete an event, and verify that it no longer exists.
 
-    :param memory: what an earlier try remembered: it was there, and was about to be deleted.
-    :param remember: called before it is deleted.
-    :param retried: whether there was an earlier try, for the error.
-    :raises SyncFailed: if there is none, unless that is ignored; and if it is still there afterwards.
+    :param memory: memory of a previous try that was about to delete the event.
+    :param remember: called before the deletion.
+    :param retried: there was a previous try; for the error.
+    :raises SyncFailed: if the event does not exist, unless that is ignored; or if it still exists afterwards.
     """
     event = yield from find_event(cloud, name)
     if event is None:
@@ -221,7 +221,7 @@ def delete(
         if is_uncertain(error):
             if not (yield from _is_gone(cloud, name)):
                 raise
-        # Missing now: an attempt whose reply was lost has deleted it.
+        # Missing now: an attempt whose reply was lost deleted it.
         elif isinstance(error, ApiError) and may_be_missing(error):
             if not is_missing(error, NO_SUCH_EVENT) and (yield from find_event(cloud, name)) is not None:
                 raise not_proven_missing(error, f'The event "{name}" still exists.') from None
@@ -237,7 +237,7 @@ def delete(
 
 
 def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
-    """Return whether it certainly is; where that can't be told, the error of the deletion is the one to tell."""
+    """Return whether the event is proven missing. If unknown, the caller raises the error of the deletion."""
     try:
         return (yield from find_event(cloud, name)) is None
     except CloudSyncError:
@@ -247,9 +247,9 @@ def _is_gone(cloud: Cloud, name: str) -> Flow[bool]:
 def _is_as_left(
     name: str, memory: Memory, there: dict[str, Any], stamp: int | None, wanted: Settings
 ) -> bool:
-    """Return whether an event is as an earlier try left it, so that what that try found is what was there before.
+    """Return whether an event is as a previous try left it, so that the memory of that try is valid.
 
-    :raises SyncFailed: if it is neither as that try found it nor as it should have left it.
+    :raises SyncFailed: if the event is neither as that try found it nor as it should have left it.
     """
     found = memory.before or {}
     wrong = _different(there, {**found, **wanted})
@@ -273,7 +273,7 @@ def _is_since(event: Event, since: float) -> bool:
 
 
 def _with_subscribers(cloud: Cloud, name: str, error: CloudSyncError) -> Flow[CloudSyncError]:
-    """The refusal of a deletion, with the secrets that are in its way where that is what it is."""
+    """Return the error of a refused deletion, with the secrets that subscribe to the event."""
     if not isinstance(error, ApiError) or error.status not in (400, 409):
         return error
     try:
@@ -289,7 +289,7 @@ def _with_subscribers(cloud: Cloud, name: str, error: CloudSyncError) -> Flow[Cl
 
 
 def _read_back(cloud: Cloud, name: str, expected: Settings) -> Flow[tuple[dict[str, Any] | None, int | None]]:
-    """The settings as the service has them, and its stamp; asked for a few times if they are not as expected."""
+    """Return settings and ``update_time`` of an event. Repeat the read if they differ from the expected ones."""
     found: dict[str, Any] | None = None
     stamp: int | None = None
     for attempt in range(_READS):
@@ -303,12 +303,12 @@ def _read_back(cloud: Cloud, name: str, expected: Settings) -> Flow[tuple[dict[s
 
 
 def _stamp(event: Event) -> int | None:
-    """When it was changed last, in ms: tells whether somebody has changed it since."""
+    """Return the time of the last change, in ms."""
     return ms_or_none(event.get("update_time"))
 
 
 def _different(there: Settings, wanted: Settings) -> list[str]:
-    """The names of the settings that are not as wanted. The order of event types means nothing."""
+    """Return the names of settings that differ. The order of event types is ignored."""
     return [name for name, value in wanted.items() if not _is_as(there.get(name), value)]
 
 
@@ -321,7 +321,7 @@ def _is_as(there: Any, wanted: Any) -> bool:
 
 
 def described(name: str) -> str:
-    """An event, in a sentence."""
+    """Return an event for a message."""
     return f'CSMS event notification "{name}"'
 
 
@@ -333,7 +333,7 @@ def _missing(cloud: Cloud, name: str, perhaps: str = "") -> SyncFailed:
 
 
 def _not_taken(name: str, before: Settings | None, after: Settings | None, expected: Settings) -> SyncFailed:
-    """The service said yes, and the event is not as asked."""
+    """Return the error of a write that was accepted but not applied."""
     if after is None:
         return SyncFailed(f"{described(name)} does not exist after an accepted write.")
     wrong = "; ".join(

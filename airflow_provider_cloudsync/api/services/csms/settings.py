@@ -36,7 +36,7 @@ _NOTIFICATION = {"target_type": 64, "target_id": 512, "target_name": 512}
 
 
 class Notification(TypedDict):
-    """Where messages go. The only type known to work is ``SMN``: ``target_id`` is the topic's URN then."""
+    """Destination of messages. Only type ``SMN`` is known to work; ``target_id`` is the URN of the topic."""
 
     target_type: str
     target_id: str
@@ -44,7 +44,7 @@ class Notification(TypedDict):
 
 
 def checked_name(name: Any) -> str:
-    """An event's name: 1 to 64 letters, digits, underscores and hyphens. It stands in the path."""
+    """Return a checked event name: 1 to 64 letters, digits, underscores and hyphens. Part of the path."""
     text = number_as_text(name)
     if is_id(text):
         return str(text)
@@ -58,7 +58,7 @@ def checked_settings(
 ) -> dict[str, Any]:
     """Return the checked settings without those that are None.
 
-    :raises InvalidParameter: for what the service would refuse, and for what it would take and never deliver.
+    :raises InvalidParameter: for settings that the service refuses, or accepts but never delivers.
     """
     settings: dict[str, Any] = {}
     if state is not None:

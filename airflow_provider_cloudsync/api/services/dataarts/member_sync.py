@@ -1,7 +1,7 @@
-"""DataArts Studio: member sync tasks, which bring the members of a workspace into an MRS or DWS cluster.
+"""DataArts Studio: wait for member sync tasks, which copy the members of a workspace into an MRS or DWS cluster.
 
-They can only be watched: runs start from the task's schedule or from the console, and no API starts one. A task shows
-the state and the start time of its last run, so an old success looks like a new one but for ``sync_time``.
+No API starts a run: runs start from the task's schedule or from the console. A task shows the state and the start time
+of its last run, so only ``sync_time`` distinguishes a new success from an old one.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def member_sync_target(
     if_unscheduled: str = "warn",
     settle: float = STATE_LAG,
 ) -> dict[str, Any]:
-    """What to watch, checked.
+    """Return the checked target of a wait.
 
-    :param synced_after: only a run that started then or later counts; None: the last one, whenever it was.
-    :param if_unscheduled: ``warn`` or ``fail`` where the task's schedule is off, so that no run comes by itself.
+    :param synced_after: earliest start of a run to accept; None: accept the last run at any time.
+    :param if_unscheduled: ``warn`` or ``fail`` if the task's schedule is off, so that no run starts by itself.
     :param settle: seconds by which ``sync_status`` may lag behind ``sync_time``.
     """
     return {
@@ -80,7 +80,7 @@ class MemberSyncSeen:
 
     :param sync_status: in capitals.
     :param sync_time: start of the last run; see `airflow_provider_cloudsync.api.times.ServiceTime`.
-    :param clock: the service's.
+    :param clock: clock of the service at the reply.
     """
 
     sync_status: str
@@ -119,7 +119,7 @@ def _usable(page: TaskPage, zone_ms: int | None) -> dict[str, MemberSyncSeen]:
 
 @dataclass(frozen=True, slots=True)
 class MemberSync:
-    """A member sync task, as something to wait for."""
+    """Waits for a member sync task."""
 
     name: str = "dataarts"
     min_poll_interval: float = 2.0
@@ -141,7 +141,7 @@ class MemberSync:
     def observe_all(
         self, cloud: Cloud, group: str, keys: Sequence[str]
     ) -> Flow[dict[str, MemberSyncSeen | CloudSyncError]]:
-        """By pages of the list, as long as these are fewer calls than to ask for each task."""
+        """Poll pages of the list while that needs fewer calls than one call per task."""
         found: dict[str, MemberSyncSeen | CloudSyncError] = {}
         missing = list(keys)
         read, pages_left = 0, 1
@@ -151,7 +151,7 @@ class MemberSync:
             except ApiError as error:
                 if not read or error.status not in POSITION_REFUSED:
                     raise
-                break  # The offset is behind the last row, and no total said so.
+                break  # The offset is behind the last row, and the service states no total.
             pages_left = page.pages_left
             seen = _usable(page, cloud.service_zone_ms)
             if not seen.keys() - found.keys():
@@ -165,12 +165,12 @@ class MemberSync:
                 found[key] = _seen(task, clock, cloud.service_zone_ms)
             except (ApiError, UnreadableReply) as error:
                 if isinstance(error, Throttled | CredentialsRejected):
-                    raise  # it is about all of them
+                    raise  # applies to all tasks
                 found[key] = error
         return found
 
     def learn(self, ticket: Ticket, seen: MemberSyncSeen) -> Ticket:
-        """The run that was seen under way, and what its time is compared with."""
+        """Store the time of the active run, and the clock that it is compared with."""
         baseline, time = ticket.baseline, seen.sync_time
         if seen.sync_status == "SYNCING" and time is not None and baseline.get(RAN_KEY) != time:
             baseline = {**baseline, RAN_KEY: time}
@@ -205,7 +205,7 @@ class MemberSync:
             )
         if status in _ENDED and fresh.counts:
             lag = float(ticket.target.get("settle", STATE_LAG))
-            # A run that was seen under way has written its state since.
+            # The state of a run that a poll saw running is newer than that poll.
             ran = seen.sync_time is not None and ticket.baseline.get(RAN_KEY) == seen.sync_time
             settled = ran or seen.sync_time is None
             hold = 0.0 if settled else lag_left(lag, seen.sync_time, seen.clock, now)

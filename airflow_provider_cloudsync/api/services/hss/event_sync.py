@@ -1,8 +1,8 @@
-"""HSS: synchronizing the protection events of container clusters.
+"""HSS: synchronize the protection events of container clusters.
 
-The service says no more of a synchronization than that its task was created (``synched``, spelled so). The one trace
-that it leaves is ``last_update_time`` of the list of events, which moves even where no event came. That list bears five
-calls a minute from one user or one address, so each look is one short page, and all looks of a process take turns.
+The reply to a start only states that a task was created (``synched``). The only visible result is ``last_update_time``
+of the event list, which changes even without new events. The list allows five calls per minute from one user or one
+address, so each poll reads one short page, and all polls of a process share a rate limiter.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from airflow_provider_cloudsync.api.times import (
 from airflow_provider_cloudsync.exceptions import CloudSyncError, SyncFailed
 
 _CONSOLE = Console("the HSS console, under Container Clusters", SERVICE, "hss2")
-#: Nothing shows a run, so a start whose reply was lost is not looked for.
+#: No API shows a run, so there is no search for a start whose reply was lost.
 _SETTLE = 0.0
 
 
 def events_target(
     *, cluster_id: str | None = None, enterprise_project_id: str | None = None
 ) -> dict[str, Any]:
-    """What to synchronize, checked.
+    """Return the checked target of a synchronization.
 
-    :param cluster_id: None: every cluster of the enterprise project.
-    :param enterprise_project_id: None: the connection's; ``0`` is the default one, ``all_granted_eps`` stands for all.
+    :param cluster_id: None: all clusters of the enterprise project.
+    :param enterprise_project_id: None: that of the connection; ``0``: the default one; ``all_granted_eps``: all.
     """
     return {
         "cluster_id": None if cluster_id is None else identifier(cluster_id, "cluster_id"),
@@ -64,9 +64,9 @@ def events_target(
 def events_watch_target(
     *, cluster_id: str | None = None, enterprise_project_id: str | None = None, updated_after: Any
 ) -> dict[str, Any]:
-    """What to watch, checked.
+    """Return the checked target of a wait for an update.
 
-    :param updated_after: only an update at that time or later counts; None: any.
+    :param updated_after: earliest update to accept; None: any.
     """
     after = None if updated_after is None else epoch_ms(updated_after, "updated_after")
     return {
@@ -77,10 +77,10 @@ def events_watch_target(
 
 @dataclass(frozen=True, slots=True)
 class UpdateSeen:
-    """State of the list of events at one poll.
+    """State of the event list at one poll.
 
-    :param time: of the last update; see `airflow_provider_cloudsync.api.times.ServiceTime`.
-    :param clock: the service's.
+    :param time: time of the last update; see `airflow_provider_cloudsync.api.times.ServiceTime`.
+    :param clock: clock of the service at the reply.
     """
 
     time: ServiceTime = None
@@ -89,10 +89,10 @@ class UpdateSeen:
 
 @dataclass(frozen=True, slots=True)
 class EventSync:
-    """Synchronizing protection events, as something to start and to wait for."""
+    """Starts a synchronization of protection events and waits for its end."""
 
     name: str = "hss"
-    #: Five looks a minute would bear 12 s; somebody else may look, too.
+    #: The rate limit allows a poll every 12 s; other clients may use it, too.
     min_poll_interval: float = 15.0
     console: Console = _CONSOLE
 
@@ -120,7 +120,7 @@ class EventSync:
         return Progress(Phase.SUCCEEDED, "HSS does not show whether a sync is running. This one can start.")
 
     def is_satisfied_by_running(self, target: Target, seen: UpdateSeen) -> bool:
-        return False  # the service does not show what runs
+        return False  # HSS does not show running synchronizations
 
     def baseline(self, target: Target, seen: UpdateSeen) -> Mapping[str, Any]:
         return {"last_update_time": seen.time, "date": seen.clock.now}
@@ -139,7 +139,7 @@ class EventSync:
         return False
 
     def has_started(self, ticket: Ticket, seen: UpdateSeen) -> bool:
-        return False  # the list moves by itself, too: that it moved does not show that a start was accepted
+        return False  # the list also changes by itself, so a change does not prove an accepted start
 
     def would_be_visible(self, ticket: Ticket) -> bool:
         return False
