@@ -439,7 +439,9 @@ def test_a_clock_that_is_set_does_not_extend_a_wait(jump) -> None:
 
         @now.setter
         def now(self, value: float) -> None:
-            steady.now += value - clock.now + 1e-6  # a clock that moves, also where the difference is lost in rounding
+            steady.now += (
+                value - clock.now + 1e-6
+            )  # a clock that moves, also where the difference is lost in rounding
             clock.now = value
             if len(service.looks) >= service.jump_at:
                 service.jump_at = 10**9
@@ -564,7 +566,9 @@ def test_an_interrupted_wait_keeps_the_end_that_it_had_at_the_beginning() -> Non
 
         @now.setter
         def now(self, value: float) -> None:
-            steady.now += value - clock.now + 1e-6  # a clock that moves, also where the difference is lost in rounding
+            steady.now += (
+                value - clock.now + 1e-6
+            )  # a clock that moves, also where the difference is lost in rounding
             clock.now = value
 
     cloud = Cloud(KeyPair("ak", "sk"), clock, monotonic=steady)
