@@ -25,7 +25,7 @@ QUICK = {
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
 }
 
-ACCEPTED = "accepted (request id"
+ACCEPTED = "accepted (request ID"
 TAKEN_UP = "Resuming the sync of a previous try"
 UNKNOWN = "Reply to the start was lost"
 IN_THE_WAY = "another run is active. Starting after it has ended"
@@ -43,7 +43,7 @@ EXPECTED = {
     "request_lost": ("success", 1, 1, [UNKNOWN, "No run was started. Sending the start again"]),
     "marked_failed": ("failed", 1, 1, ["Wait stopped", GOES_ON]),
     "marked_success": ("success", 1, 1, ["Wait stopped", GOES_ON]),
-    "killed_by_user": ("failed", 1, 1, ["The task was ended", GOES_ON]),
+    "killed_by_user": ("failed", 1, 1, ["Task terminated", GOES_ON]),
     "cleared": ("success", 2, 1, [TAKEN_UP]),
     "green_then_cleared": ("success", 2, 2, [ACCEPTED]),
     "failed_then_cleared": ("success", 2, 1, [GOES_ON, TAKEN_UP]),

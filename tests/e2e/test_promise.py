@@ -14,7 +14,7 @@ EXPECTED = {
     "anew": ("success", 2, "deferred", 2, ["accepted"]),
     "killed": ("success", 2, "blocking", 1, ["Resuming the sync of a previous try"]),
     "overdue": ("failed", 1, "deferred", 1, ["Timed out after", "A run in the cloud continues"]),
-    "one_of_two": ("failed", 1, "deferred", 1, ["1 of 2 accounts", '"bad"', "credentials expired"]),
+    "one_of_two": ("failed", 1, "deferred", 1, ["1 of 2 AWS accounts", "bad: ", "credentials expired"]),
     "nobody": ("failed", 1, "blocking", 0, ["COC has no account"]),
     "not_created": ("failed", 1, "blocking", 0, ["synched: false"]),
     "rescheduled": ("success", 1, "rescheduled", 0, ["Waiting for a run that starts at", "succeeded"]),
