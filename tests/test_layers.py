@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -315,3 +316,27 @@ def test_files_stay_small() -> None:
     sizes = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files()}
     assert {name: size for name, size in sizes.items() if size > 400} == {}
     assert not [name for name in sizes if name.split(".")[-1] in ("utils", "helpers", "base", "common")]
+
+
+def documented_and_real(path: Path) -> Iterator[tuple[str, set[str], set[str]]]:
+    """Each function and class, with the parameters that its docstring names, and those that it has."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        functions = [node] if not isinstance(node, ast.ClassDef) else []
+        real: set[str] = set()
+        for each in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                real.add(each.target.id)
+            elif isinstance(each, ast.FunctionDef) and each.name == "__init__":
+                functions.append(each)
+        for function in functions:
+            found = function.args
+            several = [each for each in (found.vararg, found.kwarg) if each]
+            real |= {each.arg for each in (*found.posonlyargs, *found.args, *found.kwonlyargs, *several)}
+        yield node.name, set(re.findall(r":param (\w+):", ast.get_docstring(node) or "")), real
+
+
+@pytest.mark.parametrize("path", files(), ids=name_of)
+def test_docstrings_name_parameters_that_exist(path: Path) -> None:
+    assert {name: gone for name, named, real in documented_and_real(path) if (gone := named - real)} == {}

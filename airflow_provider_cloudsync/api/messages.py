@@ -208,7 +208,7 @@ class SingleFlight:
     :param make: makes the flow; called only where it has to run.
     :param max_age: seconds that an earlier result may be old, to be taken instead. Errors are never kept.
     :param wait: seconds from now at which the asker wants the result at the latest. It may come sooner.
-    :param still: whether an earlier result may be taken, for results that know their own end; `max_age` says nothing
+    :param is_fresh: whether an earlier result may be taken, for results that know their own end; `max_age` says nothing
         then.
     :param max_wait: seconds to wait for a run that another asker began, even one that is under way; after that,
         `PENDING` is sent. None: until it ends. An asker whose own flow runs waits for its end.

@@ -51,7 +51,7 @@ class BlockingSingleFlight:
     ) -> Any:
         """What `work` returns, or what it returned not more than `max_age` seconds ago.
 
-        :param still: whether what it returned may be taken, instead of the age.
+        :param is_fresh: whether what it returned may be taken, instead of the age.
         :param max_wait: seconds to wait while another thread works; then `NOTHING` is returned. None: until it ends.
         :param end: time at which that wait ends at the latest.
         """
@@ -181,7 +181,7 @@ class AsyncSingleFlight:
         """What `work` returns or raises.
 
         :param max_age: seconds since it began that a result may be old, to be taken.
-        :param still: whether an earlier result may be taken, instead of its age.
+        :param is_fresh: whether an earlier result may be taken, instead of its age.
         :param wait: seconds from now at which the result is wanted. It comes sooner where another wants it sooner.
         """
         found = self.known(key, max_age, is_fresh)

@@ -113,8 +113,8 @@ def run(flow: Flow[T], send: Send | None = None, end: float = math.inf) -> T:
                 message = flow.throw(error)
             else:
                 message = flow.send(result)
-    except StopIteration as end:
-        value: T = end.value
+    except StopIteration as finished:
+        value: T = finished.value
         return value
     finally:
         flow.close()

@@ -221,7 +221,7 @@ def lost(
 
     :param error: the library's.
     :param sent: whether the request may have left.
-    :param lasting: whether trying again can't help.
+    :param permanent: whether another attempt cannot help.
     :param reason: what went wrong, if that is known; else it is taken from the error.
     :param proxied: whether a proxy is on the way: then it may be the cause until the request has left.
     """

@@ -26,7 +26,7 @@ def session(
 ) -> requests.Session:
     """A requests session that authenticates each request and follows no redirect.
 
-    :param authorize: adds the proof to a request, or refuses its URL.
+    :param authenticate: adds the credentials to a request, or refuses its URL.
     :param exchange: decides whether and how often a request that carries the proof is sent.
     """
     import requests

@@ -423,6 +423,28 @@ def test_an_end_that_is_not_confirmed_by_the_deadline_is_a_timeout_that_tells_it
         wait(service, clock, deadline=clock.now + 10)
 
 
+@dataclass
+class BothClocks:
+    """A clock that is set, and a steady one that goes on together with it."""
+
+    clock: Clock
+    steady: Clock
+
+    @property
+    def now(self) -> float:
+        return self.clock.now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        # It moves also where the difference is lost in rounding.
+        self.steady.now += value - self.clock.now + 1e-6
+        self.clock.now = value
+        self.moved()
+
+    def moved(self) -> None:
+        """Called after each move."""
+
+
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
 def test_a_clock_that_is_set_does_not_extend_a_wait(jump) -> None:
     """The wait is bounded by a clock that never goes back as well."""
@@ -430,19 +452,8 @@ def test_a_clock_that_is_set_does_not_extend_a_wait(jump) -> None:
     service = Scripted(clock)
     service.jump_at = 5
 
-    class Both:
-        """Both clocks go on together, but for the jump."""
-
-        @property
-        def now(self) -> float:
-            return clock.now
-
-        @now.setter
-        def now(self, value: float) -> None:
-            steady.now += (
-                value - clock.now + 1e-6
-            )  # a clock that moves, also where the difference is lost in rounding
-            clock.now = value
+    class Jumping(BothClocks):
+        def moved(self) -> None:
             if len(service.looks) >= service.jump_at:
                 service.jump_at = 10**9
                 clock.now += jump
@@ -451,7 +462,7 @@ def test_a_clock_that_is_set_does_not_extend_a_wait(jump) -> None:
     began = steady.now
     ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
     with pytest.raises(WaitTimedOut):
-        drive(until_done(cloud, service, ticket, deadline=clock.now + 100), Both())
+        drive(until_done(cloud, service, ticket, deadline=clock.now + 100), Jumping(clock, steady))
     assert steady.now - began <= 100.1
 
 
@@ -559,24 +570,13 @@ def test_an_interrupted_wait_keeps_the_end_that_it_had_at_the_beginning() -> Non
     clock, steady = Clock(), Clock()
     service = Scripted(clock)
 
-    class Both:
-        @property
-        def now(self) -> float:
-            return clock.now
-
-        @now.setter
-        def now(self, value: float) -> None:
-            steady.now += (
-                value - clock.now + 1e-6
-            )  # a clock that moves, also where the difference is lost in rounding
-            clock.now = value
-
     cloud = Cloud(KeyPair("ak", "sk"), clock, monotonic=steady)
     ticket = Ticket(service.name, {}, Stage.WATCHING, clock.now)
     state, began, deadline = WaitState(ticket), steady.now, clock.now + 100
     first = until_done(cloud, service, ticket, deadline=deadline, pause_at=clock.now + 40, state=state)
-    assert drive(first, Both()).phase is Phase.RUNNING
+    both = BothClocks(clock, steady)
+    assert drive(first, both).phase is Phase.RUNNING
     clock.now -= 3600
     with pytest.raises(WaitTimedOut):
-        drive(until_done(cloud, service, ticket, deadline=deadline, state=state), Both())
+        drive(until_done(cloud, service, ticket, deadline=deadline, state=state), both)
     assert steady.now - began <= 100.1

@@ -19,17 +19,12 @@ from tests.support.certificates import make_certificate
 from tests.support.raw_server import Peer, Script
 from tests.support.wire_drivers import (
     QUICK,
-    _no_kept_session,
     answers,
-    drive,
     http,
     one,
     raw_reply,
-    serve,
     several,
 )
-
-__all__ = ["_no_kept_session", "drive", "serve"]
 
 REPLY = raw_reply(b"kept")
 Ending = Callable[[Peer], None]

@@ -44,19 +44,14 @@ from tests.support.wire_drivers import (
     UNREADABLE,
     Drive,
     Start,
-    _no_kept_session,
     answers,
-    drive,
     http,
     one,
     outcome,
     raw_reply,
-    serve,
     several,
     silent,
 )
-
-__all__ = ["_no_kept_session", "drive", "serve"]
 
 # --- what comes back -----------------------------------------------------------------------------------------------
 

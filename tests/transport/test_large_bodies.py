@@ -19,9 +19,12 @@ from airflow_provider_cloudsync.api.services.dataarts import calls as dataarts_c
 from airflow_provider_cloudsync.exceptions import TransportError
 from airflow_provider_cloudsync.transport import asynchronous, drivers, responses
 from tests.support.raw_server import Peer, Script
-from tests.support.wire_drivers import _no_kept_session, answers, drive, http, one, raw_reply, serve
-
-__all__ = ["_no_kept_session", "drive", "serve"]
+from tests.support.wire_drivers import (
+    answers,
+    http,
+    one,
+    raw_reply,
+)
 
 LARGE = json.dumps(["x" * 100] * 3000).encode()
 ERROR = raw_reply(b'{"error_code": "X.1", "error_msg": "m", "more": "' + b"y" * 100_000 + b'"}', "503 Busy")

@@ -15,18 +15,13 @@ from airflow_provider_cloudsync.transport import reply_parser
 from airflow_provider_cloudsync.transport.reply_parser import MalformedReply, ReplyParser
 from tests.support.raw_server import Peer
 from tests.support.wire_drivers import (
-    _no_kept_session,
     answers,
-    drive,
     http,
     one,
     outcome,
     raw_reply,
-    serve,
     several,
 )
-
-__all__ = ["_no_kept_session", "drive", "serve"]
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BODY = b'{"a": 1}'

@@ -12,8 +12,13 @@ import pytest
 from airflow_provider_cloudsync.api.messages import Batched, Flow, HttpSettings, Pause, SingleFlight
 from airflow_provider_cloudsync.exceptions import TransportError
 from airflow_provider_cloudsync.transport import drivers
-from tests.support.raw_server import Peer
-from tests.support.wire_drivers import answers, http, raw_reply, silent
+from tests.support.raw_server import Peer, Script
+from tests.support.wire_drivers import (
+    answers,
+    http,
+    raw_reply,
+    silent,
+)
 from tests.support.wire_drivers import drive as drive
 from tests.support.wire_drivers import serve as serve
 
@@ -80,19 +85,24 @@ def test_it_is_no_matter_where_there_is_a_reply(serve, drive, message, limit) ->
     assert drive(ask(message(serve(answers(raw_reply())).url, limit))) == 200
 
 
+def answers_after(event: threading.Event) -> Script:
+    """Reply to one request when an event is set."""
+
+    def script(peer: Peer) -> None:
+        peer.read()
+        event.wait(10)
+        peer.send(raw_reply())
+        peer.until_the_client_closes()
+
+    return script
+
+
 @each_message
 @pytest.mark.parametrize("other", [None, 30.0])
 def test_one_read_serves_who_has_more_time(serve, message, other) -> None:
     """The read goes on after the first asker has left, and is the only one."""
     left = threading.Event()
-
-    def late(peer: Peer) -> None:
-        peer.read()
-        left.wait(10)
-        peer.send(raw_reply())
-        peer.until_the_client_closes()
-
-    server = serve(late)
+    server = serve(answers_after(left))
 
     async def hasty() -> None:
         with pytest.raises(TransportError, match=CUT):
@@ -111,14 +121,7 @@ def test_one_read_serves_who_has_more_time(serve, message, other) -> None:
 def test_a_thread_waits_no_longer_for_another_one(serve) -> None:
     """Such as for its sign-in, which goes on."""
     left = threading.Event()
-
-    def late(peer: Peer) -> None:
-        peer.read()
-        left.wait(10)
-        peer.send(raw_reply())
-        peer.until_the_client_closes()
-
-    server = serve(late)
+    server = serve(answers_after(left))
     results: list[Any] = []
     asked = threading.Event()
 

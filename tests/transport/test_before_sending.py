@@ -22,18 +22,13 @@ from tests.support.wire_drivers import (
     QUICK,
     Drive,
     Start,
-    _no_kept_session,
     answers,
-    drive,
     http,
     one,
     outcome,
     raw_reply,
-    serve,
     several,
 )
-
-__all__ = ["_no_kept_session", "drive", "serve"]
 
 #: On Linux; other systems send the pieces by themselves.
 TCP_CORK = getattr(socket, "TCP_CORK", socket.TCP_NODELAY)
