@@ -107,10 +107,9 @@ class Cloud:
     @property
     def scope(self) -> str:
         """Return the key under which two tasks share a reply: identity, endpoints, project and HTTP settings."""
-        made = self._cache
-        if not made.scope:
-            made.scope = self._scope()
-        return made.scope
+        if not self._cache.scope:
+            self._cache.scope = self._scope()
+        return self._cache.scope
 
     def _scope(self) -> str:
         within = (
@@ -122,7 +121,7 @@ class Cloud:
 
     def until(self, deadline: float) -> Cloud:
         """Return a copy whose attempts all begin before the deadline (seconds since the epoch)."""
-        return self.answered_by(deadline)._with_max_queue_wait(give_up_at=deadline)
+        return self.answered_by(deadline)._copy(give_up_at=deadline)
 
     def answered_by(self, deadline: float) -> Cloud:
         """Return a copy whose polls end `ANSWER_TIME` after the deadline, or after now if that is later.
@@ -130,25 +129,23 @@ class Cloud:
         :param deadline: seconds since the epoch.
         """
         left = max(deadline - self.clock(), 0.0)
-        return self._with_max_queue_wait(answer_by=self.elapsed() + left + ANSWER_TIME)
+        return self._copy(answer_by=self.elapsed() + left + ANSWER_TIME)
 
     def once(self, *, max_queue_wait: float | None = None) -> Cloud:
         """Return a copy without retries, for callers that retry themselves."""
         max_queue_wait = self.max_queue_wait if max_queue_wait is None else max_queue_wait
         if self.fresh or any(each is not None for each in (self.give_up_at, self.answer_by)):
-            return self._with_max_queue_wait(attempts=1, max_queue_wait=max_queue_wait)
+            return self._copy(attempts=1, max_queue_wait=max_queue_wait)
         # One copy for all waits of a connection.
-        made = self._cache
-        known = made.once.get(max_queue_wait)
+        copies = self._cache.once
+        known = copies.get(max_queue_wait)
         if known is None:
-            known = made.once[max_queue_wait] = self._with_max_queue_wait(
-                attempts=1, max_queue_wait=max_queue_wait
-            )
+            known = copies[max_queue_wait] = self._copy(attempts=1, max_queue_wait=max_queue_wait)
         return known
 
     def uncached(self) -> Cloud:
         """Return a copy that ignores cached results."""
-        return self._with_max_queue_wait(fresh=True)
+        return self._copy(fresh=True)
 
     @property
     def time_to_answer(self) -> float | None:
@@ -159,7 +156,7 @@ class Cloud:
         """Return seconds of a monotonic clock, where there is one."""
         return (self.monotonic or self.clock)()
 
-    def _with_max_queue_wait(self, **changes: Any) -> Cloud:
+    def _copy(self, **changes: Any) -> Cloud:
         other = replace(self, **changes)
         object.__setattr__(other, "_cache", self._cache)
         return other

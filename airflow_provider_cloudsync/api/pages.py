@@ -223,8 +223,8 @@ def _read(cloud: Cloud, request: Request, reading: _Reading) -> Flow[None]:
     """Read all pages once."""
     listing = reading.listing
     if not listing.position:
-        signed = yield from _read_by_marker(cloud, request, reading, None)
-        reading.ended = signed or not _is_page_size(len(reading.found), listing)
+        proven = yield from _read_by_marker(cloud, request, reading, None)
+        reading.ended = proven or not _is_page_size(len(reading.found), listing)
         return
     while True:
         # Of the rows that are known: a repeated row must not make the next page begin too late.
@@ -258,10 +258,10 @@ def _is_end(cloud: Cloud, request: Request, reading: _Reading, *, is_empty: bool
     """
     listing = reading.listing
     doubtful = not is_empty or reading.is_short or reading.is_uncounted
-    signed = is_empty or reading.steps > 1
+    proven = is_empty or reading.steps > 1
     if listing.marked and reading.last and doubtful:
-        signed = (yield from _read_by_marker(cloud, request, reading, reading.last)) or signed
-    if signed:
+        proven = (yield from _read_by_marker(cloud, request, reading, reading.last)) or proven
+    if proven:
         return True
     found = len(reading.found)
     if found > listing.least:

@@ -137,7 +137,7 @@ async def asend(session: Session, request: HttpRequest) -> Response:
             if connections.locked():
                 await connections.acquire()
                 # It is not to be sent with no time left for its reply.
-                deadline.begin_anew(in_all, first)
+                deadline.restart(in_all, first)
             else:
                 await connections.acquire()  # without a turn of the loop
             try:
@@ -269,21 +269,21 @@ async def _read(
     body: Body,
     deadline: Deadline,
     slot: _Slot,
-    max_queue_wait: float,
+    idle_timeout: float,
     in_all: float,
 ) -> None:
     while not body.truncated:
-        deadline.move(max_queue_wait)
+        deadline.move(idle_timeout)
         chunk = await content.read(CHUNK)
         if not chunk and content.at_eof():
             return
         body.add(chunk)
         if body.size > LARGE and not slot.is_taken:
             # What is not read stays with the server meanwhile. That is not the server's time.
-            deadline.begin_anew(in_all, in_all)
+            deadline.restart(in_all, in_all)
             await slot.take()
             # Others wait for the slot, so the rest must not trickle in.
-            deadline.begin_anew(max_queue_wait, max_queue_wait)
+            deadline.restart(idle_timeout, idle_timeout)
 
 
 def _is_disconnected(error: Exception) -> bool:

@@ -60,8 +60,8 @@ class BlockingSingleFlight:
             return work()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        max_queue_wait = min(math.inf if max_wait is None else max_wait, end - self._clock())
-        if not lock.acquire(timeout=min(max(max_queue_wait, 0.0), threading.TIMEOUT_MAX)):
+        longest = min(math.inf if max_wait is None else max_wait, end - self._clock())
+        if not lock.acquire(timeout=min(max(longest, 0.0), threading.TIMEOUT_MAX)):
             return NOTHING
         try:
             began = self._clock()

@@ -62,7 +62,7 @@ def authorities(http_settings: HttpSettings, request: HttpRequest | str) -> str 
 
 
 def ssl_context(authorities: str | bool) -> ssl.SSLContext | bool:
-    """What asyncio wants for `authorities`; made anew when the file changes."""
+    """Return the TLS context of `authorities` for asyncio; a new one after the file has changed."""
     if isinstance(authorities, bool):
         return authorities
     return _ssl_context(authorities, os.stat(authorities).st_mtime_ns)

@@ -71,9 +71,9 @@ class Deadline:
     def __init__(self, all_of: Deadlines, seconds: float, first: float) -> None:
         self._all = all_of
         self._is_over = False
-        self.begin_anew(seconds, first)
+        self.restart(seconds, first)
 
-    def begin_anew(self, seconds: float, first: float) -> None:
+    def restart(self, seconds: float, first: float) -> None:
         """As if it began now; for one that is never sooner than before."""
         now = self._all._loop.time()
         self._latest = now + seconds

@@ -83,16 +83,14 @@ def ended(caplog, capfd) -> Callable[[Callable[[], Any]], Ended]:
     return ended
 
 
-def operate(world: Any, job: Job, mode: str, max_queue_wait: float, context: Any = None) -> Any:
+def operate(world: Any, job: Job, mode: str, timeout: float, context: Any = None) -> Any:
     assert job.operator is not None
-    task = job.operator(
-        task_id="t", deferrable=mode == "deferred", timeout=max_queue_wait, poll_interval=EVERY
-    )
+    task = job.operator(task_id="t", deferrable=mode == "deferred", timeout=timeout, poll_interval=EVERY)
     return world.run(task, context)
 
 
-def watch(world: Any, job: Job, mode: str, max_queue_wait: float, monkeypatch: pytest.MonkeyPatch) -> Any:
-    more = {"task_id": "t", "timeout": max_queue_wait, "poke_interval": EVERY}
+def watch(world: Any, job: Job, mode: str, timeout: float, monkeypatch: pytest.MonkeyPatch) -> Any:
+    more = {"task_id": "t", "timeout": timeout, "poke_interval": EVERY}
     if mode != "rescheduled":
         return world.run(job.sensor(world, deferrable=mode == "deferred", **more))
 
@@ -103,7 +101,7 @@ def watch(world: Any, job: Job, mode: str, max_queue_wait: float, monkeypatch: p
         monkeypatch.setattr(drivers, "_rate_limiter", rate_limits.RateLimiter(clock=world.emulator.clock.now))
         return job.sensor(world, mode="reschedule", deferrable=False, **more)
 
-    return world.poke(anew, every=EVERY, at_most=max_queue_wait)
+    return world.poke(anew, every=EVERY, at_most=timeout)
 
 
 def patience_for(fault: Fault, place: str) -> float:
@@ -177,16 +175,16 @@ def tell_no_secret(world: Any, end: Ended) -> None:
 @pytest.mark.parametrize(("fault", "service", "place", "mode"), cases("look", JOBS, MODES))
 def test_while_it_is_waited_for(strike, ended, monkeypatch, fault, service, place, mode) -> None:
     """Operators, where there is one and it can wait so; else sensors."""
-    job, max_queue_wait = JOBS[service], patience_for(fault, place)
+    job, timeout = JOBS[service], patience_for(fault, place)
     ours = service in STARTABLE and mode != "rescheduled"
     # A triggerer has tokens of its own: they are revoked when it has looked once.
     looks = (job.looks if ours else 1) + fault.how.revokes
     after = (job.start, 1) if ours and not fault.how.revokes else (job.look, looks)
     world, fault_there = strike(fault, job.ours if ours else job.theirs, job.look, skip=looks, after=after)
     if ours:
-        end = ended(lambda: operate(world, job, mode, max_queue_wait))
+        end = ended(lambda: operate(world, job, mode, timeout))
     else:
-        end = ended(lambda: watch(world, job, mode, max_queue_wait, monkeypatch))
+        end = ended(lambda: watch(world, job, mode, timeout, monkeypatch))
     check(world, fault_there, end, fault, place)
     assert world.starts == int(ours)
     if end.how == "green":

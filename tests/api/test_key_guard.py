@@ -422,7 +422,7 @@ def test_threads_are_not_held_up_either(stage, threads):
     ended, outcomes = threads.meanwhile(
         blocking(stage, "hss"),
         [blocking(stage, name) for name in ("mrs", "csms", "iam", "mrs")],
-        max_queue_wait=5,
+        wait_for=5,
     )
     assert ended == 4
     assert all(isinstance(each, Reply) for each in outcomes)
@@ -432,7 +432,7 @@ def test_threads_wait_no_longer_than_their_deadline(stage, threads):
     stage.holds = lambda request: True
     more = {"give_up_at": START + 0.05}
     ended, outcomes = threads.meanwhile(
-        blocking(stage, "hss"), [blocking(stage, "hss", **more) for _ in range(5)], max_queue_wait=5
+        blocking(stage, "hss"), [blocking(stage, "hss", **more) for _ in range(5)], wait_for=5
     )
     assert ended == 5
     assert isinstance(outcomes[0], Reply)
@@ -444,7 +444,7 @@ def test_threads_with_a_wrong_key(stage, threads):
     stage.holds = lambda request: True
     stage.answer = lambda request: REFUSED
     _, errors = threads.meanwhile(
-        blocking(stage, "hss"), [blocking(stage, name) for name in list(HOSTS) * 4], max_queue_wait=0.3
+        blocking(stage, "hss"), [blocking(stage, name) for name in list(HOSTS) * 4], wait_for=0.3
     )
     assert {type(each) for each in errors} <= {CredentialsRejected, TransportError}
     assert len(stage.sent) == len({each.pieces()[1] for each in stage.sent}) <= 4
@@ -460,7 +460,7 @@ def test_threads_are_told_what_the_probe_was_answered_with(stage, threads, reply
     _, (own, *errors) = threads.meanwhile(
         blocking(stage, "mrs"),
         [blocking(stage, "mrs"), blocking(stage, "mrs", "/v2/{project_id}/others")],
-        max_queue_wait=0.3,
+        wait_for=0.3,
     )
     assert own.status == reply.status
     if len(stage.sent) == 1:  # a thread that came late sends a probe of its own

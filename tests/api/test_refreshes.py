@@ -36,7 +36,7 @@ def test_one_that_hangs_delays_only_who_renews(stage, site, way, driver, fault):
         stage.now = START + RENEWED
         stage.holds, site.wrong = site.is_sign_in, lambda request: fault
         first, *others = looks(stage, way, 21)
-        ended, outcomes = run.meanwhile(first, others, max_queue_wait=5)
+        ended, outcomes = run.meanwhile(first, others, wait_for=5)
         assert ended == 20
         assert kinds(outcomes) == {Reply}
         begun, *rest = sign_ins(site)[before:]

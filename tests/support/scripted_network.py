@@ -192,7 +192,7 @@ class Loop:
         return self._runner.run(main())
 
     def meanwhile(
-        self, first: Flow[Any], others: Iterable[Flow[Any]], *, max_queue_wait: float = 0.1
+        self, first: Flow[Any], others: Iterable[Flow[Any]], *, wait_for: float = 0.1
     ) -> tuple[int, list[Any]]:
         """Begin with one flow; when a request of it is held, begin the others, and then let it go.
 
@@ -232,14 +232,14 @@ class Threads:
         return self._stage.outcomes("blocking", flows)
 
     def meanwhile(
-        self, first: Flow[Any], others: Iterable[Flow[Any]], *, max_queue_wait: float = 0.1
+        self, first: Flow[Any], others: Iterable[Flow[Any]], *, wait_for: float = 0.1
     ) -> tuple[int, list[Any]]:
         flows = list(others)
         with ThreadPoolExecutor(len(flows) + 1) as pool:
             futures = [pool.submit(drivers.run, first)]
             self._stage.held.wait(10)
             futures += [pool.submit(drivers.run, flow) for flow in flows]
-            ended, _ = wait(futures[1:], timeout=max_queue_wait)
+            ended, _ = wait(futures[1:], timeout=wait_for)
             self._stage.let_go.set()
         return len(ended), [each.exception() or each.result() for each in futures]
 

@@ -60,7 +60,7 @@ class Obtained(NamedTuple):
 class _RefreshableCredentials:
     """Temporary credentials, or the rejection of a sign-in, which is stored so that no task retries it at once.
 
-    :param force: whether they were obtained because the previous ones were rejected.
+    :param after_rejection: whether they were obtained because the previous ones were rejected.
     :param accepted: whether a reply showed that they are valid.
     """
 
@@ -69,7 +69,7 @@ class _RefreshableCredentials:
     refresh_at: float = 0.0
     ends_at: float = 0.0
     refusal: CredentialsRejected | None = field(default=None, repr=False)
-    force: bool = False
+    after_rejection: bool = False
     accepted: bool = False
 
     def is_usable(self, now: float, unlike: HttpRequest | None) -> bool:
@@ -80,7 +80,7 @@ class _RefreshableCredentials:
         if unlike is None or not carries(unlike, self.credentials):
             return True
         # Rejected at once, like the previous ones: the cause is something else, such as the clock.
-        return self.force and not self.accepted and is_recent(self.at, now)
+        return self.after_rejection and not self.accepted and is_recent(self.at, now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,14 +168,14 @@ class SignIn(ABC):
         current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now
         )
-        return (yield from self._proof(current).authenticate(request, now))
+        return (yield from self._signing_credentials(current).authenticate(request, now))
 
     def send(self, request: HttpRequest, now: float, give_up_at: float | None = None) -> Flow[Response]:
         """Send a request as its credentials do: obtained keys can be locked like any others."""
         current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now
         )
-        credentials = self._proof(current)
+        credentials = self._signing_credentials(current)
         if not carries(request, credentials):  # refreshed meanwhile; the old ones may still be valid
             response: Response = yield request
             return response
@@ -188,9 +188,9 @@ class SignIn(ABC):
         current = yield from self._with_timeouts_of(request.http_settings)._refreshable(
             self.scope(request), now, unlike=request
         )
-        return not carries(request, self._proof(current))
+        return not carries(request, self._signing_credentials(current))
 
-    def _proof(self, current: _RefreshableCredentials) -> KeyPair | Token:
+    def _signing_credentials(self, current: _RefreshableCredentials) -> KeyPair | Token:
         """Return the credentials, set to sign as this connection is configured."""
         assert current.credentials is not None
         if isinstance(current.credentials, KeyPair):
@@ -208,7 +208,9 @@ class SignIn(ABC):
         for _ in range(2):  # a sign-in of another task may return rejected credentials
             current: _RefreshableCredentials = yield SingleFlight(
                 key,
-                lambda: self._sign_in(scope, force=unlike is not None, since=None if unlike is None else now),
+                lambda: self._sign_in(
+                    scope, after_rejection=unlike is not None, since=None if unlike is None else now
+                ),
                 is_fresh=lambda each: each.is_usable(now, unlike),
             )
             if current.refusal is not None or current.is_usable(now, unlike):
@@ -249,11 +251,11 @@ class SignIn(ABC):
         return placed
 
     def _sign_in(
-        self, scope: str, *, force: bool = False, since: float | None = None
+        self, scope: str, *, after_rejection: bool = False, since: float | None = None
     ) -> Flow[_RefreshableCredentials]:
         """Sign in. Without a recent success, one scope goes first; after a recent rejection, none does.
 
-        :param force: whether the previous credentials were rejected.
+        :param after_rejection: whether the previous credentials were rejected.
         :param since: time before which a success does not count; None: a recent one counts.
         """
         gate = ("sign-in of", *self._shared_by())
@@ -261,7 +263,7 @@ class SignIn(ABC):
         mine: list[_RefreshableCredentials] = []
 
         def attempt() -> Flow[_RefreshableCredentials]:
-            mine.append((yield from self._try(scope, force=force)))
+            mine.append((yield from self._try(scope, after_rejection=after_rejection)))
             return mine[0]
 
         def tells(each: _RefreshableCredentials) -> bool:
@@ -273,12 +275,12 @@ class SignIn(ABC):
         first: _RefreshableCredentials = yield SingleFlight(gate, attempt, is_fresh=tells)
         if first.refusal is not None or mine:
             return first
-        current = yield from self._try(scope, force=force)
+        current = yield from self._try(scope, after_rejection=after_rejection)
         if current.refusal is not None:
             yield SingleFlight(gate, lambda: _same(current), is_fresh=lambda each: each.refusal is not None)
         return current
 
-    def _try(self, scope: str, *, force: bool) -> Flow[_RefreshableCredentials]:
+    def _try(self, scope: str, *, after_rejection: bool) -> Flow[_RefreshableCredentials]:
         try:
             obtained = yield from beforehand(self.obtain(scope))
         except CredentialsRejected as refusal:
@@ -299,7 +301,7 @@ class SignIn(ABC):
             obtained.credentials,
             refresh_at=now + obtained.life - min(obtained.life * _AHEAD, _MOST_AHEAD),
             ends_at=now + obtained.life - min(obtained.life * _SPARE, _MOST_SPARE),
-            force=force,
+            after_rejection=after_rejection,
         )
 
 

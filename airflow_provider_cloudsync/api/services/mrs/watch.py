@@ -22,7 +22,7 @@ from airflow_provider_cloudsync.exceptions import ApiError
 
 @dataclass(frozen=True, slots=True)
 class IamFlag(IamSync):
-    """A cluster's flag and no more of it: one call a look, for who looks for ever."""
+    """Poll of a cluster's flag only: one call a poll, for watches without an end."""
 
     name: str = "mrs-flag"
 
