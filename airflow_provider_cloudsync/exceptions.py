@@ -288,7 +288,8 @@ def from_report(report: dict[str, Any]) -> CloudSyncError:
     message = str(report.get("message") or "no message")
     if known is None:
         return CloudSyncError(f"{report.get('error')}: {message}")
+    details = report.get("details")
     try:
-        return known(message, **_arguments(report.get("details") or {}))
-    except (TypeError, AttributeError):  # details of another release, or damaged
+        return known(message, **_arguments(details if isinstance(details, dict) else {}))
+    except TypeError:  # details of another release
         return known(message)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_cloudsync.api.parameters import flag, literal_id
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_cloudsync.api.messages import Flow
-    from airflow_provider_cloudsync.api.services.csms.changes import Change, Memory
+    from airflow_provider_cloudsync.api.services.csms.changes import Change, Memory, Past
     from airflow_provider_cloudsync.api.services.csms.settings import Notification
 
 __all__ = [
@@ -42,21 +42,6 @@ BEFORE_KEY = "cloudsync_before"
 _RENDERERS = {"event_types": "json", "notification": "json"}
 #: Greatest tolerated difference between the clocks of Airflow and of the service (seconds).
 _CLOCKS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """State that previous tries left.
-
-    :param memory: stored by a previous try.
-    :param remember: stores the memory for later tries.
-    :param since: a change at that time or later (seconds since the epoch) may be of a previous try that had no store.
-        None: there is no such try.
-    """
-
-    memory: Memory | None
-    remember: Callable[[Memory | None], None]
-    since: float | None
 
 
 class CsmsEventOperator(CloudOperator):
@@ -105,7 +90,7 @@ class CsmsEventOperator(CloudOperator):
                     kept = {"memory": asdict(memory), "of": of, "try": TryMark.of(context).to_json()}
                     store_state(context, BEFORE_KEY, json.dumps(kept))
 
-            past = Past(self._load_memory(context, of), store, self._since(context))
+            past = changes.Past(self._load_memory(context, of), store, self._since(context))
             change = self.hook.run(self.change(wanted, past))
         self.log.info("Event notification %s: %s.", self.name, _summary(change))
         self.annotate_outlet_events(context, "csms", {"name": self.name}, _outcome(change))
@@ -213,9 +198,7 @@ class CsmsCreateEventOperator(CsmsEventOperator):
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
         from airflow_provider_cloudsync.api.services.csms import changes
 
-        return changes.create(
-            self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
-        )
+        return changes.create(self.hook.cloud, self.name, wanted, past=past)
 
 
 class CsmsUpdateEventOperator(CsmsEventOperator):
@@ -270,9 +253,7 @@ class CsmsUpdateEventOperator(CsmsEventOperator):
     def change(self, wanted: Mapping[str, Any], past: Past) -> Flow[Change]:
         from airflow_provider_cloudsync.api.services.csms import changes
 
-        return changes.update(
-            self.hook.cloud, self.name, wanted, memory=past.memory, remember=past.remember, since=past.since
-        )
+        return changes.update(self.hook.cloud, self.name, wanted, past=past)
 
 
 class CsmsDeleteEventOperator(CsmsEventOperator):
@@ -297,7 +278,5 @@ class CsmsDeleteEventOperator(CsmsEventOperator):
             self.hook.cloud,
             self.name,
             ignore_missing=self.ignore_missing,
-            memory=past.memory,
-            remember=past.remember,
-            retried=past.since is not None,
+            past=past,
         )

@@ -27,7 +27,7 @@ from airflow_provider_cloudsync.api.services.csms.calls import (
     list_subscribers,
     update_event,
 )
-from airflow_provider_cloudsync.api.services.csms.changes import Memory
+from airflow_provider_cloudsync.api.services.csms.changes import Memory, Past
 from airflow_provider_cloudsync.exceptions import (
     ApiError,
     CloudSyncError,
@@ -162,15 +162,21 @@ def there(**fields: Any) -> Service:
 
 
 def update(service: Service, wanted: dict[str, Any], **more: Any) -> Any:
-    return service.run(changes.update(service.cloud(), "e", wanted, remember=service.kept.append, **more))
+    return service.run(
+        changes.update(service.cloud(), "e", wanted, past=Past(remember=service.kept.append, **more))
+    )
 
 
 def create(service: Service, wanted: dict[str, Any] | None = None) -> Any:
-    return service.run(changes.create(service.cloud(), "e", wanted or THERE, remember=service.kept.append))
+    return service.run(
+        changes.create(service.cloud(), "e", wanted or THERE, past=Past(remember=service.kept.append))
+    )
 
 
 def delete(service: Service, *, ignore_missing: bool = False) -> Any:
-    flow = changes.delete(service.cloud(), "e", ignore_missing=ignore_missing, remember=service.kept.append)
+    flow = changes.delete(
+        service.cloud(), "e", ignore_missing=ignore_missing, past=Past(remember=service.kept.append)
+    )
     return service.run(flow)
 
 
@@ -213,7 +219,10 @@ def test_what_was_there_is_kept_before_the_write_is_sent() -> None:
     service = there()
     order: list[Any] = []
     flow = changes.update(
-        service.cloud(), "e", {"state": "DISABLED"}, remember=lambda before: order.append(len(service.sent))
+        service.cloud(),
+        "e",
+        {"state": "DISABLED"},
+        past=Past(remember=lambda before: order.append(len(service.sent))),
     )
     service.run(flow)
     assert order == [1, 3]  # after the read and before the PUT, and again when it shows

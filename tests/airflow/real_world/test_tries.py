@@ -78,8 +78,8 @@ def _die(site: Site, task: Any, at: float, **context: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wait_of_48_hours_with_a_retry(site, kind, died_at, deferrable, clocks) -> None:
     """A5: the ticket of a long wait is used at any age."""
-    make, permanent = KINDS[kind]
-    service = permanent(40 * _HOUR)
+    make, running_for = KINDS[kind]
+    service = running_for(40 * _HOUR)
     world = site(service, worker=clocks[0], triggerer=clocks[1])
     task = partial(make, timeout=48 * _HOUR, poll_interval=2 * _HOUR, deferrable=deferrable, retries=1)
     _die(world, task(), died_at, max_tries=1)
@@ -95,8 +95,8 @@ def test_a_wait_of_48_hours_with_a_retry(site, kind, died_at, deferrable, clocks
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_retry_after_an_edit_of_retries_takes_the_run_up(site, kind, retries, deferrable) -> None:
     """D29: Airflow stored max_tries=2 when it created the task instance."""
-    make, permanent = KINDS[kind]
-    service = permanent(600)
+    make, running_for = KINDS[kind]
+    service = running_for(600)
     world = site(service)
     _die(world, make(retries=2, deferrable=deferrable), 100, max_tries=2)
     end = world.execute(make(retries=retries, deferrable=deferrable), world.context(2, max_tries=2))
@@ -109,8 +109,8 @@ def test_a_retry_after_an_edit_of_retries_takes_the_run_up(site, kind, retries, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cleared_task_starts_again_after_an_edit_of_retries(site, kind, retries) -> None:
     """D29: a clear sets max_tries to the tries so far plus the retries of the DAG."""
-    make, permanent = KINDS[kind]
-    service = permanent(100)
+    make, running_for = KINDS[kind]
+    service = running_for(100)
     world = site(service)
     assert world.execute(make(retries=2), world.context(1, max_tries=2)).green
     world.cloud.advance(60)
@@ -124,8 +124,8 @@ def test_a_cleared_task_starts_again_after_an_edit_of_retries(site, kind, retrie
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_try_that_did_not_wait_does_not_make_a_waiting_retry_green(site, kind, deferrable) -> None:
     """D30."""
-    make, permanent = KINDS[kind]
-    service = permanent(600)
+    make, running_for = KINDS[kind]
+    service = running_for(600)
     world = site(service)
     assert world.execute(make(wait_for_completion=False, retries=1), world.context(1, max_tries=1)).green
     end = world.execute(make(deferrable=deferrable, retries=1), world.context(2, max_tries=1))
@@ -137,8 +137,8 @@ def test_a_try_that_did_not_wait_does_not_make_a_waiting_retry_green(site, kind,
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_event_that_comes_twice_starts_nothing(site, kind) -> None:
     """D32."""
-    make, permanent = KINDS[kind]
-    service = permanent(100)
+    make, running_for = KINDS[kind]
+    service = running_for(100)
     world = site(service)
     end = world.execute(make(deferrable=True), twice=True)
     assert end.green, end
@@ -210,8 +210,8 @@ def test_a_target_that_is_not_found_for_a_while_is_started_once(site, answer, de
 @pytest.mark.parametrize("kind", ["mrs", "coc"])
 def test_a_retry_without_a_store_takes_up_what_runs(site, kind, deferrable, at) -> None:
     """Before Airflow 3.3 nothing is stored."""
-    make, permanent = KINDS[kind]
-    service = permanent(600)
+    make, running_for = KINDS[kind]
+    service = running_for(600)
     world = site(service)
     _die(world, make(deferrable=deferrable, retries=1), at, max_tries=1, store=False)
     world.cloud.advance(20)

@@ -75,6 +75,21 @@ class Memory:
         return cls(before, *stamps)
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """State that previous tries left.
+
+    :param memory: stored by a previous try.
+    :param remember: stores the memory for later tries; None: forgets it.
+    :param since: a change at that time or later (seconds since the epoch) may be of a previous try that had no store.
+        None: there is no such try.
+    """
+
+    memory: Memory | None = None
+    remember: Callable[[Memory | None], None] = lambda memory: None
+    since: float | None = None
+
+
 def settings_of(event: Event) -> dict[str, Any]:
     """Return the settings of an event that a request can change."""
     return {name: event.get(name) for name in ("state", "event_types", "notification")}
@@ -85,17 +100,14 @@ def create(
     name: str,
     wanted: Settings,
     *,
-    memory: Memory | None = None,
-    remember: Callable[[Memory | None], None] = lambda memory: None,
-    since: float | None = None,
+    past: Past | None = None,
 ) -> Flow[Change]:
     """Create an event, unless it exists with the requested settings.
 
-    :param memory: memory of a previous try.
-    :param remember: called before the write is sent; called with None if the write failed.
-    :param since: one created at that time or later (seconds since the epoch) may be of a try that could not remember.
+    :param past: state of previous tries. It remembers before the write is sent, and forgets if the write failed.
     :raises SyncFailed: if an event of that name has other settings; it is not changed.
     """
+    past = past or Past()
     event = yield from find_event(cloud, name)
     if event is not None:
         there = settings_of(event)
@@ -105,20 +117,20 @@ def create(
                 f"{described(name)} already exists with a different {' and '.join(different)}. Nothing was changed: "
                 "use CsmsUpdateEventOperator to change it, or delete it first."
             )
-        if memory is not None:
+        if past.memory is not None:
             return {"changed": True, "before": None, "after": there}  # a previous try created it
-        if since is not None and _is_since(event, since):
+        if past.since is not None and _is_since(event, past.since):
             return {"changed": False, "before": None, "after": there}  # perhaps it has
         log.info("%s already exists with the requested settings.", described(name))
         return {"changed": False, "before": there, "after": there}
-    remember(Memory(before=None, then=None))
+    past.remember(Memory(before=None, then=None))
     problem: CloudSyncError | None = None
     try:
         yield from create_event(cloud, name, wanted)
     except CloudSyncError as error:
         # The reply may be lost, or an attempt whose reply was lost took the name: read the event to find out.
         if not (is_uncertain(error) or (isinstance(error, ApiError) and error.status in (400, 409))):
-            remember(None)
+            past.remember(None)
             raise
         problem = error
     after, _ = yield from _read_back(cloud, name, wanted)
@@ -132,19 +144,18 @@ def update(
     name: str,
     wanted: Settings,
     *,
-    memory: Memory | None = None,
-    remember: Callable[[Memory | None], None] = lambda memory: None,
-    since: float | None = None,
+    past: Past | None = None,
 ) -> Flow[Change]:
     """Change the settings of an event that differ from the request.
 
-    :param memory: memory of a previous try. It counts while the event is as that try left it.
-    :param remember: called before the write is sent, and again when it is visible; with the old memory if it failed.
-    :param since: a write at that time or later (seconds since the epoch) may be of a try that could not remember. Where
-        it is all that there is to see, ``before`` is None: what it overwrote is not known.
+    :param past: state of previous tries. Its memory counts while the event is as that try left it. It remembers before
+        the write is sent, and again when the write is visible; the old memory again if it failed. Where a write since
+        `Past.since` is all that there is to see, ``before`` is None: what it overwrote is not known.
     :raises InvalidParameter: if no setting is given.
     :raises SyncFailed: if the event does not exist, or differs from the request afterwards.
     """
+    past = past or Past()
+    memory = past.memory
     if not wanted:
         raise InvalidParameter(NOTHING_TO_CHANGE)
     event = yield from find_event(cloud, name)
@@ -157,7 +168,7 @@ def update(
     different = _different(there, wanted)
     if not different:
         log.info("%s already has the requested settings; nothing to write.", described(name))
-        if memory is None and since is not None and _is_since(event, since):
+        if memory is None and past.since is not None and _is_since(event, past.since):
             log.warning(
                 "%s was changed during this run, perhaps by a previous try of this task. Its settings before that are "
                 "unknown and cannot be restored.",
@@ -168,20 +179,20 @@ def update(
     ours = memory or Memory(before=before, then=stamp)
     # Logged before the change, so that a person can restore the settings by hand.
     log.info("Changing %s. Settings before the change: %s", described(name), one_line(repr(before), 600))
-    remember(ours)
+    past.remember(ours)
     expected = {**there, **wanted}
     problem: CloudSyncError | None = None
     try:
         yield from update_event(cloud, name, {key: wanted[key] for key in different})
     except CloudSyncError as error:
         if not is_uncertain(error):
-            remember(memory)
+            past.remember(memory)
             raise
         problem = error  # the write may have been applied: read the event to find out
     after, wrote = yield from _read_back(cloud, name, expected)
     if after is None or _different(after, expected):
         raise problem or _not_taken(name, before, after, expected)
-    remember(replace(ours, wrote=wrote))
+    past.remember(replace(ours, wrote=wrote))
     return {"changed": bool(_different(before, after)), "before": before, "after": after}
 
 
@@ -190,31 +201,30 @@ def delete(
     name: str,
     *,
     ignore_missing: bool,
-    memory: Memory | None = None,
-    remember: Callable[[Memory | None], None] = lambda memory: None,
-    retried: bool = False,
+    past: Past | None = None,
 ) -> Flow[Change]:
     """Delete an event, and verify that it no longer exists.
 
-    :param memory: memory of a previous try that was about to delete the event.
-    :param remember: called before the deletion.
-    :param retried: there was a previous try; for the error.
+    :param past: state of previous tries. It remembers before the deletion.
     :raises SyncFailed: if the event does not exist, unless that is ignored; or if it still exists afterwards.
     """
+    past = past or Past()
     event = yield from find_event(cloud, name)
     if event is None:
-        if memory is not None:
+        if past.memory is not None:
             log.info("%s no longer exists; a previous try deleted it.", described(name))
-            return {"changed": True, "before": memory.before, "after": None}
+            return {"changed": True, "before": past.memory.before, "after": None}
         if not ignore_missing:
             raise _missing(
-                cloud, name, " A previous try of this task may have deleted it." if retried else ""
+                cloud,
+                name,
+                " A previous try of this task may have deleted it." if past.since is not None else "",
             )
         log.info("%s does not exist; there is nothing to delete.", described(name))
         return {"changed": False, "before": None, "after": None}
     before = settings_of(event)
     log.info("Deleting %s. Settings before the deletion: %s", described(name), one_line(repr(before), 600))
-    remember(Memory(before=before, then=_stamp(event)))
+    past.remember(Memory(before=before, then=_stamp(event)))
     try:
         yield from delete_event(cloud, name)
     except CloudSyncError as error:
@@ -226,7 +236,7 @@ def delete(
             if not is_missing(error, NO_SUCH_EVENT) and (yield from find_event(cloud, name)) is not None:
                 raise not_proven_missing(error, f'The event "{name}" still exists.') from None
         elif not isinstance(error, ApiError) or not is_missing(error, NO_SUCH_EVENT):
-            remember(None)
+            past.remember(None)
             raise (yield from _with_subscribers(cloud, name, error)) from None
     for attempt in range(_READS):
         if attempt:
