@@ -28,7 +28,7 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one step came to.
+    """Result of one step.
 
     :param ok: None where it can't be told.
     """

@@ -67,7 +67,7 @@ NO_CLOCK = ServiceClock()
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Return whether a run counts for a wait that names the earliest run to accept.
+    """Verdict whether a run counts for a wait that names the earliest run to accept.
 
     :param counts: None: the clocks differ too much to tell.
     :param warning: for the user.

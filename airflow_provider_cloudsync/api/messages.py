@@ -39,7 +39,7 @@ MAX_REPLY, MAX_LIST_REPLY = 2**20, 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many calls of one API a service documents to take: `limit` within `seconds`.
+    """Documented quota of one API: `limit` calls within `seconds`.
 
     :param by_address: whether it counts for everybody who calls from one address, and not for each user.
     """
@@ -92,7 +92,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """How to reach a host: the same for all requests of a connection.
+    """HTTP settings of a connection, the same for all its requests.
 
     :param connect_timeout: seconds until a connection must stand.
     :param read_timeout: seconds without a byte after which a reply counts as lost.

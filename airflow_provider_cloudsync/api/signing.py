@@ -44,7 +44,7 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 class _Signable(dict[str, str]):
-    """What `signable` made: it need not be made again by the next stage.
+    """Result of `signable`, which the next stage need not compute again.
 
     :ivar lines: as they stand in the canonical request.
     :ivar names: as they stand there, and beside the signature.
@@ -90,7 +90,7 @@ def canonical_request(
 
 
 def string_to_sign(canonical: str, date: str, info: str = "") -> str:
-    """What is authenticated: the algorithm, the date and the hash of the canonical request.
+    """Return the text to authenticate: the algorithm, the date and the hash of the canonical request.
 
     :param info: for a derived key, what it is derived for.
     """
@@ -99,7 +99,7 @@ def string_to_sign(canonical: str, date: str, info: str = "") -> str:
 
 
 def derivation_info(date: str, region: str | None, service: str) -> str:
-    """What a derived key is for: a day, a region (``globe`` for services without one) and a service."""
+    """Return the scope of a derived key: a day, a region (``globe`` for services without one) and a service."""
     return f"{date[:8]}/{region or 'globe'}/{service}"
 
 

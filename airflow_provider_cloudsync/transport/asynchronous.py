@@ -54,7 +54,7 @@ async def make_ready() -> None:
 
 
 class Session:
-    """What all flows of an event loop send with.
+    """HTTP session shared by all flows of an event loop.
 
     The library's own limit of connections is off, and so are its timers but for the one of a new connection: they cost
     a fifth of a call, and that what waits for a free connection has not been sent only we can tell.
@@ -207,7 +207,7 @@ class _Route:
         return self._proxy is not None
 
     def settings(self, request: HttpRequest) -> dict[str, Any]:
-        """What the library is to be told."""
+        """Return the library's arguments for this route."""
         if self._proxy is None:
             return {"headers": request.headers, "ssl": True if self._tls is None else self._tls}
         if request.url.startswith("http:"):

@@ -114,7 +114,7 @@ def close_sessions() -> None:
 
 
 def _as_sent(headers: Mapping[str, str]) -> dict[str, str]:
-    """As UTF-8, like the text that was signed; the library would take Latin-1, or fail."""
+    """Return headers in UTF-8, like the signed text. The library would use Latin-1, or fail."""
     return {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
 

@@ -49,7 +49,7 @@ class BlockingSingleFlight:
         max_wait: float | None = None,
         end: float = math.inf,
     ) -> Any:
-        """What `work` returns, or what it returned not more than `max_age` seconds ago.
+        """Return the result of `work`, or its earlier result if that is at most `max_age` seconds old.
 
         :param is_fresh: whether what it returned may be taken, instead of the age.
         :param max_wait: seconds to wait while another thread works; then `NOTHING` is returned. None: until it ends.
@@ -79,7 +79,7 @@ class BlockingSingleFlight:
 
 
 class Handle(Protocol):
-    """What is to be done later, and can be called off."""
+    """Scheduled call that can be cancelled."""
 
     def cancel(self) -> object:
         """It is not to be done."""
@@ -94,7 +94,7 @@ def later(seconds: float, what: Callable[[], object]) -> Handle:
 
 
 def result_for(results: Mapping[Any, Any], part: Any) -> Any:
-    """What common work brought for one part.
+    """Return the result of a batch for one part.
 
     :raises CloudSyncError: if that is the error of this part.
     """
@@ -108,7 +108,7 @@ def result_for(results: Mapping[Any, Any], part: Any) -> Any:
 
 @dataclass(slots=True)
 class _Waiter:
-    """What somebody waits for.
+    """One caller's share of a batch, and the time by which the caller wants it.
 
     :param soonest: not before that, unless it comes anyway.
     :param latest: when the work is to begin for it.
@@ -166,7 +166,7 @@ class AsyncSingleFlight:
         self._shared = shared or _nobody_counts
 
     def __len__(self) -> int:
-        """How many keys are waited for."""
+        """Return the number of keys with waiting callers."""
         return len(self._entries)
 
     async def get(
@@ -178,7 +178,7 @@ class AsyncSingleFlight:
         wait: float = 0.0,
         is_fresh: IsFresh | None = None,
     ) -> Any:
-        """What `work` returns or raises.
+        """Return the result of `work`, or raise its error.
 
         :param max_age: seconds since it began that a result may be old, to be taken.
         :param is_fresh: whether an earlier result may be taken, instead of its age.
@@ -194,7 +194,7 @@ class AsyncSingleFlight:
             self.leave(key, future)
 
     def known(self, key: Hashable, max_age: float, is_fresh: IsFresh | None) -> Any:
-        """What `get` returns without waiting; `NOTHING` if it would wait."""
+        """Return the result of `get` without waiting; `NOTHING` if it would wait."""
         if is_fresh is not None:
             # What says of itself whether it is good, such as a token, is no look, and is not counted.
             return self._results.find(key, 0.0, 0.0, is_fresh)
@@ -216,7 +216,7 @@ class AsyncSingleFlight:
         max_wait: float | None = None,
         limit: float | None = None,
     ) -> asyncio.Future[Any]:
-        """What `get` waits for, where nothing is known. Whoever has it calls `leave` when it has waited for it.
+        """Return the future that `get` waits for. Its caller must call `leave` afterwards.
 
         :param max_wait: seconds until the result is `NOTHING`, where another asker began the work; None: no limit.
         :param limit: the same, whoever began it.

@@ -236,7 +236,7 @@ def _carry_out(message: Message, send: Send | None, end: float) -> Any:
 
 
 def _pending(*, is_limited: bool) -> object:
-    """What is sent to an asker who has waited in vain.
+    """Return what a flow receives if it waited without a result.
 
     :raises TransportError: if it is not to go on.
     """
@@ -277,7 +277,7 @@ class _Pool:
             await session.close()
 
     def join(self, message: SingleFlight | Batched) -> asyncio.Future[Any]:
-        """What brings the result. Not a coroutine, since a thousand waits would each have one."""
+        """Return the future of a shared result. No coroutine, because a thousand waits would each keep one."""
         if isinstance(message, Batched):
             together = message.make
             return self.shares.join_part(
@@ -305,7 +305,7 @@ class _Pool:
         return await _asend(self.session, request)
 
     def begin(self, message: HttpRequest | Pause | MaskSecret) -> Awaitable[Any]:
-        """What is to be awaited."""
+        """Return an awaitable of the result of a message."""
         if isinstance(message, HttpRequest):
             return self._send_first(message)
         if isinstance(message, Pause):

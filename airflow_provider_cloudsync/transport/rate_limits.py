@@ -47,7 +47,7 @@ class _Queue:
             self.sent = deque(self.sent, maxlen=quota.limit)
 
     def take(self, claim: Hashable, now: float) -> float:
-        """Seconds until the turn; 0: it is now, and taken."""
+        """Return the seconds until a slot is free; 0: the slot is taken."""
         if now >= self.expires_at:
             self.quota, self.expires_at = None, math.inf
             self.sent.clear()
@@ -85,7 +85,7 @@ class _Queue:
             del self.waiting[claim]
 
     def _place(self, claim: Hashable, now: float) -> int:
-        """How many come first. Who is late does not count, but has the old place again when they come."""
+        """Return the number of claims that come first. A late claim does not count, but keeps its place."""
         place = 0
         for other, back_by in self.waiting.items():
             if other == claim:
@@ -94,7 +94,7 @@ class _Queue:
         return place
 
     def _nth(self, place: int, quota: Quota, now: float) -> float:
-        """When the one at that place in the queue has its turn, if all before it take theirs."""
+        """Return the time at which a claim at that place gets its slot, if all before it take theirs."""
         begin, window = max(now, self.held_until), quota.seconds + _MARGIN
         rounds, seat = divmod(place, quota.limit)
         free = quota.limit - len(self.sent)
@@ -119,7 +119,7 @@ class RateLimiter:
         self._queues = {}
 
     def take(self, asked: AcquireSlot) -> float:
-        """Seconds until the turn. 0: it is now, and taken; else it is to be asked for again then."""
+        """Return the seconds until a slot is free; 0: the slot is taken. Otherwise ask again after that time."""
         if asked.quota is None and asked.key not in self._queues:
             return 0.0
         with self._lock:

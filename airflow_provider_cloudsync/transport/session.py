@@ -93,8 +93,9 @@ def _bare(prepared: requests.PreparedRequest, http_settings: HttpSettings) -> Ht
 
 
 def _as_read(reply: requests.Response) -> Response:
-    """As much of a reply as shows whether the proof was accepted. A reply that the user streams is left unread, but for
-    a 401: nothing else tells a rejected key from a page of a proxy.
+    """Return the part of a reply that shows whether the credentials were accepted.
+
+    A streamed reply stays unread, but for an error.
     """
     headers = {name.lower(): value for name, value in reply.headers.items()}
     unread = vars(reply)["_content"] is False

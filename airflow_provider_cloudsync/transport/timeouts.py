@@ -1,6 +1,6 @@
-"""Ending what takes too long, with one alarm for all that an event loop has under way.
+"""Timeouts of an event loop, with one timer for all requests under way.
 
-A timer for each request, set anew with each part of the reply, costs more than the request's signature.
+A timer for each request, reset with each part of the reply, costs more than the request's signature.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import asyncio
 import math
 from types import TracebackType
 
-#: Two rings are at least so far apart (seconds), since each looks at all that is under way.
+#: Least time between two checks of all that is under way (seconds).
 _APART = 0.01
 
 
 class Deadlines:
-    """Those of one event loop."""
+    """Timeouts of one event loop, with one timer for all of them."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -23,7 +23,7 @@ class Deadlines:
         self._rings_at = math.inf
 
     def __len__(self) -> int:
-        """How many are under way."""
+        """Return the number of timeouts under way."""
         return len(self._under_way)
 
     def within(self, seconds: float, first: float = math.inf) -> Deadline:
@@ -61,7 +61,7 @@ class Deadlines:
 
 
 class Deadline:
-    """One of them; see `Deadlines.within`.
+    """Timeout of one body; see `Deadlines.within`.
 
     :ivar at: when the body is ended, by the loop's clock. May be moved by `move`.
     """
@@ -74,7 +74,7 @@ class Deadline:
         self.restart(seconds, first)
 
     def restart(self, seconds: float, first: float) -> None:
-        """As if it began now; for one that is never sooner than before."""
+        """Count from now. The new end must not be earlier than the old one."""
         now = self._all._loop.time()
         self._latest = now + seconds
         self.at = self._latest if first > seconds else now + first
@@ -91,14 +91,14 @@ class Deadline:
         return self
 
     def move(self, seconds: float) -> None:
-        """From now on it has so many seconds, but never more than at first."""
+        """Set the seconds that are left, at most those of the start."""
         everyone = self._all
         self.at = min(self._latest, everyone._loop.time() + seconds)
         if self.at < everyone._rings_at:
             everyone._ring_by(self.at)
 
     def end(self) -> None:
-        """It is too late."""
+        """End the body: its time has passed."""
         self._is_over = True
         self._all._under_way.discard(self)
         self._task.cancel()

@@ -66,7 +66,7 @@ def iam_sync_target(
     sync_all: bool = False,
     settle: float = IAM_SETTLE,
 ) -> dict[str, Any]:
-    """What to synchronize, checked.
+    """Return the target of a synchronization, checked.
 
     :param settle: seconds after a start in which a flag that is down may only mean that the run is not up yet.
     :raises InvalidParameter: for ids and names that can't be, and unless it is either names or all.
@@ -90,7 +90,7 @@ def iam_cancel_target(cluster_id: str, *, user_names: Any = None, group_names: A
 
 
 def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: Any = None) -> dict[str, Any]:
-    """What to watch, checked. Without names it is the whole cluster, but not with an empty list of them."""
+    """Return the target of a watch, checked. Without names it is the whole cluster; an empty list is an error."""
     users, groups = names(user_names, "user_names"), names(group_names, "group_names")
     if not (users or groups) and not (user_names is None and group_names is None):
         raise InvalidParameter(
@@ -107,7 +107,7 @@ def iam_watch_target(cluster_id: str, *, user_names: Any = None, group_names: An
 
 @dataclass(frozen=True, slots=True)
 class IamSyncSeen:
-    """What one look at a cluster shows.
+    """State of a cluster at one poll.
 
     :param problem: why no synchronization can run there; empty where it can.
     :param is_synchronous: None where it was not asked for: a run is under way, or names are asked about.
@@ -266,7 +266,7 @@ class IamSync:
         return bool(_missing_before(ticket, "users") or _missing_before(ticket, "groups"))
 
     def learn(self, ticket: Ticket, seen: IamSyncSeen) -> Ticket:
-        """That a run was under way since the start: when it is no longer, it has ended."""
+        """Record that a run was under way since the start. When it is no longer, it has ended."""
         if ticket.stage is not Stage.STARTED or not seen.is_synchronizing or ticket.baseline.get(RAN_KEY):
             return ticket
         return replace(ticket, baseline={**ticket.baseline, RAN_KEY: True})
