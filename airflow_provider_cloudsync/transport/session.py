@@ -95,7 +95,7 @@ def _bare(prepared: requests.PreparedRequest, http_settings: HttpSettings) -> Ht
 def _as_read(reply: requests.Response) -> Response:
     """Return the part of a reply that shows whether the credentials were accepted.
 
-    A streamed reply stays unread, but for an error.
+    A streamed reply stays unread, but for a 401: only its text tells a rejected key from a page of a proxy.
     """
     headers = {name.lower(): value for name, value in reply.headers.items()}
     unread = vars(reply)["_content"] is False
