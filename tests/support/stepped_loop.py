@@ -29,6 +29,16 @@ class SteppedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.emulator.clock.now()
 
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *arguments: Any) -> Any:
+        """Let no time pass while a thread works: the import of a library, the masking of a secret."""
+        future = super().run_in_executor(executor, func, *arguments)
+        self.in_flight += 1
+        future.add_done_callback(self._landed)
+        return future
+
+    def _landed(self, future: Any) -> None:
+        self.in_flight -= 1
+
     def _run_once(self) -> None:
         scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
         while scheduled and scheduled[0]._cancelled:
